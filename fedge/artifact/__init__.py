@@ -1,0 +1,1 @@
+"""The .fedge file: graphs, layout and parameters in one stored, deterministic zip."""

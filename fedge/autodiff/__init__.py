@@ -1,0 +1,1 @@
+"""An ONNX forward graph in, a graph of loss and gradients out."""

@@ -1,0 +1,1 @@
+"""An ONNX model in, a training artifact out."""

@@ -1,0 +1,1 @@
+"""Update codecs: a delta in, bytes out, and back."""

@@ -1,0 +1,1 @@
+"""Settings and data files, read once at the edge."""

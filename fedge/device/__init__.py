@@ -1,0 +1,1 @@
+"""The runtime that trains where the data is."""

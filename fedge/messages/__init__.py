@@ -1,0 +1,1 @@
+"""Messages to bytes and back, and the topics they travel on."""

@@ -1,0 +1,1 @@
+"""A round as a value: no sockets, no clock, no threads."""

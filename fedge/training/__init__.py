@@ -1,0 +1,1 @@
+"""Local training: parameters, examples and a plan in, an update out."""

@@ -1,0 +1,1 @@
+"""Topics and bytes over MQTT; what the bytes mean is not known here."""

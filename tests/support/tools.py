@@ -1,0 +1,33 @@
+"""What a test needs from the machine: named when missing, and then skipped, or failed under CI."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+
+def data_file(name: str) -> Path:
+    """A file of the development data folder, which the variable FEDGE_DATA names."""
+    folder = os.environ.get("FEDGE_DATA")
+    if not folder:
+        _missing(f"FEDGE_DATA is not set, so there is no {name}")
+    path = Path(folder) / name
+    if not path.exists():
+        _missing(f"FEDGE_DATA has no {name}")
+    return path
+
+
+def need_tool(name: str) -> str:
+    """The path of a program that the test runs."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        _missing(f"{name} is not installed")
+    return found
+
+
+def _missing(what: str) -> NoReturn:
+    if os.environ.get("FEDGE_REQUIRE"):
+        pytest.fail(f"{what}, and FEDGE_REQUIRE forbids to skip")
+    pytest.skip(what)
