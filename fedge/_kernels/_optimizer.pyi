@@ -1,0 +1,12 @@
+from fedge.types import Vector
+
+def sgd_step(
+    parameters: Vector,
+    gradient: Vector,
+    momentum_buffer: Vector,
+    anchor: Vector,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    proximal: float,
+) -> None: ...
