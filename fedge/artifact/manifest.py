@@ -1,0 +1,234 @@
+"""What an artifact says about itself: a frozen value, and its canonical JSON."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast, get_args
+
+from fedge.artifact.layout import (
+    FORMAT_VERSION,
+    MAX_PARAMS,
+    Layout,
+    Slot,
+    check_layout,
+    check_name,
+    check_shape,
+    schema_hash,
+)
+from fedge.errors import ArtifactError
+
+Standardize = Literal["none", "given", "federated"]
+
+LOSSES = ("cross_entropy", "mse", "binary_cross_entropy")
+DTYPES = ("float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
+MAX_MANIFEST = 4 * 2**20  # bytes
+MAX_BATCH = 2**16
+MAX_INPUTS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """One input of the model; `shape` is without the batch axis.
+
+    `standardize` says where the mean and scale that the graph applies first come from: nowhere,
+    the builder's caller, or a round of statistics over the fleet.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    standardize: Standardize = "none"
+
+    @property
+    def mean_slot(self) -> str:
+        return f"{self.name}.fedge.mean"
+
+    @property
+    def scale_slot(self) -> str:
+        return f"{self.name}.fedge.scale"
+
+    @property
+    def statistic_shape(self) -> tuple[int, ...]:
+        """Shape of mean and scale: one a feature, or one a channel (C, 1, ..) from rank 2 on."""
+        return self.shape if len(self.shape) < 2 else (self.shape[0], *[1] * (len(self.shape) - 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSpec:
+    """What the loss compares with; `shape` is without the batch axis.
+
+    `n_classes` bounds class indices; None where targets are not classes.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    n_classes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The facts that training needs beside the graphs.
+
+    Raises:
+        ArtifactError: on construction, if the facts contradict each other.
+    """
+
+    batch_size: int
+    loss: str
+    opset: int
+    inputs: tuple[InputSpec, ...]
+    target: TargetSpec
+    layout: Layout
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        _within("format version", self.format_version, FORMAT_VERSION, FORMAT_VERSION)
+        _within("batch size", self.batch_size, 1, MAX_BATCH)
+        _within("opset", self.opset, 1, 64)
+        _within("number of inputs", len(self.inputs), 1, MAX_INPUTS)
+        _one_of("loss", self.loss, LOSSES)
+        check_layout(self.layout)
+        _check_target(self)
+        _check_inputs(self)
+
+    def to_json(self, hashes: Mapping[str, str]) -> bytes:
+        """Canonical JSON with sorted keys and no spaces; `hashes` is the SHA-256 of each member."""
+        record = {**asdict(self), "members": dict(hashes), "schema": schema_hash(self.layout).hex()}
+        return json.dumps(record, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+    @classmethod
+    def from_json(cls, data: bytes) -> tuple["Manifest", dict[str, str]]:
+        """The manifest and the members' hashes.
+
+        Only the canonical form is taken: what this reads, `to_json` writes back byte for byte, so
+        unknown or repeated keys and a schema hash of another layout are refused too.
+
+        Raises:
+            ArtifactError: for anything else.
+        """
+        fields = _fields(_parse(data), "manifest", _MANIFEST)
+        hashes = fields.pop("members")
+        members = _fields(hashes, "members", dict.fromkeys(hashes, str))
+        fields.pop("schema")
+        fields["inputs"] = tuple(_input(item) for item in fields["inputs"])
+        fields["target"] = _target(fields["target"])
+        fields["layout"] = tuple(_slot(item) for item in fields["layout"])
+        manifest = cls(**fields)
+        if manifest.to_json(members) != data:
+            raise ArtifactError(
+                "manifest.json", expected="canonical JSON with its own schema hash", found="another"
+            )
+        return manifest, members
+
+
+_MANIFEST = {
+    "format_version": int,
+    "batch_size": int,
+    "loss": str,
+    "opset": int,
+    "inputs": list,
+    "target": dict,
+    "layout": list,
+    "members": dict,
+    "schema": str,
+}
+
+
+def _parse(data: bytes) -> object:
+    if len(data) > MAX_MANIFEST:
+        raise ArtifactError(
+            "manifest.json", expected=f"at most {MAX_MANIFEST} bytes", found=len(data)
+        )
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise ArtifactError("manifest.json", expected="JSON", found="something else") from None
+
+
+def _input(item: object) -> InputSpec:
+    types = {"name": str, "dtype": str, "shape": list, "standardize": str}
+    return InputSpec(**_fields(item, "input", types))
+
+
+def _target(item: object) -> TargetSpec:
+    classes = int if isinstance(item, dict) and item.get("n_classes") is not None else type(None)
+    return TargetSpec(
+        **_fields(item, "target", {"dtype": str, "shape": list, "n_classes": classes})
+    )
+
+
+def _slot(item: object) -> Slot:
+    types = {"name": str, "shape": list, "offset": int, "trainable": bool, "kind": str}
+    return Slot(**_fields(item, "slot", types))
+
+
+def _fields(value: object, what: str, types: Mapping[str, type]) -> dict[str, Any]:
+    """A JSON object with exactly these keys and types; lists of integers become shapes."""
+    if not isinstance(value, dict) or value.keys() != types.keys():
+        raise ArtifactError(f"{what} in manifest", expected=sorted(types), found=_found(value))
+    for key, kind in types.items():
+        if type(value[key]) is not kind:  # exact, because True is an int to isinstance
+            raise ArtifactError(
+                f"{key} of {what}", expected=kind.__name__, found=type(value[key]).__name__
+            )
+    return {key: _shape(item) if key == "shape" else item for key, item in value.items()}
+
+
+def _shape(items: list[object]) -> tuple[int, ...]:
+    if any(type(item) is not int for item in items):
+        raise ArtifactError("shape in manifest", expected="integers", found="something else")
+    return tuple(cast("list[int]", items))
+
+
+def _found(value: object) -> object:
+    return sorted(value)[:20] if isinstance(value, dict) else type(value).__name__
+
+
+def _within(what: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ArtifactError(what, expected=f"{low} to {high}", found=value)
+
+
+def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ArtifactError(what, expected=", ".join(known), found=ascii(value[:40]))
+
+
+def _check_target(manifest: Manifest) -> None:
+    target = manifest.target
+    is_class = manifest.loss == "cross_entropy"
+    _check_batch("target", target.shape, manifest.batch_size)
+    _one_of("dtype of target", target.dtype, ("int64",) if is_class else ("float32",))
+    if is_class != (target.n_classes is not None):
+        raise ArtifactError(
+            "n_classes", expected="a number with cross_entropy only", found=target.n_classes
+        )
+    _within("number of classes", target.n_classes or 1, 1, MAX_PARAMS)
+
+
+def _check_inputs(manifest: Manifest) -> None:
+    shapes = {slot.name: slot.shape for slot in manifest.layout}
+    names = [spec.name for spec in manifest.inputs]
+    if len(set(names) | set(shapes)) != len(names) + len(shapes):
+        raise ArtifactError("names of inputs", expected="each used once", found=names[:20])
+    for spec in manifest.inputs:
+        check_name(spec.name)
+        _check_batch(spec.name, spec.shape, manifest.batch_size)
+        _one_of(f"dtype of {spec.name}", spec.dtype, DTYPES)
+        _one_of(f"standardize of {spec.name}", spec.standardize, get_args(Standardize))
+        if spec.standardize != "none":
+            _check_statistics(spec, shapes)
+
+
+def _check_batch(what: str, shape: tuple[int, ...], batch_size: int) -> None:
+    check_shape(what, shape)
+    _within(f"elements in a batch of {what}", math.prod(shape) * batch_size, 1, MAX_PARAMS)
+
+
+def _check_statistics(spec: InputSpec, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    for slot in (spec.mean_slot, spec.scale_slot):
+        if shapes.get(slot) != spec.statistic_shape:
+            raise ArtifactError(
+                f"slot {slot}", expected=f"shape {spec.statistic_shape}", found=shapes.get(slot)
+            )

@@ -1,0 +1,125 @@
+"""Writes values into an ONNX model without the onnx package, by walking its protobuf bytes.
+
+Only three messages matter: ModelProto.graph (field 7), GraphProto.input (11) and
+GraphProto.initializer (5). Everything else is copied as it is.
+Source: onnx/onnx.proto3; protobuf.dev/programming-guides/encoding.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from fedge.errors import ArtifactError
+from fedge.types import Array
+
+MAX_MODEL = 2**31 - 1  # bytes; protobuf's own limit
+
+_GRAPH, _INPUT, _INITIALIZER = 7, 11, 5
+_VALUE_NAME = 1
+_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
+_FLOAT32 = 1  # TensorProto.DataType.FLOAT
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types; groups, 3 and 4, are not in ONNX
+
+
+def bake(model: bytes, values: Mapping[str, Array]) -> bytes:
+    """The model with the named graph inputs turned into float32 initialisers.
+
+    Raises:
+        ArtifactError: if the bytes are not a model, or a named input is missing or double.
+    """
+    parts: list[bytes | memoryview] = []
+    n_graphs = 0
+    for number, whole, body in _fields(memoryview(model)):
+        if number == _GRAPH:
+            n_graphs += 1
+            parts += _message(_GRAPH, _bake_graph(body, values))
+        else:
+            parts.append(whole)
+    if n_graphs != 1:
+        raise ArtifactError("ONNX model", expected="one graph", found=n_graphs)
+    if sum(len(part) for part in parts) > MAX_MODEL:
+        raise ArtifactError("ONNX model", expected=f"at most {MAX_MODEL} bytes", found="more")
+    return b"".join(parts)
+
+
+def _bake_graph(graph: memoryview, values: Mapping[str, Array]) -> list[bytes | memoryview]:
+    parts: list[bytes | memoryview] = []
+    found: list[str] = []
+    for number, whole, body in _fields(graph):
+        name = _name(body) if number == _INPUT else ""
+        if name in values:
+            found.append(name)
+        else:
+            parts.append(whole)
+    if sorted(found) != sorted(values):
+        raise ArtifactError(
+            "ONNX model", expected=f"{len(values)} parameters as inputs", found=f"{len(found)}"
+        )
+    for name in found:
+        parts += _message(_INITIALIZER, _tensor(name, values[name]))
+    return parts
+
+
+def _tensor(name: str, value: Array) -> list[bytes | memoryview]:
+    parts: list[bytes | memoryview] = []
+    for size in value.shape:
+        parts += [_tag(_TENSOR_DIMS, _VARINT), _varint(size)]
+    parts += [_tag(_TENSOR_TYPE, _VARINT), _varint(_FLOAT32)]
+    parts += _message(_TENSOR_NAME, [name.encode()])
+    return parts + _message(_TENSOR_RAW, [value.astype("<f4", order="C").tobytes()])
+
+
+def _name(value_info: memoryview) -> str:
+    for number, _, body in _fields(value_info):
+        if number == _VALUE_NAME:
+            return str(body, "utf-8", "replace")
+    return ""
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
+    """Each field's number, its whole bytes, and its body (empty unless length-delimited)."""
+    position = 0
+    while position < len(data):
+        start = position
+        tag, position = _read_varint(data, position)
+        body_start = position
+        match tag & 7:
+            case 0:
+                _, position = _read_varint(data, position)
+                body_start = position
+            case 1:
+                position += 8
+            case 2:
+                size, body_start = _read_varint(data, position)
+                position = body_start + size
+            case 5:
+                position += 4
+            case kind:
+                raise ArtifactError("ONNX model", expected="protobuf", found=f"wire type {kind}")
+        if position > len(data):
+            raise ArtifactError("ONNX model", expected="protobuf", found="a field cut short")
+        yield tag >> 3, data[start:position], data[body_start:position]
+
+
+def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
+    """The value and the position after it; at most ten bytes, of which 64 bits count."""
+    value = 0
+    for index, byte in enumerate(data[position : position + 10]):
+        value |= (byte & 0x7F) << (7 * index)
+        if byte < 0x80:
+            return value, position + index + 1
+    raise ArtifactError("ONNX model", expected="protobuf", found="a number cut short")
+
+
+def _message(number: int, parts: list[bytes | memoryview]) -> list[bytes | memoryview]:
+    return [_tag(number, _BYTES), _varint(sum(len(part) for part in parts)), *parts]
+
+
+def _tag(number: int, wire_type: int) -> bytes:
+    return _varint(number << 3 | wire_type)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
