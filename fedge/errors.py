@@ -26,7 +26,7 @@ class ConfigError(FedgeError):
     exit_code = 2
 
 
-class _Refusal(FedgeError):
+class _RefusalError(FedgeError):
     """Something from outside was checked and refused: what, expected, found."""
 
     def __init__(self, what: str, *, expected: object, found: object) -> None:
@@ -34,13 +34,13 @@ class _Refusal(FedgeError):
         super().__init__(f"{what}: expected {expected}, found {found}")
 
 
-class PayloadError(_Refusal):
+class PayloadError(_RefusalError):
     """Bytes from outside cannot be decoded; the sender or the link is at fault."""
 
     exit_code = 3
 
 
-class ArtifactError(_Refusal):
+class ArtifactError(_RefusalError):
     """A `.fedge` file is corrupt, truncated, or made by another version."""
 
     exit_code = 4
@@ -52,7 +52,7 @@ class ModelError(FedgeError):
     exit_code = 5
 
 
-class DataError(_Refusal):
+class DataError(_RefusalError):
     """A data file does not hold what the model needs."""
 
     exit_code = 6

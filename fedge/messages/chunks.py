@@ -1,0 +1,92 @@
+"""Cutting bytes into chunks, and putting them together in any order."""
+
+import hashlib
+import hmac
+
+from fedge.errors import PayloadError
+
+CHUNK_BYTES = 61_440  # with topic and header one packet stays below 64 KiB, the strictest broker's
+MAX_CHUNKS = 65_536
+
+Range = tuple[int, int]  # chunks first to last, both included
+
+
+def n_chunks(size_bytes: int, chunk_bytes: int = CHUNK_BYTES) -> int:
+    """Chunks that this many bytes need; nothing at all still needs one."""
+    return max(1, -(-size_bytes // chunk_bytes))
+
+
+def slice_chunk(data: bytes, index: int, chunk_bytes: int = CHUNK_BYTES) -> bytes:
+    """Chunk number `index` of the data."""
+    return data[index * chunk_bytes : (index + 1) * chunk_bytes]
+
+
+def digest16(data: bytes) -> bytes:
+    """The first half of the SHA-256: it names the whole in every chunk of it."""
+    return hashlib.sha256(data).digest()[:16]
+
+
+class Assembly:
+    """Chunks of one whole as they come: in any order, some twice, some not yet.
+
+    Memory is bounded by `max_bytes`, whatever the sender claims. Every chunk but
+    the last must have the size of the first one seen that is not the last.
+
+    Args:
+        digest: the leading bytes of the SHA-256 that the whole must have.
+        total: how many chunks there are, 1 to 65 536.
+        max_bytes: the most that the whole may have.
+    """
+
+    def __init__(self, digest: bytes, total: int, *, max_bytes: int) -> None:
+        if not 1 <= total <= min(MAX_CHUNKS, max(1, max_bytes)):
+            raise PayloadError("chunks of a message", expected="1 to 65536", found=total)
+        self.digest, self.total = digest, total
+        self._max_bytes = max_bytes
+        self._chunks: dict[int, bytes] = {}
+        self._size = 0
+
+    def add(self, index: int, data: bytes) -> None:
+        """Take one chunk; one that is already here is ignored."""
+        if not 0 <= index < self.total:
+            raise PayloadError("chunk index", expected=f"0 to {self.total - 1}", found=index)
+        if index in self._chunks:
+            return
+        if self._size + len(data) > self._max_bytes:
+            raise PayloadError(
+                "message size", expected=f"at most {self._max_bytes}", found=self._size + len(data)
+            )
+        self._chunks[index] = data
+        self._size += len(data)
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self._chunks) == self.total
+
+    def missing(self, *, most: int = 64) -> list[Range]:
+        """The ranges still to come, at most this many of them, lowest first."""
+        ranges: list[Range] = []
+        for index in range(self.total):
+            if index in self._chunks:
+                continue
+            if ranges and ranges[-1][1] == index - 1:
+                ranges[-1] = (ranges[-1][0], index)
+            elif len(ranges) == most:
+                break
+            else:
+                ranges.append((index, index))
+        return ranges
+
+    def whole(self) -> bytes:
+        """The message put together.
+
+        Raises:
+            PayloadError: if its SHA-256 does not begin with the digest.
+        """
+        data = b"".join(self._chunks[index] for index in range(self.total))
+        found = hashlib.sha256(data).digest()[: len(self.digest)]
+        if not hmac.compare_digest(found, self.digest):
+            raise PayloadError(
+                "message digest", expected=self.digest.hex()[:16], found=found.hex()[:16]
+            )
+        return data

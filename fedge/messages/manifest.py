@@ -1,0 +1,150 @@
+"""What a round asks for: retained, so a device that wakes late still learns it."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+from fedge.errors import PayloadError
+from fedge.messages import wire
+from fedge.messages.blob import KEY_DIGITS
+from fedge.messages.topics import is_name
+from fedge.messages.update import MAX_ROUND
+from fedge.training.plan import Plan
+from fedge.types import JobId, RoundId
+
+MAX_BYTES = 8192
+_MAX_BLOB_BYTES = 2**32
+_MAX_PARTS = 4096
+_FIELDS = (
+    "job",
+    "round",
+    "sequence",
+    "kind",
+    "state",
+    "artifact",
+    "model",
+    "plan",
+    "deadline_s",
+    "parts",
+)
+
+
+class RoundKind(StrEnum):
+    """What a device is asked to send."""
+
+    STATISTICS = "statistics"  # count, mean and spread of its features, before the first training
+    TRAINING = "training"
+
+
+class RoundState(StrEnum):
+    """Where a round stands."""
+
+    OPEN = "open"  # updates are wanted
+    CLOSED = "closed"  # updates for this round come too late; another round follows
+    FINISHED = "finished"  # no round follows
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRef:
+    """A blob that devices can ask for: its whole SHA-256 and its size in bytes."""
+
+    sha256: bytes
+    size_bytes: int
+
+    @property
+    def key(self) -> str:
+        """The blob's name in topics and requests."""
+        return self.sha256.hex()[:KEY_DIGITS]
+
+    @classmethod
+    def from_wire(cls, value: object, what: str) -> Self:
+        """Raises PayloadError unless it is [sha256, size]."""
+        pair = wire.typed(value, list, what)
+        if len(pair) != 2:
+            raise PayloadError(what, expected="[sha256, size]", found=len(pair))
+        return cls(
+            sha256=wire.octets(pair[0], 32, what),
+            size_bytes=wire.bounded(pair[1], 1, _MAX_BLOB_BYTES, what),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundManifest:
+    """One round, as every device is told of it.
+
+    CBOR map, at most 8 KB; unknown fields are ignored so that later releases can
+    add some. `sequence` grows with every manifest of a job: an older one than
+    the last seen is a replay.
+    """
+
+    job: JobId
+    round: RoundId
+    sequence: int
+    kind: RoundKind
+    state: RoundState
+    artifact: BlobRef
+    model: BlobRef  # the global parameters: float32, little-endian, the whole flat vector
+    plan: Plan
+    deadline_s: float  # for a device, from the moment it reads this
+    parts: int  # partitions of the update topics
+
+    def to_bytes(self) -> bytes:
+        data = wire.encode(
+            {
+                "v": wire.VERSION,
+                "job": self.job,
+                "round": self.round,
+                "sequence": self.sequence,
+                "kind": self.kind.value,
+                "state": self.state.value,
+                "artifact": [self.artifact.sha256, self.artifact.size_bytes],
+                "model": [self.model.sha256, self.model.size_bytes],
+                "plan": self.plan.to_wire(),
+                "deadline_s": self.deadline_s,
+                "parts": self.parts,
+            }
+        )
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"a round manifest of {len(data)} bytes; the most is {MAX_BYTES}")
+        return data
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> Self:
+        """Raises PayloadError unless every field is of its type and in its range."""
+        fields = wire.decode_map(payload, "round manifest", fields=_FIELDS, max_bytes=MAX_BYTES)
+        plan = wire.typed(fields["plan"], dict, "round plan")
+        return cls(
+            job=_job(fields["job"]),
+            round=RoundId(wire.bounded(fields["round"], 0, MAX_ROUND, "manifest round")),
+            sequence=wire.bounded(fields["sequence"], 0, 2**63 - 1, "manifest sequence"),
+            kind=_one_of(RoundKind, fields["kind"]),
+            state=_one_of(RoundState, fields["state"]),
+            artifact=BlobRef.from_wire(fields["artifact"], "manifest artifact"),
+            model=BlobRef.from_wire(fields["model"], "manifest model"),
+            plan=Plan.from_wire(plan),
+            deadline_s=_duration(fields["deadline_s"]),
+            parts=wire.bounded(fields["parts"], 1, _MAX_PARTS, "manifest parts"),
+        )
+
+
+def _job(value: object) -> JobId:
+    name = wire.typed(value, str, "manifest job")
+    if not is_name(name):
+        raise PayloadError("manifest job", expected="1 to 64 of A-Z a-z 0-9 _ -", found=name[:80])
+    return JobId(name)
+
+
+def _duration(value: Any) -> float:
+    number = float(value) if isinstance(value, int | float) else math.nan
+    if not 0 < number <= 366 * 86_400:
+        raise PayloadError("manifest deadline", expected="seconds up to a year", found=value)
+    return number
+
+
+def _one_of(kind: type[RoundKind] | type[RoundState], value: object) -> Any:
+    try:
+        return kind(wire.typed(value, str, "round manifest"))
+    except ValueError:
+        expected = ", ".join(member.value for member in kind)
+        raise PayloadError("round manifest", expected=expected, found=str(value)[:40]) from None

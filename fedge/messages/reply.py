@@ -1,0 +1,114 @@
+"""What the aggregator answers to an update."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from fedge.errors import PayloadError
+from fedge.messages import wire
+from fedge.messages.blob import read_ranges
+from fedge.messages.chunks import Range
+from fedge.messages.update import MAX_ROUND, NONCE_BYTES
+from fedge.types import JobId, RoundId
+
+_MAX_BYTES = 4096
+_MAX_DETAIL = 500
+
+
+class Reason(StrEnum):
+    """Why an update was refused. All but `DAMAGED` are final for this update."""
+
+    DAMAGED = "damaged"  # the bytes changed on the way: send them again
+    PAYLOAD = "payload"  # the bytes arrived as sent and cannot be decoded
+    SCHEMA = "schema"  # made for another model
+    LATE = "late"  # the round is over
+    UNKNOWN_ROUND = "unknown_round"  # the aggregator never opened this round
+    SECOND = "second"  # another update of this device for this round was accepted
+    TOO_LARGE = "too_large"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether sending the same bytes again is pointless."""
+        return self is not Reason.DAMAGED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The update is on the aggregator's disk and will be counted once."""
+
+    job: JobId
+    round: RoundId
+    nonce: bytes
+
+    def to_bytes(self) -> bytes:
+        return _encode("accepted", self, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The update was not taken: why, in a word and in a sentence."""
+
+    job: JobId
+    round: RoundId
+    nonce: bytes
+    reason: Reason
+    detail: str = ""
+
+    def to_bytes(self) -> bytes:
+        return _encode("refused", self, [self.reason.value, self.detail[:_MAX_DETAIL]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """These chunks of the update have not arrived."""
+
+    job: JobId
+    round: RoundId
+    nonce: bytes
+    ranges: tuple[Range, ...]
+
+    def to_bytes(self) -> bytes:
+        return _encode("missing", self, [list(span) for span in self.ranges])
+
+
+Reply: TypeAlias = Accepted | Refused | Missing
+
+
+def decode_reply(payload: bytes) -> Reply:
+    """A reply from bytes. CBOR array: version, kind, job, round, nonce, what the kind needs.
+
+    Raises:
+        PayloadError: if it is not a reply this version knows.
+    """
+    kind, job, round_, nonce, rest = wire.decode_array(
+        payload, "reply", n_fields=5, max_bytes=_MAX_BYTES
+    )
+    job = JobId(wire.typed(job, str, "reply job"))
+    round_ = RoundId(wire.bounded(round_, 0, MAX_ROUND, "reply round"))
+    nonce = wire.octets(nonce, NONCE_BYTES, "reply nonce")
+    match kind:
+        case "accepted":
+            return Accepted(job=job, round=round_, nonce=nonce)
+        case "missing":
+            ranges = read_ranges(rest, "missing chunks")
+            return Missing(job=job, round=round_, nonce=nonce, ranges=ranges)
+        case "refused":
+            reason, detail = _read_refusal(rest)
+            return Refused(job=job, round=round_, nonce=nonce, reason=reason, detail=detail)
+    raise PayloadError("reply", expected="accepted, refused or missing", found=str(kind)[:40])
+
+
+def _read_refusal(rest: object) -> tuple[Reason, str]:
+    pair = wire.typed(rest, list, "refusal")
+    if len(pair) != 2:
+        raise PayloadError("refusal", expected="reason and detail", found=len(pair))
+    word, detail = (wire.typed(text, str, "refusal") for text in pair)
+    try:
+        return Reason(word), detail[:_MAX_DETAIL]
+    except ValueError:
+        expected = ", ".join(reason.value for reason in Reason)
+        raise PayloadError("refusal", expected=expected, found=word[:40]) from None
+
+
+def _encode(kind: str, reply: Reply, rest: object) -> bytes:
+    return wire.encode([wire.VERSION, kind, reply.job, reply.round, reply.nonce, rest])

@@ -1,0 +1,75 @@
+"""The topics of protocol version 1.
+
+    fedge/v1/{fleet}/dev/{device}/state       retained birth and will of a device
+    fedge/v1/{fleet}/dev/{device}/in          replies to a device
+    fedge/v1/{fleet}/dev/{device}/get         a device asks for chunks of a blob
+    fedge/v1/{fleet}/job/{job}/round          retained round manifest
+    fedge/v1/{fleet}/job/{job}/up/{part}/{device}   updates, part = crc32(device) % parts
+    fedge/v1/{fleet}/blob/{key}/{n}           chunk n of a blob, key = first 16 hex of its SHA-256
+    fedge/v1/{fleet}/srv/{aggregator}/state   retained birth and will of an aggregator
+
+Names are 1 to 64 characters of A-Z a-z 0-9 _ and -, so no topic needs escaping.
+"""
+
+import re
+import zlib
+from dataclasses import dataclass
+
+from fedge.errors import ConfigError, PayloadError
+from fedge.types import DeviceId
+
+_ROOT = "fedge/v1"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def is_name(text: str) -> bool:
+    """Whether this may name a fleet, a device, a job or an aggregator."""
+    return _NAME.fullmatch(text) is not None
+
+
+def part_of(device: str, parts: int) -> int:
+    """The partition of a device's updates: the same on every machine, even over devices."""
+    return zlib.crc32(device.encode()) % parts
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """All topics of one fleet."""
+
+    fleet: str
+
+    def __post_init__(self) -> None:
+        if not is_name(self.fleet):
+            raise ConfigError(f"fleet name {self.fleet!r}: use 1 to 64 of A-Z a-z 0-9 _ -")
+
+    def device_state(self, device: str = "+") -> str:
+        return f"{_ROOT}/{self.fleet}/dev/{device}/state"
+
+    def device_in(self, device: str) -> str:
+        return f"{_ROOT}/{self.fleet}/dev/{device}/in"
+
+    def device_get(self, device: str = "+") -> str:
+        return f"{_ROOT}/{self.fleet}/dev/{device}/get"
+
+    def round(self, job: str) -> str:
+        return f"{_ROOT}/{self.fleet}/job/{job}/round"
+
+    def up(self, job: str, device: str, parts: int) -> str:
+        return f"{_ROOT}/{self.fleet}/job/{job}/up/{part_of(device, parts)}/{device}"
+
+    def up_filter(self, job: str, part: int | None = None) -> str:
+        return f"{_ROOT}/{self.fleet}/job/{job}/up/{'+' if part is None else part}/+"
+
+    def blob(self, key: str, n: int | str = "+") -> str:
+        return f"{_ROOT}/{self.fleet}/blob/{key}/{n}"
+
+    def aggregator_state(self, aggregator: str = "+") -> str:
+        return f"{_ROOT}/{self.fleet}/srv/{aggregator}/state"
+
+    def device_of(self, topic: str) -> DeviceId:
+        """The device that a `dev/.../...` or `up/...` topic belongs to."""
+        levels = topic.split("/")
+        device = {6: levels[4], 8: levels[-1]}.get(len(levels), "") if len(levels) > 4 else ""
+        if not is_name(device):
+            raise PayloadError("topic", expected="one that names a device", found=topic[:80])
+        return DeviceId(device)

@@ -1,0 +1,73 @@
+"""An update on its way up: one message, or chunks of one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from fedge.messages import wire
+from fedge.messages.chunks import CHUNK_BYTES, MAX_CHUNKS, digest16, n_chunks, slice_chunk
+from fedge.types import RoundId
+
+NONCE_BYTES = 8
+MAX_ROUND = 2**31 - 1
+_OVERHEAD = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateChunk:
+    """One chunk of an encoded update.
+
+    CBOR array: version, round, nonce (8 bytes), chunk index, number of chunks,
+    first 16 bytes of the SHA-256 of the whole, data. With the device and the job
+    of the topic, round and nonce name the update: the aggregator counts it once.
+    """
+
+    round: RoundId
+    nonce: bytes  # drawn once for an update, repeated whenever it is sent again
+    index: int
+    total: int
+    digest: bytes
+    data: bytes
+
+    def to_bytes(self) -> bytes:
+        return wire.encode(
+            [
+                wire.VERSION,
+                self.round,
+                self.nonce,
+                self.index,
+                self.total,
+                self.digest,
+                self.data,
+            ]
+        )
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> Self:
+        """Raises PayloadError unless every field is of its type and in its range."""
+        fields = wire.decode_array(
+            payload, "update chunk", n_fields=6, max_bytes=CHUNK_BYTES + _OVERHEAD
+        )
+        round_, nonce, index, total, digest, data = fields
+        total = wire.bounded(total, 1, MAX_CHUNKS, "update chunks")
+        return cls(
+            round=RoundId(wire.bounded(round_, 0, MAX_ROUND, "update round")),
+            nonce=wire.octets(nonce, NONCE_BYTES, "update nonce"),
+            index=wire.bounded(index, 0, total - 1, "update chunk index"),
+            total=total,
+            digest=wire.octets(digest, 16, "update digest"),
+            data=wire.typed(data, bytes, "update chunk data"),
+        )
+
+
+def split_update(
+    payload: bytes, round_: RoundId, nonce: bytes, *, chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[UpdateChunk]:
+    """The chunks that carry this payload, first to last."""
+    digest = digest16(payload)
+    total = n_chunks(len(payload), chunk_bytes)
+    for index in range(total):
+        data = slice_chunk(payload, index, chunk_bytes)
+        yield UpdateChunk(
+            round=round_, nonce=nonce, index=index, total=total, digest=digest, data=data
+        )

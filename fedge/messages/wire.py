@@ -1,0 +1,90 @@
+"""Bounded CBOR: bytes to checked Python values and back."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import cbor2
+
+from fedge.errors import PayloadError
+
+VERSION = 1  # of every message; a reader refuses any other
+
+T = TypeVar("T")
+
+
+def encode(value: object) -> bytes:
+    """The canonical CBOR encoding: the same value gives the same bytes."""
+    return cbor2.dumps(value, canonical=True)
+
+
+def decode_array(data: bytes, what: str, *, n_fields: int, max_bytes: int) -> list[Any]:
+    """A message that is an array: the version, then n_fields values, which are returned."""
+    fields = _decode(data, what, max_bytes)
+    if not isinstance(fields, list) or len(fields) != n_fields + 1:
+        raise PayloadError(what, expected=f"an array of {n_fields + 1}", found=_shape(fields))
+    _check_version(fields[0], what)
+    return fields[1:]
+
+
+def decode_map(data: bytes, what: str, *, fields: Iterable[str], max_bytes: int) -> dict[str, Any]:
+    """A message that is a map: `v`, the version, and these fields; unknown ones are ignored.
+
+    Unknown fields are ignored so that a later release can add one.
+    """
+    found = _decode(data, what, max_bytes)
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise PayloadError(what, expected="a map with text keys", found=_shape(found))
+    _check_version(found.get("v"), what)
+    for field in fields:
+        if field not in found:
+            raise PayloadError(what, expected=f"field {field!r}", found=sorted(found))
+    return found
+
+
+def typed(value: object, kind: type[T], what: str) -> T:
+    """The value, if it is of this type; a boolean is not an integer here."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise PayloadError(what, expected=kind.__name__, found=_shape(value))
+    return value
+
+
+def bounded(value: object, low: int, high: int, what: str) -> int:
+    """The value, if it is an integer in low..high."""
+    number = typed(value, int, what)
+    if not low <= number <= high:
+        raise PayloadError(what, expected=f"{low} to {high}", found=number)
+    return number
+
+
+def octets(value: object, size: int, what: str) -> bytes:
+    """The value, if it is a byte string of exactly this size."""
+    data = typed(value, bytes, what)
+    if len(data) != size:
+        raise PayloadError(what, expected=f"{size} bytes", found=len(data))
+    return data
+
+
+def _decode(data: bytes, what: str, max_bytes: int) -> object:
+    if len(data) > max_bytes:
+        raise PayloadError(what, expected=f"at most {max_bytes} bytes", found=len(data))
+    try:
+        value: object = cbor2.loads(data)
+        # Encoding it again finds trailing bytes, tags and every second spelling of a value.
+        again = cbor2.dumps(value, canonical=True)
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise PayloadError(what, expected="CBOR", found=str(error)[:80]) from error
+    if again != data:
+        raise PayloadError(what, expected="canonical CBOR and nothing after it", found="other")
+    return value
+
+
+def _check_version(found: object, what: str) -> None:
+    if found != VERSION or isinstance(found, bool):
+        raise PayloadError(what, expected=f"version {VERSION}", found=_shape(found))
+
+
+def _shape(value: object) -> str:
+    """What to say of a value from outside: its type and size, never its contents."""
+    if isinstance(value, list | dict | bytes | str):
+        return f"{type(value).__name__} of {len(value)}"
+    return repr(value)[:40]

@@ -1,0 +1,98 @@
+"""What carries messages: one method to send, one queue of events to read."""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker answered, and every subscription asked for so far has been renewed.
+
+    Whatever was on its way before is lost: who wants it delivered sends it again.
+    """
+
+    protocol: str  # "MQTT 5" or "MQTT 3.1.1"
+    max_payload_bytes: int  # the most this broker takes in one message
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The connection is gone; the transport keeps trying, with growing and jittered pauses."""
+
+    reason: str  # one sentence: what happened, when it is tried again
+    retry_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Somebody published this. Give it back to `Transport.done` when it is dealt with."""
+
+    topic: str
+    payload: bytes
+    is_retained: bool
+    handle: int  # names the message for `done`
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A message that the broker refused or that nobody subscribes to.
+
+    Only MQTT 5 brokers say so; silence proves nothing.
+    """
+
+    topic: str
+    reason: str
+
+
+Event: TypeAlias = Connected | Disconnected | Message | Undelivered
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bytes of MQTT payloads and topics so far, counted where they enter and leave the client."""
+
+    sent_bytes: int = 0  # payload bytes handed to the network, repeats included
+    received_bytes: int = 0
+    n_sent: int = 0
+    n_received: int = 0
+
+
+class Transport(Protocol):
+    """A connection to a broker that heals itself.
+
+    Laws: no method blocks on the network; events come in order, from one queue;
+    `publish` works at any time, and what cannot be delivered before the next
+    disconnect is lost; a topic subscribed once stays subscribed through
+    reconnects until `unsubscribe`. Methods may be called from one thread only.
+    """
+
+    def start(self) -> None:
+        """Begin to connect. Comes before everything else."""
+        ...
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Send with QoS 1. At most a dozen are on the wire at once; the rest wait their turn."""
+        ...
+
+    def subscribe(self, topic_filter: str) -> None: ...
+
+    def unsubscribe(self, topic_filter: str) -> None: ...
+
+    def receive(self, timeout_s: float) -> Event | None:
+        """The next event, or None when none came in time; 0 only looks."""
+        ...
+
+    def done(self, message: Message) -> None:
+        """The message is dealt with: the broker may send another in its place."""
+        ...
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all that was published is with the broker; whether it is."""
+        ...
+
+    @property
+    def traffic(self) -> Traffic: ...
+
+    def close(self) -> None:
+        """Say goodbye to the broker, so that it does not publish the will, and stop."""
+        ...
