@@ -1,1 +1,5 @@
-"""Settings and data files, read once at the edge."""
+"""Settings and data files, read once at the edge.
+
+Each process imports its own configuration (`fedge.config.device.DeviceConfig`, ...)
+and nothing of the others.
+"""

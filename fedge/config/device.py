@@ -1,0 +1,34 @@
+"""The settings of a device."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from fedge.config.common import BROKER_URL, NAME, LogLevel, MqttVersion, host_id
+from fedge.config.fields import at_least, check, setting, within
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceConfig:
+    """What one device needs to know; `settings.load` reads it."""
+
+    section: ClassVar[str] = "device"
+
+    broker: str = setting(BROKER_URL, about="where the broker is, mqtt:// or mqtts://")
+    fleet: str = setting("default", rule=NAME, about="the fleet it belongs to")
+    job: str = setting("default", rule=NAME, about="the job it trains for")
+    id: str = setting(factory=host_id, rule=NAME, about="its name, its own in the fleet")
+    data: Path | None = setting(None, about="its examples, an .npz file")
+    client: str | None = setting(None, about="take only this client's examples of the file")
+    state_dir: Path = setting(Path("fedge-device"), about="folder for all it keeps")
+    threads: int = setting(1, rule=within(1, 1024), about="threads to train with")
+    connect_timeout_s: float = setting(
+        60.0, rule=at_least(0), about="give up when the broker never answered for so long; 0: never"
+    )
+    exit_when_finished: bool = setting(default=False, about="end when the job is finished")
+    mqtt: MqttVersion = setting("auto", about="MQTT version; auto: 5, else 3.1.1")
+    ca_file: Path | None = setting(None, about="certificates to trust with mqtts://, PEM")
+    log_level: LogLevel = setting("info", about="how much to log")
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -1,0 +1,199 @@
+"""What a setting is: a dataclass field with its help, its type and what it may hold."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, get_type_hints
+
+from fedge.errors import ConfigError
+
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_KINDS = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    Path: "a path",
+    bool: "yes or no",
+}
+_UNITS = {"_s": "seconds", "_bytes": "bytes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a value must satisfy beyond its type, with the words that say so."""
+
+    expected: str
+    holds: Callable[[Any], bool]
+
+
+def at_least(low: float) -> Rule:
+    """low <= value."""
+    return Rule(f"at least {low}", lambda value: bool(value >= low))
+
+
+def above(low: float) -> Rule:
+    """low < value."""
+    return Rule(f"more than {low}", lambda value: bool(value > low))
+
+
+def within(low: float, high: float) -> Rule:
+    """low <= value <= high."""
+    return Rule(f"{low} to {high}", lambda value: bool(low <= value <= high))
+
+
+def setting(
+    default: Any = MISSING,
+    *,
+    about: str,
+    rule: Rule | None = None,
+    factory: Callable[[], Any] | None = None,
+) -> Any:
+    """A field of a configuration; without default and factory it must be given."""
+    metadata = {"about": about, "rule": rule}
+    if factory is not None:
+        return field(default_factory=factory, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+class Settings(Protocol):
+    """A configuration: a frozen dataclass of `setting` fields.
+
+    `section` is in the names of its environment variables.
+    """
+
+    section: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One field, as files, flags and the environment see it."""
+
+    field_name: str
+    section: str
+    kind: type  # str, int, float, bool or Path
+    choices: tuple[str, ...]  # of a Literal; empty for all others
+    is_optional: bool
+    about: str
+    rule: Rule | None
+    default: object  # MISSING if it must be given
+
+    @property
+    def unit(self) -> str:
+        """What the number counts; "" where the field's name does not say."""
+        return next((unit for end, unit in _UNITS.items() if self.field_name.endswith(end)), "")
+
+    @property
+    def name(self) -> str:
+        """The key in a file: the field's name without the unit at its end."""
+        end = next((end for end in _UNITS if self.field_name.endswith(end)), "")
+        return self.field_name.removesuffix(end)
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return variable_prefix(self.section) + self.name.upper()
+
+    @property
+    def expected(self) -> str:
+        """The values it takes, in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        return _KINDS[self.kind] + (f", {self.rule.expected}" if self.rule else "")
+
+
+def variable_prefix(section: str) -> str:
+    """What the names of a section's environment variables begin with."""
+    return f"FEDGE_{section.upper()}_"
+
+
+def settings_of(cls: type[Settings]) -> Iterator[Setting]:
+    """The settings of a configuration class, in the order of its fields."""
+    hints = get_type_hints(cls)
+    for item in fields(cls):
+        kind, choices, is_optional = _kind_of(hints[item.name])
+        factory = item.default_factory
+        yield Setting(
+            field_name=item.name,
+            section=cls.section,
+            kind=kind,
+            choices=choices,
+            is_optional=is_optional,
+            about=item.metadata["about"],
+            rule=item.metadata["rule"],
+            default=item.default if factory is MISSING else factory(),
+        )
+
+
+def read_value(one: Setting, value: object, source: str, *, is_text: bool) -> object:
+    """The value in the field's type, if the setting takes it.
+
+    Args:
+        one: the setting.
+        value: what was given.
+        source: where it was given, for the error.
+        is_text: whether a text may stand for a number or a yes, as in flags and variables.
+
+    Raises:
+        ConfigError: naming the source, what was expected and what was found.
+    """
+    try:
+        found = _parse(one.kind, value) if isinstance(value, str) and is_text else value
+        found = _convert(one.kind, found)
+    except ValueError:
+        found = None
+    if found is None or not _is_taken(one, found):
+        raise ConfigError(f"{source}: expected {one.expected}, found {value!r}")
+    return found
+
+
+def check(config: Settings) -> None:
+    """For `__post_init__`: refuse what no source could have given.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    for one in settings_of(type(config)):
+        value = getattr(config, one.field_name)
+        if value is not None or not one.is_optional:
+            read_value(one, value, f"setting {one.field_name}", is_text=False)
+
+
+def _kind_of(hint: Any) -> tuple[type, tuple[str, ...], bool]:
+    """Type, choices and whether None is allowed, of an annotation."""
+    is_optional = isinstance(hint, UnionType)
+    if is_optional:
+        hint = next(kind for kind in get_args(hint) if kind is not NoneType)
+    if get_origin(hint) is Literal:
+        return str, get_args(hint), is_optional
+    if hint not in _KINDS:
+        raise TypeError(f"a setting cannot be of type {hint}")
+    return hint, (), is_optional
+
+
+def _parse(kind: type, text: str) -> object:
+    if kind is bool:
+        return _BOOLEANS.get(text.lower())
+    return kind(text)
+
+
+def _convert(kind: type, value: object) -> object:
+    """The value in this type, where that loses nothing; else None."""
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value).expanduser() if str(value) else None
+    return value if type(value) is kind else None
+
+
+def _is_taken(one: Setting, value: object) -> bool:
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    if one.choices:
+        return value in one.choices
+    return one.rule is None or one.rule.holds(value)

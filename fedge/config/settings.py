@@ -1,0 +1,122 @@
+"""Settings from their sources: flags over the environment over a file over defaults.
+
+For the field `connect_timeout_s` of section "device" the public name is
+`connect_timeout`, the unit being said in the help:
+
+    fedge device --connect-timeout 30          flag
+    FEDGE_DEVICE_CONNECT_TIMEOUT=30            environment variable
+    connect_timeout = 30                       key of the TOML file
+
+Relative paths are relative to the working directory, whichever way they come.
+"""
+
+import argparse
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fedge.config.fields import Setting, Settings, read_value, settings_of, variable_prefix
+from fedge.errors import ConfigError
+
+_MAX_FILE_BYTES = 1 << 20
+
+C = TypeVar("C", bound=Settings)
+
+
+def load(
+    cls: type[C], *, file: Path | None, env: Mapping[str, str], flags: Mapping[str, object]
+) -> C:
+    """The configuration that the sources give together.
+
+    Args:
+        cls: the dataclass to fill.
+        file: a TOML file, if one was named.
+        env: the environment; names that begin like the section's must be known.
+        flags: by field name; None is a flag that was not given, other names are ignored.
+
+    Raises:
+        ConfigError: naming the source, what was expected and what was found.
+    """
+    known = list(settings_of(cls))
+    from_file, from_env = _read_file(file, known), _read_env(env, cls.section, known)
+    values: dict[str, object] = {}
+    for one in known:
+        if flags.get(one.field_name) is not None:
+            given, source = flags[one.field_name], f"flag {one.flag}"
+        elif one.variable in from_env:
+            given, source = from_env[one.variable], f"variable {one.variable}"
+        elif one.name in from_file:
+            given, source = from_file[one.name], f"{file}, key {one.name!r}"
+        elif one.default is MISSING:
+            raise ConfigError(f"{one.name} is not set: give {one.flag} or set {one.variable}")
+        else:
+            continue
+        is_text = not source.startswith(f"{file}, ")
+        values[one.field_name] = read_value(one, given, source, is_text=is_text)
+    return cls(**values)
+
+
+def add_flags(parser: argparse.ArgumentParser, cls: type[Settings]) -> None:
+    """A flag for every setting, and `--config FILE`; `load_args` reads them."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
+    for one in settings_of(cls):
+        options: dict[str, Any] = {"dest": one.field_name, "default": None, "help": _help(one)}
+        if one.kind is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["metavar"] = _metavar(one)
+        parser.add_argument(one.flag, **options)
+
+
+def load_args(cls: type[C], args: argparse.Namespace) -> C:
+    """The configuration of a command whose flags `add_flags` made."""
+    return load(cls, file=args.config, env=os.environ, flags=vars(args))
+
+
+def _read_file(file: Path | None, known: list[Setting]) -> dict[str, object]:
+    if file is None:
+        return {}
+    try:
+        data = file.read_bytes()[: _MAX_FILE_BYTES + 1]
+        if len(data) > _MAX_FILE_BYTES:
+            raise ConfigError(f"{file}: expected at most {_MAX_FILE_BYTES} bytes of settings")
+        found = tomllib.loads(data.decode())
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file}: expected TOML: {error}") from error
+    names = [one.name for one in known]
+    for key in found:
+        if key not in names:
+            raise ConfigError(f"{file}, key {key!r}: expected one of {', '.join(names)}")
+    return found
+
+
+def _read_env(env: Mapping[str, str], section: str, known: list[Setting]) -> dict[str, str]:
+    """The section's variables; an empty one counts as not set."""
+    prefix = variable_prefix(section)
+    found = {name: text for name, text in env.items() if name.startswith(prefix) and text}
+    names = [one.variable for one in known]
+    for name in found:
+        if name not in names:
+            raise ConfigError(f"variable {name}: expected one of {', '.join(names)}")
+    return found
+
+
+def _metavar(one: Setting) -> str:
+    if one.choices:
+        return "{" + ",".join(one.choices) + "}"
+    return one.unit.upper() or {int: "N", float: "X", Path: "PATH"}.get(one.kind, "TEXT")
+
+
+def _help(one: Setting) -> str:
+    """One row of `--help`: what it is, what it may be, where else it can be set."""
+    rule = f"; {one.rule.expected}" if one.rule else ""
+    is_plain = one.default is not MISSING and one.default is not None
+    default = f"default {one.default}; " if is_plain else ""
+    if one.default is MISSING:
+        default = "required; "
+    return f"{one.about}{rule} ({default}{one.variable})".replace("%", "%%")
