@@ -1,0 +1,57 @@
+# Every verb sets up what it needs and works twice in a row.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test check bench golden wheel clean
+.DEFAULT_GOAL := help
+
+help: ## list the verbs
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/demo.stamp ## train a fleet of eight device processes on this machine
+	$(BIN)/fedge demo $(ARGS)
+
+test: $(VENV)/dev.stamp ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev.stamp ## format, lint, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/cython-lint fedge/_kernels
+
+bench: $(VENV)/dev.stamp ## time codecs and training beside their peers
+	$(BIN)/python -m pytest benchmarks --benchmark-only $(ARGS)
+
+golden: $(VENV)/dev.stamp ## write the golden files anew; review the change like an interface
+	$(BIN)/python -m tests.golden.make
+
+wheel: $(VENV)/dev.stamp ## build the wheel and the source distribution into dist/
+	$(BIN)/python -m build --outdir dist .
+
+clean: ## remove what was built; keeps your runs
+	rm -rf $(VENV) build dist *.egg-info fedge/_kernels/*.so
+
+# A change of the build settings or of a kernel installs anew; Python changes need nothing.
+SOURCES := pyproject.toml setup.py $(wildcard fedge/_kernels/*.pyx fedge/_kernels/*.pxd fedge/_kernels/*.h)
+
+$(VENV)/demo.stamp: $(VENV)/base.stamp $(SOURCES)
+	$(PIP) install --editable '.[demo]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/base.stamp $(SOURCES)
+	$(PIP) install --editable '.[dev]'
+	@touch $@
+
+$(VENV)/base.stamp:
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed: sudo apt install python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V): set PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: the venv module is not installed: sudo apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || { echo "make: the Python headers are not installed: sudo apt install python3-dev" >&2; exit 1; }
+	@command -v $${CC:-cc} >/dev/null || command -v gcc >/dev/null || { echo "make: no C compiler: sudo apt install gcc" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@

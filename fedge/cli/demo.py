@@ -1,0 +1,230 @@
+"""`fedge demo`: the main job on one machine, told round by round."""
+
+import argparse
+import signal
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from fedge.cli.main import write_json
+from fedge.errors import FedgeError
+from fedge.simulation.demo import DemoOptions, Prepared, play, prepare
+from fedge.simulation.plot import plot
+from fedge.simulation.report import Measured, as_json, bytes_to, human
+
+HELP = "train a fleet of processes on this machine: broker, aggregator and devices"
+_TARGET = 0.95
+
+_COLUMNS = "{:>5}  {:>8}  {:>7}  {:>11}  {:>9}  {:>9}  {:>8}  {:>7}"
+_HEAD = ("round", "accuracy", "loss", "in/late/lost", "up", "down", "float32÷", "seconds")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The flags; defaults are those of DemoOptions."""
+    start = DemoOptions.__dataclass_fields__
+    parser.epilog = (
+        "Without --data the fleet learns the 1 797 handwritten digits that scikit-learn carries. "
+        "A data file is an .npz with x (or an array per model input), y, and perhaps client "
+        "(natural split: one device a client) and is_test. Everything a run makes lies in --out."
+    )
+    add = parser.add_argument
+    add("--devices", type=_positive, metavar="N", help="device processes (8, or one a client)")
+    add("--rounds", type=_positive, default=start["rounds"].default, help="rounds (%(default)s)")
+    add("--data", type=Path, metavar="FILE.npz", help="your data instead of the digits")
+    add("--model", type=Path, metavar="FILE.onnx", help="your model instead of a small perceptron")
+    add("--loss", metavar="NAME", help="cross_entropy, mse or binary_cross_entropy (by the data)")
+    add("--codec", default=start["codec"].default, help="how updates are sent (%(default)s)")
+    add("--strategy", default=start["strategy"].default, help="aggregation (%(default)s)")
+    add("--broker", metavar="URL", help="a broker that runs already, such as mqtt://127.0.0.1:1883")
+    add(
+        "--standardize",
+        action="store_true",
+        help="scale features by the fleet's own mean and spread, and fill missing values"
+        " (on by itself for --data without --model)",
+    )
+    add("--alpha", type=float, default=start["alpha"].default, help="Dirichlet split (%(default)s)")
+    add("--seed", type=int, default=start["seed"].default, help="of split, model and sampling")
+    add(
+        "--local-steps",
+        type=_positive,
+        default=start["local_steps"].default,
+        help="steps a device takes in a round (%(default)s)",
+    )
+    add("--batch-size", type=_positive, default=start["batch_size"].default, help="(%(default)s)")
+    add("--lr", type=float, default=start["lr"].default, help="local learning rate (%(default)s)")
+    add(
+        "--deadline",
+        type=float,
+        default=start["deadline_s"].default,
+        help="seconds after which a round goes on without the missing (%(default)s)",
+    )
+    add("--out", type=Path, metavar="DIR", help="folder of this run (fedge-demo/DATE-TIME)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepare, run, report."""
+    options = _options(args)
+    out = sys.stdout
+    print(f"fedge demo: everything of this run goes to {options.folder}", file=out)
+    ready = prepare(options)
+    print(
+        f"{len(ready.devices)} devices, {ready.n_trainable} trained parameters,"
+        f" codec {options.codec}, strategy {options.strategy}",
+        file=out,
+    )
+    measured = _watch(options, ready, out)
+    result = as_json(options, ready, measured)
+    picture = options.folder / "accuracy.png"
+    plot(result["rounds"], options.codec, picture)
+    write_json(options.folder / "result.json", result)
+    write_json(args.json, result)
+    _summary(options, result, picture, out)
+    return 0
+
+
+def _options(args: argparse.Namespace) -> DemoOptions:
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    folder: Path = args.out or Path("fedge-demo") / stamp
+    if folder.exists() and any(folder.iterdir()):
+        raise FedgeError(f"--out {folder} is not empty: name a new folder")
+    return DemoOptions(
+        folder=folder,
+        n_devices=args.devices,
+        rounds=args.rounds,
+        data=args.data,
+        model=args.model,
+        loss=args.loss,
+        codec=args.codec,
+        strategy=args.strategy,
+        broker=args.broker,
+        standardize=args.standardize,
+        alpha=args.alpha,
+        seed=args.seed,
+        local_steps=args.local_steps,
+        batch_size=args.batch_size,
+        lr=args.lr,
+        deadline_s=args.deadline,
+    )
+
+
+def _watch(options: DemoOptions, ready: Prepared, out: TextIO) -> Measured:
+    """Play the run and print a line a round; Ctrl-C and SIGTERM stop every process."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    began = time.monotonic()
+    screen = _Screen(out)
+    rounds: list[dict[str, Any]] = []
+    setup: list[dict[str, Any]] = []
+    broker, last = "", {}
+    for event in play(options, ready):
+        match event["event"]:
+            case "broker":
+                broker = event["broker"]
+                screen.line(f"broker: {broker} at {event['url']}")
+            case "waiting":
+                screen.status(f"waiting for devices: {event['online']} of {event['wait_for']}")
+            case "round" if event["kind"] == "training":
+                if not rounds:
+                    screen.line(_COLUMNS.format(*_HEAD))
+                rounds.append(event)
+                screen.line(_row(event, rounds))
+                screen.status(f"round {event['round'] + 1} of {options.rounds} is running")
+            case "round":
+                setup.append(event)
+                screen.line("statistics: the fleet's own means and spreads are in the model")
+            case "exported":
+                last = event
+    screen.status("")
+    return Measured(
+        rounds=rounds,
+        setup=setup,
+        devices=last["devices"],
+        model=last["model"],
+        wall_s=time.monotonic() - began,
+        broker=broker,
+    )
+
+
+class _Screen:
+    """Lines that stay, and on a terminal one status line under them that does not."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._is_terminal = out.isatty()
+
+    def line(self, text: str) -> None:
+        self._clear()
+        print(text, file=self._out, flush=True)
+
+    def status(self, text: str) -> None:
+        self._clear()
+        if self._is_terminal and text:
+            print(f"… {text}", end="", file=self._out, flush=True)
+
+    def _clear(self) -> None:
+        if self._is_terminal:
+            print("\r\x1b[K", end="", file=self._out)
+
+
+def _row(event: dict[str, Any], rounds: list[dict[str, Any]]) -> str:
+    sent = sum(row["uplink_bytes"] for row in rounds)
+    plain = sum(row["float32_uplink_bytes"] for row in rounds)
+    accuracy, loss = event["accuracy"], event["loss"]
+    return _COLUMNS.format(
+        event["round"],
+        "-" if accuracy is None else f"{accuracy:.2%}",
+        "-" if loss is None else f"{loss:.4f}",
+        f"{event['devices_accepted']}/{event['devices_late']}/{event['devices_lost']}",
+        human(event["uplink_bytes"]),
+        human(event["downlink_bytes"]),
+        f"{plain / max(sent, 1):.0f}x",
+        f"{event['wall_s']:.2f}",
+    )
+
+
+def _summary(options: DemoOptions, result: dict[str, Any], picture: Path, out: TextIO) -> None:
+    """The table at the end, and where everything lies."""
+    totals, last = result["totals"], result["rounds"][-1]
+    plain = totals["float32_uplink_bytes"]
+    reached = bytes_to(_TARGET, result["rounds"])
+    reports = [report for report in result["devices"].values() if "lost" not in report]
+    rows = [
+        ("rounds", f"{len(result['rounds'])} in {totals['wall_s']:.1f} s, start to end"),
+        ("final test accuracy", "-" if last["accuracy"] is None else f"{last['accuracy']:.2%}"),
+        ("final test loss", "-" if last["loss"] is None else f"{last['loss']:.4f}"),
+        (
+            f"{_TARGET:.0%} accuracy",
+            f"round {reached[0]}, {human(reached[1])} up" if reached else "not reached",
+        ),
+        ("sent up, all devices", human(totals["uplink_bytes"])),
+        (
+            "as plain float32",
+            f"{human(plain)} ({plain / max(1, totals['uplink_bytes']):.0f}x)",
+        ),
+        ("received by all devices", human(totals["downlink_bytes"])),
+        (
+            "updates in/late/lost",
+            f"{totals['devices_accepted']}/{totals['devices_late']}/{totals['devices_lost']}",
+        ),
+        ("device peak memory", human(max((r["peak_rss_bytes"] for r in reports), default=0))),
+        ("device CPU time", f"{max((r['cpu_s'] for r in reports), default=0.0):.2f} s at most"),
+        ("plot", str(picture)),
+        ("trained model", result["model"]["path"]),
+        ("all figures", str(options.folder / "result.json")),
+        ("logs and state", f"{options.folder}/logs, {options.folder}/aggregator"),
+    ]
+    print(file=out)
+    for name, value in rows:
+        print(f"{name:>24}  {value}", file=out)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, found {number}")
+    return number

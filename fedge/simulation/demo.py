@@ -1,0 +1,209 @@
+"""The demo: data and model made ready, a whole fleet started, its rounds told as they end."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from fedge.build import build_artifact
+from fedge.config.npz import Dataset, read_npz, write_npz
+from fedge.errors import FedgeError
+from fedge.simulation.data import Parts, digits, part
+from fedge.simulation.fleet import Fleet
+from fedge.simulation.model import default_loss, default_model
+from fedge.transport.broker import start_broker
+
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """What `fedge demo` may be asked for; `docs/demo.md` explains each."""
+
+    folder: Path
+    n_devices: int | None = None
+    rounds: int = 40
+    data: Path | None = None
+    model: Path | None = None
+    loss: str | None = None
+    codec: str = "topk:0.01/sign"
+    strategy: str = "fedavg"
+    broker: str | None = None
+    standardize: bool = False
+    alpha: float = 0.3
+    seed: int = 0
+    local_steps: int = 20
+    batch_size: int = 16
+    lr: float = 0.2
+    deadline_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Files of one run, ready to start."""
+
+    folder: Path
+    artifact: Path
+    devices: dict[str, Path]  # each device's own data, and nobody else's
+    test: Path
+    n_params: int
+    n_trainable: int
+
+
+def prepare(options: DemoOptions) -> Prepared:
+    """Write the artifact, every device's own data file and the test data into the folder."""
+    data = read_npz(options.data) if options.data else digits()
+    parts = part(
+        data,
+        n_devices=options.n_devices or (None if data.client is not None else 8),
+        alpha=options.alpha,
+        seed=options.seed,
+    )
+    return _write(options, data, parts)
+
+
+def _write(options: DemoOptions, data: Dataset, parts: Parts) -> Prepared:
+    model = options.model or default_model(data.inputs, data.targets, seed=options.seed)
+    own_scale = options.data is not None and options.model is None
+    artifact = build_artifact(
+        model,
+        loss=options.loss or default_loss(data.targets),
+        batch_size=options.batch_size,
+        standardize="federated" if options.standardize or own_scale else None,
+    )
+    folder = options.folder
+    (folder / "data").mkdir(parents=True)
+    artifact.save(folder / "model.fedge")
+    for name, own in parts.devices.items():
+        write_npz(folder / "data" / f"{name}.npz", own)
+    write_npz(folder / "data" / "test.npz", parts.test)
+    return Prepared(
+        folder=folder,
+        artifact=folder / "model.fedge",
+        devices={name: folder / "data" / f"{name}.npz" for name in parts.devices},
+        test=folder / "data" / "test.npz",
+        n_params=artifact.n_params,
+        n_trainable=artifact.n_trainable,
+    )
+
+
+def play(options: DemoOptions, ready: Prepared) -> Iterator[dict[str, Any]]:
+    """Start broker, aggregator and devices, and yield the aggregator's events as they come.
+
+    The last event has the kind `finished` and carries the devices' reports and the
+    exported model's path. Leaving the iterator at any point stops every process.
+    """
+    folder = ready.folder
+    with Fleet(folder / "logs") as fleet:
+        with _Broker(options, folder) as broker:
+            url = broker.url
+            yield {"event": "broker", "url": url, "broker": broker.kind}
+            fleet.start("aggregator", _aggregate(options, ready, url))
+            for name, own in ready.devices.items():
+                fleet.start(name, _device(ready, name, own, url))
+            yield from _events(fleet, folder / "events.jsonl")
+            fleet.stop([*ready.devices, "aggregator"])
+        fleet.run(
+            "export", ["export", str(folder / "aggregator"), "-o", str(folder / "model.onnx")]
+        )
+    yield {
+        "event": "exported",
+        "model": folder / "model.onnx",
+        "devices": {name: _read_report(folder, name) for name in ready.devices},
+    }
+
+
+class _Broker:
+    """The broker that was asked for, or one of our own for as long as the context lasts."""
+
+    def __init__(self, options: DemoOptions, folder: Path) -> None:
+        self._own = None if options.broker else start_broker(port=0, folder=folder / "broker")
+        self.url = options.broker or (self._own.url if self._own else "")
+        self.kind = self._own.kind if self._own else "yours"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._own:
+            self._own.stop()
+
+
+def _aggregate(options: DemoOptions, ready: Prepared, url: str) -> list[str]:
+    n_devices = len(ready.devices)
+    return _flags(
+        "aggregate",
+        broker=url,
+        fleet="demo",
+        job="demo",
+        artifact=ready.artifact,
+        state_dir=ready.folder / "aggregator",
+        test_data=ready.test,
+        events=ready.folder / "events.jsonl",
+        rounds=options.rounds,
+        wait_for=n_devices,
+        quorum=max(1, n_devices // 2),
+        deadline=options.deadline_s,
+        strategy=options.strategy,
+        codec=options.codec,
+        local_steps=options.local_steps,
+        batch_size=options.batch_size,
+        lr=options.lr,
+        seed=options.seed,
+    )
+
+
+def _device(ready: Prepared, name: str, own: Path, url: str) -> list[str]:
+    return _flags(
+        "device",
+        broker=url,
+        fleet="demo",
+        job="demo",
+        id=name,
+        data=own,
+        state_dir=ready.folder / "devices" / name,
+        json=_report(ready.folder, name),
+    )
+
+
+def _flags(command: str, **options: object) -> list[str]:
+    words = [command]
+    for name, value in options.items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    return words
+
+
+def _report(folder: Path, name: str) -> Path:
+    return folder / "devices" / f"{name}.json"
+
+
+def _read_report(folder: Path, name: str) -> dict[str, Any] | None:
+    """What a device said of itself when it stopped; None if it never got to."""
+    path = _report(folder, name)
+    report: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
+    return report
+
+
+def _events(fleet: Fleet, path: Path) -> Iterator[dict[str, Any]]:
+    """The aggregator's event lines until the one that says it has finished."""
+    rest = b""
+    position = 0
+    while True:
+        ended = fleet.has_ended("aggregator")
+        fleet.check()
+        if path.exists():
+            with path.open("rb") as file:
+                file.seek(position)
+                new = file.read()
+            position += len(new)
+            *lines, rest = (rest + new).split(b"\n")
+            for line in lines:
+                event = json.loads(line)
+                yield event
+                if event["event"] == "finished":
+                    return
+        if ended:
+            raise FedgeError(f"the aggregator stopped early: {fleet.last_words('aggregator')}")
+        time.sleep(_POLL_S)

@@ -1,0 +1,133 @@
+"""What a demo measured, as a value: for the table, the plot and the JSON file."""
+
+import hashlib
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from fedge.simulation.demo import DemoOptions, Prepared
+
+_PACKAGES = ("fedge", "numpy", "onnxruntime", "onnx", "paho-mqtt", "scikit-learn", "amqtt")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """The events of one run, in order, and what the devices said at the end."""
+
+    rounds: list[dict[str, Any]]  # of kind training
+    setup: list[dict[str, Any]]  # rounds before the first training: statistics
+    devices: dict[str, dict[str, Any] | None]
+    model: Path
+    wall_s: float
+    broker: str
+
+
+def as_json(options: DemoOptions, ready: Prepared, measured: Measured) -> dict[str, Any]:
+    """Everything of one run; bytes are MQTT payload bytes, counted where they pass."""
+    received = _received_by_round(measured.devices)
+    rounds = [_round(event, received) for event in measured.rounds]
+    every = [*measured.setup, *measured.rounds]
+    return {
+        "versions": _versions(measured.broker),
+        "arguments": {name: _plain(value) for name, value in asdict(options).items()},
+        "n_devices": len(ready.devices),
+        "n_params": ready.n_params,
+        "n_trainable": ready.n_trainable,
+        "rounds": rounds,
+        "totals": {
+            "uplink_bytes": sum(event["uplink_bytes"] for event in every),
+            "downlink_bytes": sum(received.values()),
+            "float32_uplink_bytes": sum(event["float32_uplink_bytes"] for event in every),
+            "devices_accepted": sum(event["devices_accepted"] for event in measured.rounds),
+            "devices_late": sum(event["devices_late"] for event in measured.rounds),
+            "devices_lost": sum(event["devices_lost"] for event in measured.rounds),
+            "refused": sum(event["refused"] for event in every),
+            "wall_s": measured.wall_s,
+        },
+        "devices": {name: _device(report) for name, report in sorted(measured.devices.items())},
+        "model": {
+            "path": str(measured.model),
+            "sha256": hashlib.sha256(measured.model.read_bytes()).hexdigest(),
+        },
+        "data": {"test": str(ready.test), "folder": str(ready.folder)},
+    }
+
+
+def bytes_to(accuracy: float, rounds: list[dict[str, Any]]) -> tuple[int, int] | None:
+    """The first round to reach this accuracy, and the uplink bytes up to it; None if none did."""
+    total = 0
+    for row in rounds:
+        total += row["uplink_bytes"]
+        if row["accuracy"] is not None and row["accuracy"] >= accuracy:
+            return row["round"], total
+    return None
+
+
+def human(size_bytes: float) -> str:
+    """A size as a person reads it: 640 B, 12.3 kB, 4.56 MB."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= scale:
+            return f"{size_bytes / scale:.3g} {unit}"
+    return f"{size_bytes:.0f} B"
+
+
+def _round(event: dict[str, Any], received: dict[int, int]) -> dict[str, Any]:
+    fields = (
+        "round",
+        "accuracy",
+        "loss",
+        "uplink_bytes",
+        "float32_uplink_bytes",
+        "devices_accepted",
+        "devices_late",
+        "devices_lost",
+        "wall_s",
+    )
+    return {
+        **{name: event[name] for name in fields},
+        "downlink_bytes": received.get(event["round"], 0),
+        "published_bytes": event["downlink_bytes"],
+    }
+
+
+def _received_by_round(devices: dict[str, dict[str, Any] | None]) -> dict[int, int]:
+    """Payload bytes that all devices together received in each round, by their own count."""
+    total: dict[int, int] = {}
+    for report in devices.values():
+        for round_, size in (report or {}).get("received_bytes_by_round", {}).items():
+            total[int(round_)] = total.get(int(round_), 0) + size
+    return total
+
+
+def _device(report: dict[str, Any] | None) -> dict[str, Any]:
+    if report is None:
+        return {"lost": True}
+    return {
+        name: report[name]
+        for name in (
+            "peak_rss_bytes",
+            "cpu_s",
+            "sent_bytes",
+            "received_bytes",
+            "updates_accepted",
+            "updates_refused",
+        )
+    }
+
+
+def _versions(broker: str) -> dict[str, str]:
+    found = {"python": platform.python_version(), "machine": platform.machine(), "broker": broker}
+    found["platform"] = sys.platform
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
