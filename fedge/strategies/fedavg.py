@@ -1,0 +1,30 @@
+"""Federated averaging."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from fedge.strategies.base import State
+from fedge.strategies.check import require_range
+from fedge.types import Vector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FedAvg:
+    """Moves the model by the cohort's mean delta, times the server's learning rate.
+
+    Source: McMahan et al., 2017, arXiv:1602.05629, algorithm 1 (lr = 1).
+    """
+
+    lr: float = 1.0
+    memory_names: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        require_range("fedavg", "lr", self.lr, low=1e-6, high=1e3)
+
+    def init(self, parameters: Vector) -> State:
+        return State(parameters)
+
+    def step(self, state: State, mean_delta: Vector) -> State:
+        return State(state.parameters + np.float32(self.lr) * mean_delta)
