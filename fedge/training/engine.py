@@ -1,0 +1,100 @@
+"""What runs a graph; the only place that loads onnxruntime."""
+
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Protocol
+
+from fedge.errors import ArtifactError, ConfigError, TrainingError
+from fedge.types import Array
+
+_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+
+
+class Engine(Protocol):
+    """A graph joined to buffers.
+
+    Laws: `run` reads what the input buffers hold now and overwrites the output buffers; it keeps
+    nothing from one run to the next, and the buffers never move.
+    """
+
+    def run(self) -> None: ...
+
+
+class OnnxRuntime:
+    """One graph on onnxruntime, its inputs and outputs bound once to the caller's arrays.
+
+    Raises:
+        ArtifactError: if the graph cannot be loaded or has other inputs and outputs.
+        ConfigError: if onnxruntime was loaded with its telemetry on.
+    """
+
+    def __init__(
+        self,
+        graph: bytes,
+        inputs: Mapping[str, Array],
+        outputs: Mapping[str, Array],
+        *,
+        threads: int,
+    ) -> None:
+        runtime = onnxruntime()
+        try:
+            self._session = runtime.InferenceSession(
+                graph, _options(runtime, threads), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exceptions share no other base class
+            raise ArtifactError(
+                "graph", expected="one onnxruntime can load", found=_line(error)
+            ) from None
+        _check_names("inputs", self._session.get_inputs(), inputs)
+        _check_names("outputs", self._session.get_outputs(), outputs)
+        self._binding = self._session.io_binding()
+        share = runtime.OrtValue.ortvalue_from_numpy  # on a CPU the same memory, not a copy
+        for name, array in inputs.items():
+            self._binding.bind_ortvalue_input(name, share(array))
+        for name, array in outputs.items():
+            self._binding.bind_ortvalue_output(name, share(array))
+
+    def run(self) -> None:
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:
+            raise TrainingError(f"the graph failed: {_line(error)}") from None
+
+
+@functools.cache
+def onnxruntime() -> ModuleType:
+    """The onnxruntime package, loaded on first use with its telemetry off.
+
+    Since 1.29 its wheels report to their maker unless this variable is set before the import.
+    """
+    if "onnxruntime" in sys.modules and os.environ.get(_TELEMETRY) != "1":
+        raise ConfigError(
+            f"onnxruntime was imported with telemetry on: set {_TELEMETRY}=1 before, or import it"
+            " after fedge has loaded it"
+        )
+    os.environ[_TELEMETRY] = "1"
+    return importlib.import_module("onnxruntime")
+
+
+def _options(runtime: ModuleType, threads: int) -> object:
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # halves the peak memory of a training step, at equal speed
+    options.log_severity_level = 3  # errors only; they arrive as exceptions too
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning costs power
+    return options
+
+
+def _check_names(what: str, found: list[object], wanted: Mapping[str, Array]) -> None:
+    names = sorted(value.name for value in found)  # type: ignore[attr-defined]
+    if names != sorted(wanted):
+        raise ArtifactError(f"{what} of graph", expected=sorted(wanted)[:20], found=names[:20])
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:300]

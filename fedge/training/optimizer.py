@@ -1,0 +1,41 @@
+"""The optimizer of one local round, on flat vectors."""
+
+import numpy as np
+
+from fedge._kernels import sgd_step
+from fedge.training.plan import Plan
+from fedge.types import Vector
+
+
+class LocalSgd:
+    """Moves parameters in place by the plan's SGD; a new one, at rest, for every round.
+
+    Attributes:
+        anchor: the parameters it started from, which the proximal term pulls towards.
+    """
+
+    def __init__(self, parameters: Vector, plan: Plan) -> None:
+        self.anchor = parameters.copy()
+        self._parameters = parameters
+        self._momentum = np.zeros_like(parameters) if plan.momentum else parameters[:0]
+        self._plan = plan
+
+    def step(self, gradient: Vector, norm: float) -> None:
+        """One step along the gradient, whose norm is given; clips the gradient in place."""
+        plan = self._plan
+        if plan.clip_norm is not None and norm > plan.clip_norm:
+            gradient *= np.float32(plan.clip_norm / norm)
+        sgd_step(
+            self._parameters,
+            gradient,
+            self._momentum,
+            self.anchor,
+            plan.lr,
+            plan.momentum,
+            plan.weight_decay,
+            plan.proximal,
+        )
+
+    def delta(self) -> Vector:
+        """How far the parameters moved, as a new vector."""
+        return self._parameters - self.anchor

@@ -1,0 +1,171 @@
+"""Local training: parameters, examples and a plan in, an update out."""
+
+import functools
+import itertools
+import math
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedge.artifact import Artifact
+from fedge.errors import DataError, TrainingError
+from fedge.training import sampling
+from fedge.training.data import ArrayData, DataSource
+from fedge.training.evaluation import Evaluation, n_right
+from fedge.training.graphs import EvalGraph, TrainGraph
+from fedge.training.optimizer import LocalSgd
+from fedge.training.plan import Plan
+from fedge.types import Array, Update, Vector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """One optimizer step: its number from 1, of how many, the loss before it, the gradient's norm.
+
+    The norm is the one before clipping.
+    """
+
+    step: int
+    n_steps: int
+    loss: float
+    gradient_norm: float
+
+
+class Trainer:
+    """Trains and evaluates one artifact's model, with no network and no files.
+
+    Graphs are loaded on first use. Memory, beside the graphs' own: parameters and gradient for
+    training, parameters for evaluation, and one more vector each for the global model, momentum,
+    and batches larger than the artifact's.
+
+    Args:
+        artifact: the model.
+        threads: of onnxruntime, within one operator.
+    """
+
+    def __init__(self, artifact: Artifact, *, threads: int = 1) -> None:
+        self.artifact = artifact
+        self._threads = threads
+        self._is_busy = False
+
+    @functools.cached_property
+    def _train(self) -> TrainGraph:
+        return TrainGraph(self.artifact, self._threads)
+
+    @functools.cached_property
+    def _eval(self) -> EvalGraph:
+        return EvalGraph(self.artifact, self._threads)
+
+    def loss_and_gradient(
+        self, parameters: Vector, inputs: Mapping[str, Array], targets: Array
+    ) -> tuple[float, Vector]:
+        """Mean loss over a batch of any size, and its gradient.
+
+        Args:
+            parameters: (n_params,).
+            inputs: one array per input of the model, one row per example.
+            targets: one row per example.
+
+        Returns:
+            The loss, and float32 (n_trainable,).
+
+        Raises:
+            DataError: if the arrays are not what the artifact expects.
+            RuntimeError: while `steps` is under way.
+        """
+        data = ArrayData(dict(inputs), targets).check(self.artifact.manifest)
+        _check_examples(data)
+        self._start(parameters)
+        loss, gradient = self._train.run(data, np.arange(data.n_examples))
+        return loss, gradient.copy()
+
+    def evaluate(self, parameters: Vector, data: DataSource) -> Evaluation:
+        """Loss and accuracy over all examples; may be called between two steps.
+
+        Raises:
+            DataError: if there are no examples, or other ones than the artifact expects.
+        """
+        n = _check_examples(data)
+        self._load(parameters, self._eval.parameters)
+        size, name = self.artifact.manifest.batch_size, self.artifact.manifest.loss
+        loss, right, n_answers = 0.0, 0, 0
+        for start in range(0, n, size):
+            losses, scores = self._eval.run(data, np.arange(start, min(start + size, n)))
+            targets = self._eval.batch.target[: len(losses)]
+            loss += float(losses.sum(dtype=np.float64))
+            right += n_right(name, scores, targets) or 0
+            n_answers += targets.size
+        accuracy = None if name == "mse" else right / n_answers
+        return Evaluation(loss=loss / n, accuracy=accuracy, n_examples=n)
+
+    def fit(self, parameters: Vector, data: DataSource, plan: Plan) -> Update:
+        """All steps of the plan at once; see `steps`."""
+        steps = self.steps(parameters, data, plan)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                update: Update = end.value
+                return update
+
+    def steps(
+        self, parameters: Vector, data: DataSource, plan: Plan
+    ) -> Generator[StepReport, None, Update]:
+        """Trains one step per `next`; closing the generator early gives no update.
+
+        The caller's parameters, shape (n_params,), are copied first and never written.
+
+        Raises:
+            DataError: if there are no examples, or other ones than the artifact expects.
+            TrainingError: if a loss, a gradient or the result is not finite.
+            RuntimeError: while another `steps` of this trainer is under way.
+        """
+        n_examples = _check_examples(data)
+        n_steps = plan.n_steps(n_examples)
+        self._start(parameters)
+        self._is_busy = True
+        try:
+            optimizer = LocalSgd(self._train.parameters[: self.artifact.n_trainable], plan)
+            order = sampling.batches(n_examples, plan.batch_size, plan.seed)
+            total = 0.0
+            for step, indices in enumerate(itertools.islice(order, n_steps), start=1):
+                loss, gradient = self._train.run(data, indices)
+                norm = _norm(gradient)
+                _check_finite(f"step {step}", loss, norm)
+                optimizer.step(gradient, norm)
+                total += loss
+                yield StepReport(step=step, n_steps=n_steps, loss=loss, gradient_norm=norm)
+            delta = optimizer.delta()
+            _check_finite("the last step", _norm(delta))
+            return Update(delta=delta, n_examples=n_examples, n_steps=n_steps, loss=total / n_steps)
+        finally:
+            self._is_busy = False
+
+    def _start(self, parameters: Vector) -> None:
+        if self._is_busy:
+            raise RuntimeError("this trainer is in the middle of `steps`; finish or close it first")
+        self._load(parameters, self._train.parameters)
+
+    def _load(self, parameters: Vector, buffer: Vector) -> None:
+        if np.shape(parameters) != buffer.shape:
+            raise ValueError(f"parameters: expected {buffer.shape}, found {np.shape(parameters)}")
+        buffer[:] = parameters
+
+
+def _check_examples(data: DataSource) -> int:
+    if data.n_examples < 1:
+        raise DataError("examples", expected="at least one", found=data.n_examples)
+    return data.n_examples
+
+
+def _norm(values: Vector) -> float:
+    """Euclidean norm; infinite already when its square overflows float32, above 1.8e19."""
+    return math.sqrt(np.dot(values, values))
+
+
+def _check_finite(where: str, *values: float) -> None:
+    if not all(map(math.isfinite, values)):
+        raise TrainingError(
+            f"training diverged at {where}: loss or gradient is not finite; a smaller lr may help"
+        )
