@@ -1,0 +1,77 @@
+"""What the documents say is run, and what they point to is there."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.markdown import n_run, n_shell_blocks, shell_script
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMES = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
+
+
+def run(script: str, folder: Path, *, timeout_s: float, **variables: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
+def test_every_shell_block_is_one_that_a_test_runs(document: Path) -> None:
+    assert n_run(document) == n_shell_blocks(document)
+
+
+@pytest.mark.slow
+@pytest.mark.broker
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    "document", [d for d in DOCUMENTS[1:] if n_run(d)], ids=lambda document: document.stem
+)
+def test_the_shell_blocks_of_a_document_work_one_after_the_other(
+    document: Path, tmp_path: Path
+) -> None:
+    bin_ = Path(sys.executable).parent
+    run(shell_script(document), tmp_path, timeout_s=200, PATH=f"{bin_}:{os.environ['PATH']}")
+
+
+@pytest.mark.slow
+@pytest.mark.broker
+@pytest.mark.timeout(900)
+def test_the_readme_works_in_a_fresh_copy_with_nothing_installed(tmp_path: Path) -> None:
+    """A copy of the files git knows or would take, so that no build of ours helps."""
+    files = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout.split(b"\0")
+    for name in filter(None, map(os.fsdecode, files)):
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    system = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if ".venv" not in p)
+    # README's `fedge` is the one its own `make demo` installed.
+    script = f'export PATH="$PWD/.venv/bin:$PATH"\n{shell_script(ROOT / "README.md")}'
+    run(script, tmp_path, timeout_s=850, PATH=system, VIRTUAL_ENV="")
+    assert list(tmp_path.glob("fedge-demo/*/model.onnx"))
+    assert list(tmp_path.glob("fedge-demo/*/accuracy.png"))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
+def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target

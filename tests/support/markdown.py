@@ -1,0 +1,31 @@
+"""Shell blocks of a document, in order, as one script."""
+
+import re
+from pathlib import Path
+
+_BLOCK = re.compile(
+    r"^(?:<!-- test: (?P<env>.*?) -->\n)?```sh\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
+)
+
+
+def shell_script(document: Path) -> str:
+    """All `sh` blocks, one after the other, in one shell that stops at the first failure.
+
+    A comment `<!-- test: NAME="value" -->` right above a block sets variables for
+    that block only, so that a test can shorten a run that a reader would not.
+    """
+    lines = ["set -euo pipefail"]
+    for block in _BLOCK.finditer(document.read_text()):
+        code = block["code"]
+        lines.append(f"( export {block['env']}\n{code})" if block["env"] else code)
+    return "\n".join(lines)
+
+
+def n_shell_blocks(document: Path) -> int:
+    """How many fenced blocks claim to be shell, whatever their indentation."""
+    return len(_FENCE.findall(document.read_text()))
+
+
+def n_run(document: Path) -> int:
+    """How many of them `shell_script` runs."""
+    return len(_BLOCK.findall(document.read_text()))
