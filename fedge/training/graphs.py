@@ -46,7 +46,8 @@ class TrainGraph:
         loss = 0.0
         for start in range(0, n, size):
             loss += self._run_part(data, indices[start : start + size], 1 / n)
-            self._sum += self.gradient
+            with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the result
+                self._sum += self.gradient
         return loss, self._sum
 
     def _run_part(self, data: DataSource, indices: Array, weight: float) -> float:

@@ -38,4 +38,5 @@ class LocalSgd:
 
     def delta(self) -> Vector:
         """How far the parameters moved, as a new vector."""
-        return self._parameters - self.anchor
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the result
+            return self._parameters - self.anchor

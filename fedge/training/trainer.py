@@ -161,7 +161,8 @@ def _check_examples(data: DataSource) -> int:
 
 def _norm(values: Vector) -> float:
     """Euclidean norm; infinite already when its square overflows float32, above 1.8e19."""
-    return math.sqrt(np.dot(values, values))
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the result
+        return math.sqrt(np.dot(values, values))
 
 
 def _check_finite(where: str, *values: float) -> None:
