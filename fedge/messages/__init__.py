@@ -11,6 +11,7 @@ from fedge.messages.chunks import CHUNK_BYTES, Assembly, Range, n_chunks, slice_
 from fedge.messages.manifest import BlobRef, RoundKind, RoundManifest, RoundState
 from fedge.messages.reply import Accepted, Missing, Reason, Refused, Reply, decode_reply
 from fedge.messages.state import AggregatorState, DeviceState, Presence
+from fedge.messages.statistics import StatisticsReport
 from fedge.messages.topics import Topics, is_name, part_of
 from fedge.messages.update import UpdateChunk, split_update
 
@@ -32,6 +33,7 @@ __all__ = [
     "RoundKind",
     "RoundManifest",
     "RoundState",
+    "StatisticsReport",
     "Topics",
     "UpdateChunk",
     "decode_reply",

@@ -60,6 +60,11 @@ class Assembly:
         self._size += len(data)
 
     @property
+    def size_bytes(self) -> int:
+        """What the chunks so far hold."""
+        return self._size
+
+    @property
     def is_complete(self) -> bool:
         return len(self._chunks) == self.total
 

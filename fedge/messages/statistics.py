@@ -1,0 +1,121 @@
+"""What a device tells of its features in a statistics round: sums over all of its examples."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from fedge.artifact import InputSpec, Manifest
+from fedge.artifact.layout import schema_hash
+from fedge.errors import DataError, PayloadError
+from fedge.messages import wire
+from fedge.messages.update import MAX_ROUND
+from fedge.training.statistics import FeatureStatistics, federated
+from fedge.types import Array, RoundId
+
+SCHEMA_BYTES = 32
+MAX_EXAMPLES = 2**53
+# What merging many of these can square and add without leaving float64, and write as float32.
+_MAX_COUNT, _MAX_MEAN, _MAX_M2 = 2.0**53, 1e38, 1e100
+_OVERHEAD = 256  # of the map, its keys and numbers
+_INPUT_OVERHEAD = 32  # of an input's entry, beside its name and numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatisticsReport:
+    """A device's answer to a statistics round.
+
+    CBOR map: `v`, `schema` (32 bytes), `round`, `n_examples`, and `features`: for each
+    federated input its name and three byte strings, count, mean and m2, each one
+    float64, little-endian, a feature. It travels as the bytes of an update.
+    """
+
+    schema: bytes
+    round: RoundId
+    n_examples: int
+    features: Mapping[str, FeatureStatistics]
+
+    def to_bytes(self) -> bytes:
+        features = {
+            name: [_to_octets(part) for part in (one.count, one.mean, one.m2)]
+            for name, one in self.features.items()
+        }
+        return wire.encode(
+            {
+                "v": wire.VERSION,
+                "schema": self.schema,
+                "round": self.round,
+                "n_examples": self.n_examples,
+                "features": features,
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, payload: bytes, manifest: Manifest) -> Self:
+        """The statistics of a model's inputs, from bytes.
+
+        Raises:
+            PayloadError: unless they are of exactly the federated inputs of this model, and
+                could be counts, means and squared deviations of something.
+        """
+        fields = wire.decode_map(
+            payload,
+            "statistics",
+            fields=("schema", "round", "n_examples", "features"),
+            max_bytes=max_bytes(manifest),
+        )
+        schema = wire.octets(fields["schema"], SCHEMA_BYTES, "statistics schema")
+        if schema != schema_hash(manifest.layout):
+            raise PayloadError("statistics schema", expected="this model's", found="another")
+        features = wire.typed(fields["features"], dict, "statistics features")
+        specs = federated(manifest)
+        if features.keys() != {spec.name for spec in specs}:
+            raise PayloadError(
+                "statistics features", expected=f"{len(specs)} known inputs", found="others"
+            )
+        n_examples = wire.bounded(fields["n_examples"], 1, MAX_EXAMPLES, "statistics n_examples")
+        return cls(
+            schema=schema,
+            round=RoundId(wire.bounded(fields["round"], 0, MAX_ROUND, "statistics round")),
+            n_examples=n_examples,
+            features={spec.name: _read(features[spec.name], spec) for spec in specs},
+        )
+
+
+def max_bytes(manifest: Manifest) -> int:
+    """The most that a report on this model's inputs may take."""
+    return _OVERHEAD + sum(
+        24 * math.prod(spec.statistic_shape) + len(spec.name.encode()) + _INPUT_OVERHEAD
+        for spec in federated(manifest)
+    )
+
+
+def _read(value: object, spec: InputSpec) -> FeatureStatistics:
+    parts = wire.typed(value, list, "statistics of an input")
+    if len(parts) != 3:
+        raise PayloadError(
+            "statistics of an input", expected="count, mean and m2", found=len(parts)
+        )
+    bounds = (_MAX_COUNT, _MAX_MEAN, _MAX_M2)
+    arrays = [
+        _from_octets(part, spec.statistic_shape, bound)
+        for part, bound in zip(parts, bounds, strict=True)
+    ]
+    try:
+        return FeatureStatistics(*arrays)
+    except DataError as error:
+        raise PayloadError("statistics", expected=error.expected, found=error.found) from None
+
+
+def _from_octets(value: object, shape: tuple[int, ...], bound: float) -> Array:
+    data = wire.octets(value, 8 * math.prod(shape), "statistics numbers")
+    array = np.frombuffer(data, "<f8").astype(np.float64).reshape(shape)
+    if not (np.abs(array) <= bound).all():  # NaN is not
+        raise PayloadError("statistics numbers", expected=f"at most {bound:g}", found="others")
+    return array
+
+
+def _to_octets(array: Array) -> bytes:
+    return array.astype("<f8").tobytes()
