@@ -1,1 +1,33 @@
-"""An ONNX forward graph in, a graph of loss and gradients out."""
+"""Reverse-mode gradients of ONNX models: a graph in, a graph of its gradients out.
+
+`trace` reads a model into a `Graph`, `get_loss` adds a loss to it, `gradients`
+runs backwards over it with one rule per operator, `to_model` writes what the
+results need. Nothing but standard ONNX operators comes out.
+"""
+
+from fedge.autodiff.backward import gradients
+from fedge.autodiff.export import to_bytes, to_model
+from fedge.autodiff.graph import Graph, Node
+from fedge.autodiff.infer import OPSET, Tensor
+from fedge.autodiff.losses import LOSSES, Loss, get_loss
+from fedge.autodiff.parameters import Parameter
+from fedge.autodiff.rules import RULES
+from fedge.autodiff.trace import Traced, input_tensors, trace
+
+__all__ = [
+    "LOSSES",
+    "OPSET",
+    "RULES",
+    "Graph",
+    "Loss",
+    "Node",
+    "Parameter",
+    "Tensor",
+    "Traced",
+    "get_loss",
+    "gradients",
+    "input_tensors",
+    "to_bytes",
+    "to_model",
+    "trace",
+]

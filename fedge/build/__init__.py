@@ -1,1 +1,12 @@
-"""An ONNX model in, a training artifact out."""
+"""An ONNX model in, a training artifact out. Needs the extra `build` (onnx)."""
+
+from importlib.util import find_spec
+
+from fedge.errors import MissingDependencyError
+
+if find_spec("onnx") is None:
+    raise MissingDependencyError("building an artifact needs onnx: pip install 'fedge[build]'")
+
+from fedge.build.artifact import build_artifact
+
+__all__ = ["build_artifact"]

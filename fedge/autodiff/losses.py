@@ -1,0 +1,135 @@
+"""Loss functions, as nodes: scores and targets to one loss per example.
+
+A loss over several positions or elements of an example is their mean. Class
+scores are taken before a final Softmax, binary ones before a final Sigmoid:
+the loss of a saturated probability has no usable gradient in float32.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedge.autodiff.graph import Graph, Name, Node
+from fedge.autodiff.infer import Tensor
+from fedge.errors import ConfigError, ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """How outputs are compared with targets.
+
+    Attributes:
+        scores: the model's output to what the loss takes.
+        target: type and shape of the targets, batch first.
+        losses: scores and targets to losses, shape (batch,).
+        has_classes: whether axis 1 of the scores counts classes.
+    """
+
+    scores: Callable[[Graph, Name], Name]
+    target: Callable[[Tensor], Tensor]
+    losses: Callable[[Graph, Name, Name], Name]
+    has_classes: bool = False
+
+
+def get_loss(name: str) -> Loss:
+    """The loss of a name; ConfigError names the known ones."""
+    if name not in LOSSES:
+        raise ConfigError(f"unknown loss {name!r}; known are {', '.join(LOSSES)}")
+    return LOSSES[name]
+
+
+def _before_softmax(g: Graph, output: Name) -> Name:
+    """Scores whose softmax along axis 1 is the output; the output itself if it is none."""
+    node = _producer(g, output)
+    if node is None:
+        return output
+    if node.op_type == "Identity":
+        return _before_softmax(g, node.inputs[0])
+    if node.op_type in ("Softmax", "LogSoftmax"):
+        along_classes = node.attributes["axis"] % g.rank(output) == 1
+        return node.inputs[0] if along_classes else output
+    return _decomposed_softmax(g, node) or output
+
+
+def _decomposed_softmax(g: Graph, division: Node) -> Name | None:
+    """The x of exp(x - max x) / sum exp(x - max x), as exporters without Softmax write it."""
+    exp = _producer(g, division.inputs[0])
+    total = _producer(g, division.inputs[-1])
+    if division.op_type != "Div" or exp is None or total is None or exp.op_type != "Exp":
+        return None
+    if total.op_type != "ReduceSum" or total.inputs[0] != exp.outputs[0] or not _over_1(g, total):
+        return None
+    # Whatever was subtracted along the axis, softmax does not change by it.
+    shifted = _producer(g, exp.inputs[0])
+    if shifted is None or shifted.op_type != "Sub":
+        return exp.inputs[0]
+    top = _producer(g, shifted.inputs[1])
+    is_max = top is not None and top.op_type == "ReduceMax" and _over_1(g, top)
+    return shifted.inputs[0] if is_max else exp.inputs[0]
+
+
+def _over_1(g: Graph, node: Node) -> bool:
+    axes = g.integers(node.inputs[1])
+    return len(axes) == 1 and axes[0] % g.rank(node.inputs[0]) == 1
+
+
+def _before_sigmoid(g: Graph, output: Name) -> Name:
+    """Scores whose sigmoid is the output; the output itself if it is none."""
+    node = _producer(g, output)
+    if node is None or node.op_type not in ("Sigmoid", "Identity"):
+        return output
+    return node.inputs[0] if node.op_type == "Sigmoid" else _before_sigmoid(g, node.inputs[0])
+
+
+def _as_it_is(_g: Graph, output: Name) -> Name:
+    return output
+
+
+def _producer(g: Graph, name: Name) -> Node | None:
+    return next((node for node in g.nodes if name in node.outputs), None)
+
+
+def _class_target(scores: Tensor) -> Tensor:
+    if len(scores.shape) < 2 or scores.shape[1] < 2:
+        raise ModelError(
+            f"cross_entropy needs an output of shape [batch, classes, ...] with two classes or "
+            f"more, this one is {list(scores.shape)}; for one probability use binary_cross_entropy"
+        )
+    return Tensor(np.dtype(np.int64), (scores.shape[0], *scores.shape[2:]))
+
+
+def _same_shape(scores: Tensor) -> Tensor:
+    return scores
+
+
+def _cross_entropy(g: Graph, scores: Name, target: Name) -> Name:
+    """-ln softmax(scores)[target]. Shapes: scores (b, c, ...), target (b, ...)."""
+    values = np.array([0, 1], g.tensors[scores].dtype)
+    depth = g.constant(np.asarray(g.shape(scores)[1], np.int64))
+    one_hot = g.op("OneHot", target, depth, g.constant(values), axis=1)
+    likelihood = g.op("Mul", g.op("LogSoftmax", scores, axis=1), one_hot)
+    return _mean(g, g.op("Neg", g.sum(likelihood, [1])))
+
+
+def _mse(g: Graph, scores: Name, target: Name) -> Name:
+    """(scores - target)^2. Shapes: both (b, ...)."""
+    difference = g.op("Sub", scores, target)
+    return _mean(g, g.op("Mul", difference, difference))
+
+
+def _binary_cross_entropy(g: Graph, scores: Name, target: Name) -> Name:
+    """ln(1 + e^s) - t s = -t ln p - (1 - t) ln(1 - p), p = sigmoid(s). Shapes: (b, ...)."""
+    return _mean(g, g.op("Sub", g.op("Softplus", scores), g.op("Mul", target, scores)))
+
+
+def _mean(g: Graph, losses: Name) -> Name:
+    axes = g.ints(range(1, g.rank(losses)))
+    return g.op("ReduceMean", losses, axes, keepdims=0) if g.rank(losses) > 1 else losses
+
+
+LOSSES = {
+    "cross_entropy": Loss(_before_softmax, _class_target, _cross_entropy, has_classes=True),
+    "mse": Loss(_as_it_is, _same_shape, _mse),
+    "binary_cross_entropy": Loss(_before_sigmoid, _same_shape, _binary_cross_entropy),
+}

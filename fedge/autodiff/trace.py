@@ -1,0 +1,177 @@
+"""Reads an ONNX model into a graph: every shape static, every operator in one form."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from fedge.autodiff.canonical import Call, emit
+from fedge.autodiff.graph import Graph, Name
+from fedge.autodiff.infer import Tensor, attribute_value
+from fedge.autodiff.parameters import Parameter, find_parameters, read_tensor
+from fedge.errors import ModelError
+
+_OLDEST_OPSET = 7  # before it, broadcasting had other rules
+_RANDOM = (
+    "RandomNormal",
+    "RandomUniform",
+    "RandomNormalLike",
+    "RandomUniformLike",
+    "Bernoulli",
+    "Multinomial",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A model as a graph whose inputs are the data and every parameter."""
+
+    graph: Graph
+    inputs: tuple[Name, ...]  # of data, batch first
+    parameters: Mapping[Name, Parameter]
+    outputs: tuple[Name, ...]
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What is known while the nodes are read one by one."""
+
+    graph: Graph
+    opset: int
+    names: dict[str, Name]  # the user's name of a value to the graph's
+    data: set[Name]  # values that depend on the inputs, not on parameters alone
+    batch: tuple[int, int] | None
+
+
+def trace(
+    model: onnx.ModelProto,
+    *,
+    batch_size: int,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Traced:
+    """The model as a graph at one batch size.
+
+    Args:
+        model: opset 7 or later, without control flow.
+        batch_size: replaces the first axis of every input, also one that the
+            model fixed (and the constant targets of Reshape that repeat it).
+        input_shapes: for inputs with other open axes, the shape of one example.
+
+    Raises:
+        ModelError: what cannot be read, by name of node and operator, and what to do.
+    """
+    opset = _opset(model)
+    parameters = find_parameters(model)
+    g = Graph()
+    tensors = input_tensors(model, batch_size, input_shapes or {})
+    values = {name: Tensor(p.value.dtype, p.value.shape) for name, p in parameters.items()}
+    for name, tensor in {**tensors, **values}.items():
+        g.add_input(name, tensor)
+    names = {name: name for name in g.tensors}
+    reader = _Reader(g, opset, names, set(tensors), _rebatching(model, tensors, batch_size))
+    for tensor in model.graph.initializer:
+        if tensor.name not in parameters:
+            names[tensor.name] = g.constant(read_tensor(tensor))
+    for node in model.graph.node:
+        if node.output and node.output[0] not in parameters:
+            _read(reader, node)
+    outputs = tuple(_lookup(reader, info.name, "the output") for info in model.graph.output)
+    return Traced(g, tuple(tensors), parameters, outputs)
+
+
+def input_tensors(
+    model: onnx.ModelProto, batch_size: int, examples: Mapping[str, Sequence[int]]
+) -> dict[Name, Tensor]:
+    """Type and shape of each input of data, at a batch size.
+
+    Raises:
+        ModelError: if an input has no batch axis, or a size stays open.
+    """
+    stored = {tensor.name for tensor in model.graph.initializer}
+    data = [info for info in model.graph.input if info.name not in stored]
+    tensors = {info.name: _tensor(info, batch_size, examples.get(info.name)) for info in data}
+    for name in examples.keys() - tensors.keys():
+        raise ModelError(f"the model has no input {name!r}; it has {', '.join(map(repr, tensors))}")
+    if not tensors:
+        raise ModelError("the model has no input to feed examples to")
+    return tensors
+
+
+def _rebatching(
+    model: onnx.ModelProto, tensors: Mapping[Name, Tensor], batch_size: int
+) -> tuple[int, int] | None:
+    """The batch size that the model fixed and the one wanted, if it fixed one."""
+    data = [info for info in model.graph.input if info.name in tensors]
+    fixed = {info.type.tensor_type.shape.dim[0].dim_value for info in data} - {0}
+    return (fixed.pop(), batch_size) if len(fixed) == 1 else None
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1)
+    if not model.graph.node or not model.graph.output:
+        raise ModelError("the model has no nodes or no outputs; is this an ONNX model?")
+    if opset < _OLDEST_OPSET:
+        raise ModelError(
+            f"the model has opset {opset}; convert it to {_OLDEST_OPSET} or later "
+            "(onnx.version_converter.convert_version)"
+        )
+    return opset
+
+
+def _tensor(info: onnx.ValueInfoProto, batch_size: int, example: Sequence[int] | None) -> Tensor:
+    kind = info.type.tensor_type
+    dims = [dim.dim_value for dim in kind.shape.dim]
+    shape = [batch_size, *(dims[1:] if example is None else example)]
+    if not dims or min(shape) < 1 or len(shape) != len(dims):
+        raise ModelError(
+            f"input {info.name!r} has shape {_readable(info)}; it needs a batch axis first "
+            "and fixed sizes after it: give the shape of one example in input_shapes"
+        )
+    return Tensor(np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)), tuple(shape))
+
+
+def _readable(info: onnx.ValueInfoProto) -> str:
+    dims = info.type.tensor_type.shape.dim
+    return "[" + ", ".join(dim.dim_param or str(dim.dim_value or "?") for dim in dims) + "]"
+
+
+def _read(reader: _Reader, node: onnx.NodeProto) -> None:
+    """Adds one node of the model to the graph."""
+    g, title = reader.graph, f"node {node.name or node.output[0]!r} ({node.op_type})"
+    _refuse_foreign(node, title)
+    call = Call(
+        op_type=node.op_type,
+        inputs=tuple(_lookup(reader, name, title) for name in node.input),
+        attributes={proto.name: attribute_value(proto) for proto in node.attribute},
+        n_outputs=len(node.output),
+        opset=reader.opset,
+        batch=reader.batch,
+    )
+    call = replace(call, reads_data=not reader.data.isdisjoint(call.inputs))
+    n_before = len(g.nodes)
+    try:
+        outputs = emit(g, call)
+    except (ValueError, KeyError, IndexError, ZeroDivisionError) as error:
+        raise ModelError(f"{title} cannot be prepared for training: {error}") from None
+    made = [name for added in g.nodes[n_before:] for name in added.outputs]
+    g.origins.update(dict.fromkeys(made, node.name or node.output[0]))
+    reader.names.update(zip(node.output, outputs, strict=False))
+    if call.reads_data:
+        reader.data.update(made, outputs)
+
+
+def _lookup(reader: _Reader, name: str, title: str) -> Name:
+    if name and name not in reader.names:
+        raise ModelError(f"{title} reads {name!r}, which no earlier node or input gives")
+    return reader.names[name] if name else ""
+
+
+def _refuse_foreign(node: onnx.NodeProto, title: str) -> None:
+    if node.domain not in ("", "ai.onnx"):
+        raise ModelError(f"{title} is of domain {node.domain!r}; export standard operators only")
+    if any(proto.HasField("g") or proto.graphs for proto in node.attribute):
+        raise ModelError(f"{title} is control flow; export the model without loops and branches")
+    if node.op_type in _RANDOM:
+        raise ModelError(f"{title} draws random numbers; remove it for training")

@@ -1,0 +1,167 @@
+"""From a model and a loss to the artifact that devices train."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+
+from fedge.artifact import Artifact
+from fedge.artifact.layout import Layout, arrange, flatten, n_params
+from fedge.artifact.manifest import DTYPES, MAX_BATCH, InputSpec, Manifest, TargetSpec
+from fedge.autodiff import (
+    OPSET,
+    Loss,
+    Parameter,
+    get_loss,
+    input_tensors,
+    to_bytes,
+    trace,
+)
+from fedge.build.graphs import LossGraph, eval_graph, loss_graph, train_graph
+from fedge.build.infer import inference_model
+from fedge.build.reading import read_model
+from fedge.build.standardize import Given, add_standardization, plan_standardization
+from fedge.errors import ConfigError, ModelError
+from fedge.types import Vector
+
+
+def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
+    model: str | Path | bytes | onnx.ModelProto,
+    *,
+    loss: str,
+    trainable: str | Sequence[str] | None = None,
+    optimizer: str = "sgd",
+    quantize: str | None = None,
+    batch_size: int = 16,
+    standardize: Given | Literal["federated"] | None = None,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Artifact:
+    """Makes everything a device needs to train an ONNX model.
+
+    The same arguments give the same bytes.
+
+    Args:
+        model: a path, the bytes of a file, or the model itself; float32, opset 7
+            or later, its first output the scores. Dropout is off in training and
+            batch normalisation keeps its statistics.
+        loss: "cross_entropy" (targets int64 (n, ...), scores (n, classes, ...)),
+            "mse" or "binary_cross_entropy" (targets float32, of the output's
+            shape). A final Softmax or Sigmoid is left out in training.
+        trainable: names of the parameters to train, with * and ?; None is all.
+        optimizer: only "sgd" in this version.
+        quantize: only None in this version.
+        batch_size: examples in one step of the graph, 1 to 65536. A larger batch
+            is added up from several steps, a smaller one padded.
+        standardize: "federated" if the fleet is to find mean and scale of each
+            float32 input, or (mean, standard deviation) by input. Missing (NaN)
+            values then count as the mean.
+        input_shapes: the shape of one example, for inputs with open axes.
+
+    Raises:
+        ModelError: what in the model cannot be trained, by node and operator.
+        ConfigError: an argument is unknown or matches nothing.
+    """
+    _check_options(optimizer, quantize, batch_size)
+    chosen = get_loss(loss)
+    source = read_model(model)
+    specs = plan_standardization(_input_specs(source, input_shapes or {}), standardize)
+    add_standardization(source, specs, standardize)
+    traced = trace(source, batch_size=batch_size, input_shapes=input_shapes)
+    parameters = _with_statistics(traced.parameters, specs)
+    made = loss_graph(traced, chosen, _matching(parameters, trainable))
+    layout = _layout(parameters, made.gradients)
+    manifest = Manifest(
+        batch_size=batch_size,
+        loss=loss,
+        opset=OPSET,
+        inputs=specs,
+        target=_target_spec(made, chosen),
+        layout=layout,
+    )
+    infer = to_bytes(inference_model(source, parameters))
+    graphs = train_graph(made, layout), eval_graph(made, layout), infer
+    return Artifact(manifest, *graphs, _values(layout, parameters))
+
+
+def _check_options(optimizer: str, quantize: str | None, batch_size: int) -> None:
+    if optimizer != "sgd":
+        raise ConfigError(f"optimizer {optimizer!r} is not in this version; only 'sgd' is")
+    if quantize is not None:
+        raise ConfigError(f"quantize={quantize!r} is not in this version; only None is")
+    if not 1 <= batch_size <= MAX_BATCH:
+        raise ConfigError(f"batch_size must be 1 to {MAX_BATCH}, not {batch_size}")
+
+
+def _input_specs(
+    model: onnx.ModelProto, examples: Mapping[str, Sequence[int]]
+) -> tuple[InputSpec, ...]:
+    tensors = input_tensors(model, 1, examples)
+    for name, tensor in tensors.items():
+        if tensor.dtype.name not in DTYPES:
+            raise ModelError(f"input {name!r} is of type {tensor.dtype}, which is no number")
+    return tuple(
+        InputSpec(name=name, dtype=tensor.dtype.name, shape=tensor.shape[1:])
+        for name, tensor in tensors.items()
+    )
+
+
+def _with_statistics(
+    parameters: Mapping[str, Parameter], specs: Sequence[InputSpec]
+) -> dict[str, Parameter]:
+    """The same parameters, checked; those of the standardisation are statistics."""
+    statistics = {name for spec in specs for name in (spec.mean_slot, spec.scale_slot)}
+    for name, parameter in parameters.items():
+        if parameter.value.dtype != np.float32:
+            raise ModelError(
+                f"parameter {name!r} is {parameter.value.dtype}; convert the model to float32"
+            )
+        if not np.isfinite(parameter.value).all():
+            raise ModelError(f"parameter {name!r} holds NaN or infinity")
+    return {
+        name: replace(p, kind="statistic") if name in statistics else p
+        for name, p in parameters.items()
+    }
+
+
+def _matching(
+    parameters: Mapping[str, Parameter], trainable: str | Sequence[str] | None
+) -> list[str]:
+    """The names a user wants trained; each pattern must match one at least."""
+    names = [name for name, parameter in parameters.items() if parameter.kind != "statistic"]
+    if trainable is None:
+        return names
+    patterns = [trainable] if isinstance(trainable, str) else list(trainable)
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ConfigError(
+                f"trainable {pattern!r} matches no parameter; there are {', '.join(names[:20])}"
+            )
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def _layout(parameters: Mapping[str, Parameter], gradients: Mapping[str, str]) -> Layout:
+    if not gradients:
+        raise ModelError(
+            "the model has no parameter that training can reach; parameters are float32 tensors "
+            "on the way from an input to the first output"
+        )
+    return arrange(
+        (name, parameter.value.shape, name in gradients, parameter.kind)
+        for name, parameter in parameters.items()
+    )
+
+
+def _target_spec(made: LossGraph, loss: Loss) -> TargetSpec:
+    n_classes = made.graph.shape(made.scores)[1] if loss.has_classes else None
+    shape = made.target.shape[1:]
+    return TargetSpec(dtype=made.target.dtype.name, shape=shape, n_classes=n_classes)
+
+
+def _values(layout: Layout, parameters: Mapping[str, Parameter]) -> Vector:
+    values: Vector = np.empty(n_params(layout), np.float32)
+    flatten(layout, {name: parameter.value for name, parameter in parameters.items()}, values)
+    return values

@@ -1,0 +1,83 @@
+"""The two graphs a device runs: one step of training, one batch of evaluation."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedge.artifact.layout import Layout
+from fedge.autodiff import Graph, Loss, Tensor, Traced, gradients, to_bytes, to_model
+from fedge.errors import ModelError
+
+TARGET = "fedge.target"
+WEIGHT = "fedge.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class LossGraph:
+    """A model with its loss and gradients, in one graph.
+
+    Attributes:
+        graph: the graph; its inputs are the data, the parameters, target and weight.
+        inputs: names of the data's inputs.
+        scores: what the loss was taken of, batch first.
+        losses: one loss per example, shape (batch,).
+        target: type and shape of the targets, batch first.
+        gradients: of sum(weight * losses), by parameter.
+    """
+
+    graph: Graph
+    inputs: tuple[str, ...]
+    scores: str
+    losses: str
+    target: Tensor
+    gradients: Mapping[str, str]
+
+
+def loss_graph(traced: Traced, loss: Loss, trainable: Collection[str]) -> LossGraph:
+    """Adds loss and gradients to a traced model.
+
+    A parameter that no gradient reaches is not among the gradients.
+
+    Raises:
+        ModelError: if the output does not fit the loss or an operator has no rule.
+    """
+    g = traced.graph
+    _check_output(g, traced)
+    scores = loss.scores(g, traced.outputs[0])
+    batch = g.shape(scores)[:1]
+    target = loss.target(g.tensors[scores])
+    g.add_input(TARGET, target)
+    g.add_input(WEIGHT, Tensor(np.dtype(np.float32), batch))
+    losses = loss.losses(g, scores, TARGET)
+    # The weight is the gradient of the weighted sum with respect to each loss.
+    found = gradients(g, {losses: WEIGHT}, trainable)
+    return LossGraph(g, traced.inputs, scores, losses, target, found)
+
+
+def train_graph(made: LossGraph, layout: Layout) -> bytes:
+    """Data, `fedge.target`, `fedge.weight` and slots to `fedge.loss` and `fedge.grad.{slot}`."""
+    g = made.graph
+    total = g.op("ReduceSum", g.op("Mul", made.losses, WEIGHT), keepdims=0)
+    outputs = {"fedge.loss": total}
+    outputs |= {f"fedge.grad.{s.name}": made.gradients[s.name] for s in layout if s.trainable}
+    inputs = [*made.inputs, TARGET, WEIGHT, *(slot.name for slot in layout)]
+    return to_bytes(to_model(g, inputs, outputs))
+
+
+def eval_graph(made: LossGraph, layout: Layout) -> bytes:
+    """Data, `fedge.target` and slots to `fedge.losses` and `fedge.output`."""
+    inputs = [*made.inputs, TARGET, *(slot.name for slot in layout)]
+    outputs = {"fedge.losses": made.losses, "fedge.output": made.scores}
+    return to_bytes(to_model(made.graph, inputs, outputs))
+
+
+def _check_output(g: Graph, traced: Traced) -> None:
+    output, first = g.tensors[traced.outputs[0]], traced.inputs[0]
+    if output.dtype != np.float32:
+        raise ModelError(f"the first output is {output.dtype}; training needs float32 scores there")
+    if output.shape[:1] != g.shape(first)[:1]:
+        raise ModelError(
+            f"the first output has shape {list(output.shape)} for a batch of {g.shape(first)[0]}; "
+            "export the model with an open batch axis, first in every input and output"
+        )
