@@ -1,1 +1,22 @@
 """Update codecs: a delta in, bytes out, and back."""
+
+from fedge.codecs.codec import Codec
+from fedge.codecs.decoded import Dense, Sparse
+from fedge.codecs.decoding import accumulate, decode, restore
+from fedge.codecs.payload import PayloadHeader, Scheme, Stamp, read_header
+from fedge.codecs.spec import DEFAULT_SPEC, get
+
+__all__ = [
+    "DEFAULT_SPEC",
+    "Codec",
+    "Dense",
+    "PayloadHeader",
+    "Scheme",
+    "Sparse",
+    "Stamp",
+    "accumulate",
+    "decode",
+    "get",
+    "read_header",
+    "restore",
+]

@@ -1,0 +1,155 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=True
+"""Dense payload bodies: every value as an int8 level or as it is.
+
+int8 body: for each 256 values a bf16 scale, then one signed byte a value; value = level * scale.
+"""
+
+from libc.stdint cimport int32_t, int8_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport memcpy
+
+from fedge._kernels._bits cimport (
+    BLOCK, INFINITE, from_bits, is_scale, load16, load_float, magnitude, scale_above, scale_value,
+)
+
+
+def quantise_dense(const float[::1] values, uint32_t seed, uint8_t[::1] out):
+    """Stochastic rounding to levels -127..127 of a scale for each 256 values.
+
+    Value j and j + 128 of block b share the 32 bits of a hash of (128 * b + j) ^ seed, 16 each,
+    so the dice depend neither on the machine nor on the order of work. The mean over all seeds is
+    the value to 2**-16 of its scale.
+
+    Args:
+        values: any number.
+        seed: the dice.
+        out: result, the int8 body: len(values) + 2 for each 256 begun.
+
+    Returns:
+        False, with out unfinished, if a value is not finite.
+
+    Source:
+        The hash is lowbias32 of C. Wellons, "Prospecting for hash functions", 2018.
+    """
+    cdef Py_ssize_t n = values.shape[0], n_blocks = (n + BLOCK - 1) // BLOCK
+    if out.shape[0] != n + 2 * n_blocks:
+        raise ValueError("out must have a byte for each value and two for each 256")
+    cdef Py_ssize_t b
+    cdef bint is_finite = True
+    with nogil:
+        for b in range(n_blocks):
+            if not _quantise_block(
+                &values[b * BLOCK],
+                min(n - b * BLOCK, BLOCK),
+                seed,
+                <uint32_t>(b * (BLOCK // 2)),
+                &out[b * (BLOCK + 2)],
+            ):
+                is_finite = False
+                break
+    return is_finite
+
+
+cdef bint _quantise_block(
+    const float* values, Py_ssize_t m, uint32_t seed, uint32_t counter, uint8_t* out
+) noexcept nogil:
+    cdef int32_t top = 0, bits
+    cdef Py_ssize_t i
+    for i in range(m):
+        bits = <int32_t>magnitude(values[i])
+        top = bits if bits > top else top
+    if top >= INFINITE:
+        return False
+    cdef uint16_t scale = scale_above(from_bits(top) / <float>127)
+    memcpy(out, &scale, 2)
+    cdef float inverse = <float>1 / scale_value(scale)
+    cdef Py_ssize_t half = min(m, BLOCK // 2)
+    cdef int8_t* levels = <int8_t*>out + 2
+    for i in range(half):
+        levels[i] = _round(values[i] * inverse, _hash((counter + <uint32_t>i) ^ seed) & 0xFFFF)
+    for i in range(m - half):
+        levels[half + i] = _round(
+            values[half + i] * inverse, _hash((counter + <uint32_t>i) ^ seed) >> 16
+        )
+    return True
+
+
+cdef inline int8_t _round(float level, uint32_t die) noexcept nogil:
+    """floor(level + die / 65536) in fixed point, within -127..127."""
+    cdef int32_t rounded = (<int32_t>(level * <float>65536) + <int32_t>die) >> 16
+    rounded = 127 if rounded > 127 else rounded
+    return <int8_t>(-127 if rounded < -127 else rounded)
+
+
+cdef inline uint32_t _hash(uint32_t x) noexcept nogil:
+    x = (x ^ (x >> 16)) * <uint32_t>0x7FEB352D
+    x = (x ^ (x >> 15)) * <uint32_t>0x846CA68B
+    return x ^ (x >> 16)
+
+
+def accumulate_dense(const uint8_t[::1] body, int bits, float weight, float[::1] out):
+    """out += weight * value for every value of a dense body.
+
+    Args:
+        body: untrusted.
+        bits: 8 for the int8 body, 32 for little-endian float32.
+        weight: a factor.
+        out: one for each value.
+
+    Returns:
+        False, with out untouched, if body has another length or holds what no encoder writes.
+    """
+    cdef Py_ssize_t n = out.shape[0]
+    if bits != 8 and bits != 32:
+        raise ValueError("bits must be 8 or 32")
+    if body.shape[0] != (4 * n if bits == 32 else n + 2 * ((n + BLOCK - 1) // BLOCK)):
+        return False
+    if n == 0:
+        return True
+    cdef bint is_valid
+    with nogil:
+        if bits == 32:
+            is_valid = _are_finite(&body[0], n)
+            if is_valid:
+                _add_floats(&body[0], weight, &out[0], n)
+        else:
+            is_valid = _are_scales(&body[0], n)
+            if is_valid:
+                _add_levels(&body[0], weight, &out[0], n)
+    return is_valid
+
+
+cdef bint _are_finite(const uint8_t* body, Py_ssize_t n) noexcept nogil:
+    cdef int32_t top = 0, bits
+    cdef Py_ssize_t i
+    for i in range(n):
+        bits = <int32_t>magnitude(load_float(body + 4 * i))
+        top = bits if bits > top else top
+    return top < INFINITE
+
+
+cdef void _add_floats(const uint8_t* body, float weight, float* out, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[i] = out[i] + weight * load_float(body + 4 * i)
+
+
+cdef bint _are_scales(const uint8_t* body, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t b
+    for b in range((n + BLOCK - 1) // BLOCK):
+        if not is_scale(load16(body + b * (BLOCK + 2))):
+            return False
+    return True
+
+
+cdef void _add_levels(const uint8_t* body, float weight, float* out, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t b, i
+    cdef float scale
+    cdef const int8_t* levels
+    for b in range((n + BLOCK - 1) // BLOCK):
+        scale = scale_value(load16(body))
+        levels = <const int8_t*>body + 2
+        for i in range(min(n - b * BLOCK, BLOCK)):
+            out[i] = out[i] + weight * (<float>levels[i] * scale)
+        body += BLOCK + 2
+        out += BLOCK

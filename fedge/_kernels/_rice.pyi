@@ -1,0 +1,22 @@
+import numpy as np
+import numpy.typing as npt
+
+from fedge.types import Vector
+
+def pack(
+    indices: npt.NDArray[np.uint32],
+    codes: npt.NDArray[np.uint8],
+    scales: npt.NDArray[np.uint16],
+    bits: int,
+    out: npt.NDArray[np.uint8],
+) -> int: ...
+def unpack(
+    body: bytes | memoryview,
+    bits: int,
+    n_params: int,
+    indices: npt.NDArray[np.uint32],
+    values: Vector,
+) -> bool: ...
+def scatter_add_stream(
+    body: bytes | memoryview, bits: int, n_kept: int, weight: float, out: Vector
+) -> bool: ...

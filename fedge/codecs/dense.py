@@ -1,0 +1,86 @@
+"""Every value of a delta, without error feedback."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from fedge import _kernels
+from fedge.codecs.codec import check_vector
+from fedge.codecs.decoded import Dense, Sparse
+from fedge.codecs.decoding import decode
+from fedge.codecs.payload import BLOCK, Scheme, Stamp, read_header, seal
+from fedge.errors import PayloadError
+from fedge.types import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class DenseInt8:
+    """Stochastic rounding to 255 evenly spaced levels, with a scale for each 256 values.
+
+    The mean over all dice is the value to 2**-16 of a step, and the error is below one step, where
+    step is the block's max|delta| / 127 rounded up to bf16, at least 2**-126.
+
+    Source: Reisizadeh et al., 2020, arXiv:1909.13014 (FedPAQ).
+    """
+
+    spec: str = "int8"
+    uses_residual: ClassVar[bool] = False
+
+    def encode(
+        self,
+        delta: Vector,
+        residual: Vector | None,
+        rng: np.random.Generator,
+        *,
+        stamp: Stamp = Stamp(),  # noqa: B008 - frozen
+    ) -> bytes:
+        _check_arguments(delta, residual)
+        body = np.empty(delta.size + 2 * -(-delta.size // BLOCK), np.uint8)
+        if not _kernels.quantise_dense(delta, int(rng.integers(2**32)), body):
+            raise ValueError("delta has NaN or infinity: clip or drop it before encoding")
+        return _seal(Scheme.DENSE_INT8, stamp, delta.size, memoryview(body))
+
+    def decode(self, payload: bytes) -> Sparse | Dense:
+        return _decode(payload, Scheme.DENSE_INT8)
+
+
+@dataclass(frozen=True, slots=True)
+class DenseFloat32:
+    """The values themselves."""
+
+    spec: str = "none"
+    uses_residual: ClassVar[bool] = False
+
+    def encode(
+        self,
+        delta: Vector,
+        residual: Vector | None,
+        rng: np.random.Generator,  # noqa: ARG002 - no dice here
+        *,
+        stamp: Stamp = Stamp(),  # noqa: B008 - frozen
+    ) -> bytes:
+        _check_arguments(delta, residual)
+        if not np.isfinite(delta).all():
+            raise ValueError("delta has NaN or infinity: clip or drop it before encoding")
+        return _seal(Scheme.DENSE_FLOAT32, stamp, delta.size, memoryview(delta).cast("B"))
+
+    def decode(self, payload: bytes) -> Sparse | Dense:
+        return _decode(payload, Scheme.DENSE_FLOAT32)
+
+
+def _check_arguments(delta: Vector, residual: Vector | None) -> None:
+    check_vector("delta", delta, delta.size)
+    if residual is not None:
+        raise ValueError("this codec has no error feedback: residual must be None")
+
+
+def _seal(scheme: Scheme, stamp: Stamp, n_params: int, body: memoryview) -> bytes:
+    return seal(scheme, stamp, n_params=n_params, n_kept=n_params, body=body)
+
+
+def _decode(payload: bytes, expected: Scheme) -> Sparse | Dense:
+    scheme = read_header(payload).scheme
+    if scheme is not expected:
+        raise PayloadError("payload scheme", expected=expected.name, found=scheme.name)
+    return decode(payload)

@@ -1,0 +1,91 @@
+"""The largest values of a delta, the rest kept for later."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fedge import _kernels
+from fedge.codecs.codec import check_vector
+from fedge.codecs.decoded import Dense, Sparse
+from fedge.codecs.decoding import decode
+from fedge.codecs.payload import BLOCK, Scheme, Stamp, read_header, seal
+from fedge.errors import PayloadError
+from fedge.types import Vector
+
+Indices = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class TopK:
+    """Exactly the k largest magnitudes of residual + delta; ties go to the lowest index.
+
+    Zeros are not sent, so there may be fewer than k. The value of a kept one is by scheme:
+    float32, itself; int8, the nearest of 255 levels of its block's largest magnitude, off by at
+    most half a step of max / 127 rounded up to bf16; sign, its sign times its block's mean
+    magnitude rounded up to bf16. A block is 256 kept values in index order.
+
+    Source: Basu et al., 2019, arXiv:1906.02367 (Qsparse-local-SGD); Sattler et al., 2019,
+    arXiv:1903.02891 (STC: sign and mean, Golomb-coded positions).
+    """
+
+    spec: str
+    fraction: Fraction  # 0 < fraction <= 1, exact, so that k does not hang on float rounding
+    scheme: Scheme
+    uses_residual: ClassVar[bool] = True
+
+    def n_kept(self, n_params: int) -> int:
+        """k = ceil(fraction * n_params): at least 1, unless there are no parameters."""
+        return math.ceil(self.fraction * n_params)
+
+    def encode(
+        self,
+        delta: Vector,
+        residual: Vector | None,
+        rng: np.random.Generator,  # noqa: ARG002 - no dice here
+        *,
+        stamp: Stamp = Stamp(),  # noqa: B008 - frozen
+    ) -> bytes:
+        check_vector("delta", delta, delta.size)
+        if residual is None:
+            residual = np.zeros_like(delta)
+        check_vector("residual", residual, delta.size)
+        indices = _select(delta, residual, self.n_kept(delta.size))
+        body = _body(residual, indices, self.scheme.bits)
+        return seal(self.scheme, stamp, n_params=delta.size, n_kept=indices.size, body=body)
+
+    def decode(self, payload: bytes) -> Sparse | Dense:
+        scheme = read_header(payload).scheme
+        if scheme is not self.scheme:
+            raise PayloadError("payload scheme", expected=self.scheme.name, found=scheme.name)
+        return decode(payload)
+
+
+def _select(delta: Vector, residual: Vector, k: int) -> Indices:
+    """Adds delta into residual; gives the indices to send."""
+    maxima = np.empty(-(-delta.size // 32), np.uint32)
+    n_added = _kernels.accumulate_blockmax(residual, delta, maxima)
+    if n_added < delta.size:
+        residual[:n_added] -= delta[:n_added]
+        raise ValueError("delta or residual has NaN or infinity: clip or drop it before encoding")
+    work = np.empty(2 * delta.size, np.uint32)  # only its start is touched, so only that is mapped
+    indices = np.empty(k, np.uint32)
+    return indices[: _kernels.select_topk(residual, maxima, k, work, indices)]
+
+
+def _body(residual: Vector, indices: Indices, bits: int) -> memoryview:
+    """Takes the values at indices out of residual, as far as they can be sent."""
+    n_blocks = -(-indices.size // BLOCK)
+    scales = np.empty(n_blocks, np.uint16)
+    if bits == 32:
+        codes = residual[indices].view(np.uint8)
+        residual[indices] = 0
+    else:
+        levels = np.empty(indices.size, np.int8)
+        _kernels.quantise_kept(residual, indices, bits, levels, scales)
+        codes = levels.view(np.uint8)
+    body = np.empty(8 * indices.size + 16 * n_blocks, np.uint8)
+    return memoryview(body)[: _kernels.pack(indices, codes, scales, bits, body)]
