@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-_BLOCK = re.compile(
-    r"^(?:<!-- test: (?P<env>.*?) -->\n)?```sh\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
-)
+_BLOCK = re.compile(r"(?ms)^(?:<!-- test: (?P<env>[^\n]*?) -->\n)?```sh\n(?P<code>.*?)^```$")
+_FENCE = re.compile(r"(?m)^\s*(?:```|~~~)\s*(?:sh|bash|shell|console)\b")
 
 
 def shell_script(document: Path) -> str:
