@@ -29,6 +29,7 @@ bench: $(VENV)/dev.stamp ## time codecs and training beside their peers
 
 golden: $(VENV)/dev.stamp ## write the golden files anew; review the change like an interface
 	$(BIN)/python -m tests.golden.make
+	$(BIN)/python -m tests.docs.operators
 
 wheel: $(VENV)/dev.stamp ## build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist .

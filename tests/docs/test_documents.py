@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs import operators
 from tests.support.markdown import n_run, n_shell_blocks, shell_script
 
 ROOT = Path(__file__).parents[2]
@@ -75,3 +76,8 @@ def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
         if "://" not in target:
             assert (document.parent / target).exists(), target
+
+
+def test_the_table_of_operators_is_that_of_the_rules() -> None:
+    """Written anew by `make golden`."""
+    assert operators.DOCUMENT.read_text() == operators.document()

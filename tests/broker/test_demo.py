@@ -1,0 +1,165 @@
+"""The main job, whole: real processes, a real broker, real digits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from fedge.config.npz import read_npz
+from fedge.simulation.report import bytes_to
+from tests.support.tools import data_file, need_tool
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def demo(*words: str, out: Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PATH": path or f"{os.environ['PATH']}:/usr/sbin"}
+    return subprocess.run(
+        [sys.executable, "-m", "fedge", "demo", "--out", str(out), *words],
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=280,
+        check=False,
+    )
+
+
+def result_of(done: subprocess.CompletedProcess[str], out: Path) -> dict[str, Any]:
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    result: dict[str, Any] = json.loads((out / "result.json").read_text())
+    return result
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of living processes that mention this folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except (OSError, ValueError):
+            continue
+        if str(folder) in line and "pytest" not in line:
+            found.append(line)
+    return found
+
+
+@pytest.fixture(scope="module")
+def sparse(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    need_tool("mosquitto")
+    out = tmp_path_factory.mktemp("demo") / "sparse"
+    return result_of(demo(out=out), out), out
+
+
+def test_the_digits_reach_95_percent_for_a_hundredth_of_the_bytes(
+    sparse: tuple[dict[str, Any], Path], tmp_path: Path
+) -> None:
+    plain = result_of(demo("--codec", "none", out=tmp_path / "plain"), tmp_path / "plain")
+    ours = bytes_to(0.95, sparse[0]["rounds"])
+    theirs = bytes_to(0.95, plain["rounds"])
+    assert ours is not None
+    assert theirs is not None
+    assert theirs[1] / ours[1] >= 100
+
+
+def test_every_device_takes_part_in_every_round_and_says_what_it_used(
+    sparse: tuple[dict[str, Any], Path],
+) -> None:
+    result, _ = sparse
+    assert [row["devices_accepted"] for row in result["rounds"]] == [8] * 40
+    assert result["totals"]["devices_late"] == result["totals"]["refused"] == 0
+    for device in result["devices"].values():
+        assert device["updates_accepted"] == 40
+        assert 2e7 < device["peak_rss_bytes"] < 1e9
+        assert 0 < device["cpu_s"] < 120
+
+
+def test_bytes_of_the_report_are_bytes_that_passed(sparse: tuple[dict[str, Any], Path]) -> None:
+    """What devices say they sent holds the updates that the aggregator says it received."""
+    result, _ = sparse
+    sent = sum(device["sent_bytes"] for device in result["devices"].values())
+    up = result["totals"]["uplink_bytes"]
+    assert up <= sent <= 1.1 * up + 8 * 2000  # births and wills are sent, and are no updates
+    model = 4 * result["n_params"]
+    assert result["totals"]["downlink_bytes"] >= 40 * 8 * model
+
+
+def test_the_exported_model_predicts_as_the_last_round_was_measured(
+    sparse: tuple[dict[str, Any], Path],
+) -> None:
+    result, out = sparse
+    test = read_npz(out / "data" / "test.npz")
+    session = ort.InferenceSession(str(out / "model.onnx"))
+    (scores,) = session.run(None, {"x": test.inputs["x"]})
+    accuracy = float(np.mean(scores.argmax(axis=1) == test.targets))
+    assert accuracy == pytest.approx(result["rounds"][-1]["accuracy"], abs=1e-9)
+
+
+def test_a_picture_and_plain_lines_are_left(sparse: tuple[dict[str, Any], Path]) -> None:
+    _, out = sparse
+    assert (out / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    assert processes_of(out) == []
+
+
+def test_without_mosquitto_the_demo_runs_on_amqtt(tmp_path: Path) -> None:
+    done = demo("--rounds", "2", "--devices", "3", out=tmp_path / "run", path=str(tmp_path))
+    result = result_of(done, tmp_path / "run")
+    assert "amqtt" in result["versions"]["broker"]
+    assert [row["devices_accepted"] for row in result["rounds"]] == [3, 3]
+    assert "\x1b" not in done.stdout  # piped: plain lines
+
+
+def test_ctrl_c_stops_everything_and_leaves_no_process(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = [sys.executable, "-m", "fedge", "demo", "--rounds", "5000", "--out", str(out)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.split()[:1] == [b"2"]:
+                break
+        assert len(processes_of(out)) >= 10  # demo, broker, aggregator, eight devices
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+        assert process.wait(30) == 130
+    until = time.monotonic() + 5
+    while processes_of(out) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert processes_of(out) == []
+
+
+@pytest.mark.data
+def test_the_users_of_wisdm_are_devices_and_missing_values_are_no_obstacle(tmp_path: Path) -> None:
+    data = data_file("wisdm/wisdm.npz")
+    done = demo("--data", str(data), "--rounds", "20", out=tmp_path / "run")
+    result = result_of(done, tmp_path / "run")
+    assert result["n_devices"] == 36
+    majority = 0.384  # the share of the largest class
+    assert result["rounds"][-1]["accuracy"] > majority + 0.15
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["--data", "nowhere.npz"], 1, "nowhere.npz"),
+        (["--codec", "topk:2/sign"], 2, "codec"),
+        (["--strategy", "best"], 2, "strategy"),
+        (["--model", "broken.onnx"], 5, "broken.onnx"),
+        (["--broker", "mqtt://127.0.0.1:9", "--rounds", "1"], 1, "nobody"),
+    ],
+)
+def test_a_wrong_word_is_answered_by_one_sentence(
+    words: list[str], code: int, sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"not a model")
+    words = [str(tmp_path / word) if word.endswith("onnx") else word for word in words]
+    done = demo(*words, out=tmp_path / "run")
+    assert done.returncode == code, done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1

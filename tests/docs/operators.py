@@ -1,0 +1,41 @@
+"""docs/operators.md from the rules themselves: `python -m tests.docs.operators` writes it."""
+
+from pathlib import Path
+
+from fedge.autodiff.losses import LOSSES
+from fedge.autodiff.rules import RULES
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "operators.md"
+
+_HEAD = """\
+# Operators with gradients
+
+What `fedge build` can train through. Anything else on the way from a parameter that is to be trained
+to the loss is refused when the artifact is built, by name of node and operator; behind frozen
+parameters (`--trainable`) any operator that onnxruntime runs will do. Models may have opset 7 or
+later, batch axis open or fixed, weights as initialisers, as graph inputs too, as `Constant` nodes,
+or behind `Identity`.
+
+Losses: {losses}. A final Softmax or Sigmoid is left out in training and kept in
+the exported model. Batch normalisation keeps its statistics and trains scale and bias.
+
+Each rule is one entry of a table in `fedge/autodiff/rules`, and one test compares every rule with
+finite differences in float64 through onnxruntime.
+
+| operator | what it computes, and its gradient where that says more |
+|---|---|
+"""
+
+
+def document() -> str:
+    """The whole document."""
+    losses = ", ".join(f"`{name}`" for name in LOSSES)
+    rows = [
+        f"| {name} | {(rule.__doc__ or '').splitlines()[0].replace('|', chr(92) + '|')} |"
+        for name, rule in sorted(RULES.items())
+    ]
+    return _HEAD.format(losses=losses) + "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(document())
