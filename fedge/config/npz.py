@@ -1,0 +1,230 @@
+"""Data files: `.npz` with inputs, targets, perhaps the owner of each example, and a held-out part.
+
+    x         one row per example; or, without x, one array per input of the model
+    y         targets, one per example
+    client    optional: integer or text per example, the natural split
+    is_test   optional: boolean per example
+
+Other arrays, such as names of classes, are left alone. Nothing is unpickled.
+"""
+
+import math
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from fedge.errors import ConfigError, DataError, StorageError
+from fedge.training import ArrayData
+from fedge.types import Array
+
+MAX_BYTES = 2**32  # of all arrays that are read, unpacked
+MAX_ARRAYS = 256
+_NUMBERS = "biuf"  # NumPy's kinds: boolean, signed, unsigned, floating
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Examples: row i of every array is example i.
+
+    Attributes:
+        inputs: by name; numbers of shape (n, ..).
+        targets: numbers of shape (n, ..).
+        client: (n,) integers or text, or None.
+        is_test: (n,) booleans, or None.
+    """
+
+    inputs: dict[str, Array]
+    targets: Array
+    client: Array | None = None
+    is_test: Array | None = None
+
+    @property
+    def n_examples(self) -> int:
+        return len(self.targets)
+
+    @property
+    def examples(self) -> ArrayData:
+        """What a trainer takes, once `ArrayData.check` has seen the artifact's manifest."""
+        return ArrayData(self.inputs, self.targets)
+
+    def select(self, chosen: Array) -> "Dataset":
+        """The examples that a mask (n,) of booleans, or indices, choose."""
+        return Dataset(
+            inputs={name: array[chosen] for name, array in self.inputs.items()},
+            targets=self.targets[chosen],
+            client=None if self.client is None else self.client[chosen],
+            is_test=None if self.is_test is None else self.is_test[chosen],
+        )
+
+    def of_client(self, client: object) -> "Dataset":
+        """The examples of one client.
+
+        Raises:
+            DataError: if the file knows no such client, or none at all.
+        """
+        if self.client is None:
+            raise DataError("data", expected="an array client", found="none")
+        chosen = self.client.astype(str) == str(client)
+        if not chosen.any():
+            raise DataError("client", expected="one of the data's", found=client)
+        return self.select(chosen)
+
+    def train(self) -> "Dataset":
+        """The examples that are not held out: all, if nothing says which are."""
+        return self if self.is_test is None else self._half(~self.is_test)
+
+    def test(self) -> "Dataset":
+        """The held-out examples: none, if nothing says which are."""
+        held_out = np.zeros(self.n_examples, np.bool_) if self.is_test is None else self.is_test
+        return self._half(held_out)
+
+    def _half(self, chosen: Array) -> "Dataset":
+        return replace(self.select(chosen), is_test=None)
+
+
+def read_npz(path: Path | str) -> Dataset:
+    """Reads a data file; sizes are compared with the file's before anything is allocated.
+
+    Raises:
+        ConfigError: if there is no such file.
+        DataError: if it is damaged, or arrays are missing, of different lengths, or of dtypes
+            that are not numbers.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read(archive)
+    except DataError as error:
+        what = f"{path}: {error.what}"
+        raise DataError(what, expected=error.expected, found=error.found) from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
+    except _ZIP_ERRORS as error:
+        found = str(error) or type(error).__name__
+        raise DataError(str(path), expected="an intact .npz file", found=found) from None
+
+
+def write_npz(path: Path | str, data: Dataset) -> None:
+    """Writes a data file that `read_npz` reads.
+
+    Raises:
+        StorageError: if it cannot be written.
+    """
+    optional = {"client": data.client, "is_test": data.is_test}
+    arrays = data.inputs | {"y": data.targets}
+    arrays |= {name: array for name, array in optional.items() if array is not None}
+    for name, array in arrays.items():
+        if array.dtype.hasobject:
+            raise DataError(name, expected="numbers or text", found="Python objects")
+    try:
+        np.savez(path, **arrays)  # type: ignore[arg-type]  # its stubs take every name for a flag
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What an array's bytes begin with, read before any room is made for the rest."""
+
+    member: zipfile.ZipInfo
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    start: int  # where the values begin in the member
+
+    @property
+    def size_bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def _read(archive: zipfile.ZipFile) -> Dataset:
+    members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+    headers = {member.filename[:-4]: _header(archive, member) for member in members[:MAX_ARRAYS]}
+    if len(headers) != len(members):
+        expected = f"up to {MAX_ARRAYS} arrays, each named once"
+        raise DataError("data", expected=expected, found=len(members))
+    if "y" not in headers:
+        raise DataError("data", expected="an array y", found=sorted(headers))
+    inputs = _input_names(headers)
+    wanted = [*inputs, "y", *(name for name in ("client", "is_test") if name in headers)]
+    _check({name: headers[name] for name in wanted})
+    arrays = {name: _values(archive, headers[name]) for name in wanted}
+    return Dataset(
+        {name: arrays[name] for name in inputs},
+        arrays["y"],
+        client=arrays.get("client"),
+        is_test=arrays.get("is_test"),
+    )
+
+
+def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Header:
+    with archive.open(member) as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            read = _HEADERS[version]
+            shape, is_fortran, dtype = read(file)
+        except (ValueError, KeyError) as error:
+            raise DataError(member.filename, expected="a NumPy array", found=error) from None
+        return _Header(member, dtype, shape, "F" if is_fortran else "C", file.tell())
+
+
+# Version 3 differs for structured dtypes only, which hold no numbers to train on.
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def _input_names(headers: Mapping[str, _Header]) -> list[str]:
+    """x alone where there is one; else every array of numbers with one row per target."""
+    if "x" in headers:
+        return ["x"]
+    rows = headers["y"].shape[:1]
+    names = [
+        name
+        for name, header in headers.items()
+        if name not in {"y", "client", "is_test"}
+        and header.dtype.kind in _NUMBERS
+        and header.shape[:1] == rows
+    ]
+    if not names:
+        raise DataError("data", expected="an array x, or one per input", found=sorted(headers))
+    return names
+
+
+def _check(headers: Mapping[str, _Header]) -> None:
+    total = sum(header.size_bytes for header in headers.values())
+    if total > MAX_BYTES:
+        raise DataError("data", expected=f"at most {MAX_BYTES} bytes", found=total)
+    n_rows = {name: header.shape[0] if header.shape else None for name, header in headers.items()}
+    if len(set(n_rows.values())) != 1 or None in n_rows.values():
+        raise DataError("rows of arrays", expected="the same number", found=n_rows)
+    for name, header in headers.items():
+        kinds = _KINDS.get(name, _NUMBERS)
+        if header.dtype.kind not in kinds or (name in _KINDS and len(header.shape) != 1):
+            expected = _EXPECTED.get(name, "numbers")
+            raise DataError(name, expected=expected, found=f"{header.dtype}, {header.shape}")
+
+
+_KINDS = {"client": "iuU", "is_test": "b"}
+_EXPECTED = {
+    "client": "integers or text, one per example",
+    "is_test": "booleans, one per example",
+}
+
+
+def _values(archive: zipfile.ZipFile, header: _Header) -> Array:
+    """The array, once the member is known to be exactly as long as the header says."""
+    size = header.start + header.size_bytes
+    if header.member.file_size != size:
+        name, found = header.member.filename, header.member.file_size
+        raise DataError(name, expected=f"{size} bytes", found=found)
+    with archive.open(header.member) as file:
+        file.read(header.start)
+        values = np.frombuffer(file.read(), header.dtype)
+    return values.reshape(header.shape, order=header.order)
