@@ -10,7 +10,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "operators.md"
 _HEAD = """\
 # Operators with gradients
 
-What `fedge build` can train through. Anything else on the way from a parameter that is to be trained
+What `fedge build` can train through. Anything else on the way from a trained parameter
 to the loss is refused when the artifact is built, by name of node and operator; behind frozen
 parameters (`--trainable`) any operator that onnxruntime runs will do. Models may have opset 7 or
 later, batch axis open or fixed, weights as initialisers, as graph inputs too, as `Constant` nodes,
