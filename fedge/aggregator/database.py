@@ -1,0 +1,84 @@
+"""SQLite as the aggregator uses it: durable at every commit, its failures turned into sentences."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fedge.aggregator.schema import FORMAT, TABLES
+from fedge.errors import StorageError
+
+NAME = "state.sqlite3"
+
+
+def connect(folder: Path) -> sqlite3.Connection:
+    """The folder's database, made if it is not there.
+
+    Raises:
+        StorageError: if it cannot be read or written, or another version wrote it.
+    """
+    with mapped(folder):
+        connection = sqlite3.connect(folder / NAME, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        # FULL: a commit returns when the disk has it, which is what an acknowledgement promises.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        with transaction(connection):
+            (found,) = connection.execute("PRAGMA user_version").fetchone()
+            if found == 0:
+                for table in TABLES:
+                    connection.execute(table)
+                connection.execute(f"PRAGMA user_version = {FORMAT}")
+            check_format(found or FORMAT, folder)
+    return connection
+
+
+def connect_to_read(folder: Path) -> sqlite3.Connection:
+    """The folder's database, for reading only; an aggregator may be at work on it.
+
+    Raises:
+        StorageError: if there is none, or another version wrote it.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        raise StorageError(f"{folder} is not the state directory of an aggregator: no {NAME} in it")
+    with mapped(folder):
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        check_format(found, folder)
+    return connection
+
+
+def check_format(found: int, folder: Path) -> None:
+    """Refuse a database of another version of fedge."""
+    if found != FORMAT:
+        raise StorageError(
+            f"{folder / NAME}: expected format {FORMAT}, found {found}; "
+            "use the fedge that made it, or another --state-dir"
+        )
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing; on the disk when the block is left."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def mapped(folder: Path) -> Iterator[None]:
+    """Database failures inside become a StorageError that names the folder."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise  # breaks a law of ours: a bug, not the disk
+    except sqlite3.DatabaseError as error:
+        text = str(error)
+        reason = "the disk is full" if "is full" in text else text
+        raise StorageError(f"cannot write {folder / NAME}: {reason}") from error

@@ -1,0 +1,118 @@
+"""The state directory of an aggregator.
+
+{state_dir}/lock                       held by the running aggregator
+{state_dir}/state.sqlite3              see `fedge.aggregator.schema`
+{state_dir}/artifact.fedge             what is trained, as it was given
+{state_dir}/models/{sha256}.f32        global parameters: float32, little-endian, n_params
+{state_dir}/models/{sha256}.memory     what the strategy remembers: float32, little-endian
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from fedge.artifact.files import write_file
+from fedge.errors import StorageError
+from fedge.types import Vector
+
+
+class StateFolder:
+    """Files by content: written whole and durable before anything names them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def artifact(self) -> Path:
+        return self.path / "artifact.fedge"
+
+    def model(self, sha256: bytes) -> Path:
+        """Where the parameters with this hash lie."""
+        return self.path / "models" / f"{sha256.hex()}.f32"
+
+    def memory(self, sha256: bytes) -> Path:
+        """Where the strategy's vectors with this hash lie."""
+        return self.path / "models" / f"{sha256.hex()}.memory"
+
+    def prepare(self) -> None:
+        """Make the directory; take away what a killed aggregator was writing."""
+        with storing(self.path):
+            (self.path / "models").mkdir(parents=True, exist_ok=True)
+            for torn in (*self.path.glob(".*.*"), *(self.path / "models").glob(".*")):
+                torn.unlink()
+
+    def put_model(self, parameters: Vector) -> bytes:
+        """Keep parameters; their SHA-256."""
+        return self._put(parameters.astype("<f4").tobytes(), self.model)
+
+    def put_memory(self, data: bytes) -> bytes:
+        """Keep a strategy's memory; its SHA-256."""
+        return self._put(data, self.memory)
+
+    def read_model(self, sha256: bytes) -> Vector:
+        """Parameters by their hash, float32 (n_params,).
+
+        Raises:
+            StorageError: if the file is gone or holds something else.
+        """
+        return np.frombuffer(read_checked(self.model(sha256), sha256), "<f4").astype(np.float32)
+
+    def read_memory(self, sha256: bytes) -> bytes:
+        """A strategy's memory by its hash; StorageError as above."""
+        return read_checked(self.memory(sha256), sha256)
+
+    def _put(self, data: bytes, place: Callable[[bytes], Path]) -> bytes:
+        sha256 = hashlib.sha256(data).digest()
+        write_file(place(sha256), data)
+        return sha256
+
+
+def read_checked(path: Path, sha256: bytes) -> bytes:
+    """The file's bytes, if they still have this SHA-256."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    if hashlib.sha256(data).digest() != sha256:
+        raise StorageError(f"{path} is damaged: its SHA-256 is not the one in its name")
+    return data
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One aggregator on a state directory: an advisory lock that ends with the process.
+
+    Raises:
+        StorageError: if another process holds it.
+    """
+    path = folder / "lock"
+    with storing(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StorageError(
+                f"{folder} is in use by another running aggregator; "
+                "give each aggregator its own --state-dir"
+            ) from error
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Whatever the operating system refuses inside becomes a StorageError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk is full" if is_full else error.strerror
+        raise StorageError(f"cannot write {path}: {reason}") from error

@@ -1,0 +1,69 @@
+"""Rows of the database, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fedge.types import DeviceId, JobId, RoundId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """What the state directory is for; written once."""
+
+    fleet: str
+    job: JobId
+    artifact: bytes  # SHA-256
+    sequence: int
+    is_announced: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundRecord:
+    """A round as it was opened."""
+
+    round: RoundId
+    kind: str
+    manifest: bytes
+    expected: frozenset[DeviceId]
+    quorum: int
+    opened_at: str
+    uplink_bytes: int = 0
+    downlink_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateRecord:
+    """An update that is about to be accepted."""
+
+    round: RoundId
+    device: DeviceId
+    nonce: bytes
+    n_examples: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRecord:
+    """A global model; hashes are SHA-256, 32 bytes."""
+
+    version: int
+    round: RoundId | None  # the one that made it
+    parent: bytes | None
+    sha256: bytes
+    memory: bytes | None
+    strategy: str
+    loss: float | None = None
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What has happened since the last commit and is worth keeping."""
+
+    uplink_bytes: int = 0
+    downlink_bytes: int = 0
+    refusals: Mapping[str, int]  # by reason
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.uplink_bytes or self.downlink_bytes or self.refusals)

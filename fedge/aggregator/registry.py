@@ -1,0 +1,69 @@
+"""Every global model of a state directory, for reading; an aggregator may be at work on it."""
+
+from contextlib import closing
+from pathlib import Path
+
+from fedge.aggregator import database
+from fedge.aggregator.folder import StateFolder
+from fedge.aggregator.models import read_models
+from fedge.aggregator.records import ModelRecord
+from fedge.artifact import Artifact, load_artifact
+from fedge.errors import ConfigError, StorageError
+from fedge.types import Vector
+
+
+class Registry:
+    """The models in the order they were made; none is ever changed or taken away."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._folder = StateFolder(state_dir)
+
+    def models(self) -> list[ModelRecord]:
+        """All of them, version 0 first; each one's parent is the one before."""
+        return self._read("ORDER BY version")
+
+    def latest(self) -> ModelRecord:
+        """The newest model."""
+        return self._one("model", "ORDER BY version DESC LIMIT 1")
+
+    def model(self, round_: int) -> ModelRecord:
+        """The model that a round made.
+
+        Raises:
+            ConfigError: if that round has made none.
+        """
+        return self._one(f"model of round {round_}", "WHERE round = ?", round_)
+
+    def artifact(self) -> Artifact:
+        """What is trained."""
+        return load_artifact(self._folder.artifact)
+
+    def parameters(self, model: ModelRecord) -> Vector:
+        """A model's values, float32 (n_params,).
+
+        Raises:
+            StorageError: if its file is gone or damaged.
+        """
+        return self._folder.read_model(model.sha256)
+
+    def _one(self, what: str, where: str, *values: object) -> ModelRecord:
+        found = self._read(where, *values)
+        if not found:
+            raise ConfigError(f"there is no {what} in {self._folder.path}")
+        return found[0]
+
+    def _read(self, where: str, *values: object) -> list[ModelRecord]:
+        path = self._folder.path
+        with database.mapped(path), closing(database.connect_to_read(path)) as connection:
+            return list(read_models(connection, where, *values))
+
+
+def open_registry(state_dir: Path) -> Registry:
+    """The models of an aggregator's state directory.
+
+    Raises:
+        StorageError: if it is not one.
+    """
+    if not (state_dir / database.NAME).is_file():
+        raise StorageError(f"{state_dir} is not the state directory of an aggregator")
+    return Registry(state_dir)

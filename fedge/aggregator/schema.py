@@ -1,0 +1,81 @@
+"""The database of an aggregator: all it must know after a crash, and nothing else.
+
+    job       one row: what this state directory is for
+    round     every round that was opened; closed_at is NULL for the open one
+    update_   every accepted update, once by (job, round, device). payload is kept until the
+              update is applied; applied_in is the version of the model that it went into
+    model     every global model, oldest first; version 0 is the artifact's. The values are
+              files named by their SHA-256; the row refers to them, never the other way
+    refusal   how many updates were refused while a round was open, by reason
+
+Laws, whenever the process dies: an update that a device was told is accepted
+has a row; a row of a closed round has applied_in set, and a row of the open
+round has not; models are a chain, each one's parent being the one before; every
+file that a row names is whole and on disk before the row is.
+"""
+
+FORMAT = 1  # user_version of the file; another one is refused
+
+TABLES = (
+    """
+    CREATE TABLE job (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        fleet TEXT NOT NULL,
+        job TEXT NOT NULL,
+        artifact BLOB NOT NULL,             -- SHA-256 of the .fedge file
+        sequence INTEGER NOT NULL,          -- of the last manifest; only ever grows
+        is_announced INTEGER NOT NULL DEFAULT 0,  -- whether the devices were told it is finished
+        created_at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE round (
+        round INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        manifest BLOB NOT NULL,             -- as published
+        expected TEXT NOT NULL,             -- JSON list of the devices there when it opened
+        quorum INTEGER NOT NULL,
+        opened_at TEXT NOT NULL,
+        closed_at TEXT,
+        uplink_bytes INTEGER NOT NULL DEFAULT 0,
+        downlink_bytes INTEGER NOT NULL DEFAULT 0,
+        report TEXT                         -- JSON: its line among the events
+    ) STRICT
+    """,
+    """
+    CREATE TABLE model (
+        version INTEGER PRIMARY KEY,
+        round INTEGER UNIQUE REFERENCES round,
+        parent BLOB,                        -- SHA-256 of the model before; NULL for version 0
+        sha256 BLOB NOT NULL,               -- of the parameters: float32, little-endian
+        memory BLOB,                        -- SHA-256 of what the strategy remembers
+        strategy TEXT NOT NULL,             -- spec, says how to read the memory
+        loss REAL,                          -- on the test data; NULL if there is none
+        accuracy REAL,
+        created_at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE update_ (
+        job TEXT NOT NULL,
+        round INTEGER NOT NULL REFERENCES round,
+        device TEXT NOT NULL,
+        nonce BLOB NOT NULL,
+        n_examples INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        payload BLOB,
+        accepted_at TEXT NOT NULL,
+        applied_in INTEGER REFERENCES model,
+        PRIMARY KEY (job, round, device)
+    ) STRICT
+    """,
+    "CREATE INDEX update_of_round ON update_ (round, device)",
+    """
+    CREATE TABLE refusal (
+        round INTEGER NOT NULL,             -- -1: before the first round
+        reason TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        PRIMARY KEY (round, reason)
+    ) STRICT
+    """,
+)

@@ -1,0 +1,215 @@
+"""The aggregator's memory: each method that writes is one transaction, durable on return."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fedge.aggregator import database
+from fedge.aggregator.models import insert_model, read_models
+from fedge.aggregator.records import JobRecord, ModelRecord, RoundRecord, Tally, UpdateRecord
+from fedge.types import DeviceId, JobId, RoundId
+
+BEFORE_FIRST_ROUND = -1
+
+
+class Store:
+    """The state directory's database; `fedge.aggregator.schema` says what is in it.
+
+    Args:
+        folder: the state directory, which the caller has locked.
+        timestamp: the time now, as text for people.
+
+    Raises:
+        StorageError: from every method, if the disk is full or the file is damaged.
+    """
+
+    def __init__(self, folder: Path, *, timestamp: Callable[[], str]) -> None:
+        self._folder, self._timestamp = folder, timestamp
+        self._db = database.connect(folder)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def job(self) -> JobRecord | None:
+        """What the directory is for; None if it is new."""
+        with database.mapped(self._folder):
+            row = self._db.execute(
+                "SELECT fleet, job, artifact, sequence, is_announced FROM job"
+            ).fetchone()
+        if row is None:
+            return None
+        fleet, job, artifact, sequence, is_announced = row
+        return JobRecord(
+            fleet=fleet,
+            job=job,
+            artifact=artifact,
+            sequence=sequence,
+            is_announced=bool(is_announced),
+        )
+
+    def begin(self, job: JobRecord, model: ModelRecord) -> None:
+        """A new directory: what it is for, and model version 0."""
+        with self._writing() as db:
+            db.execute(
+                "INSERT INTO job (id, fleet, job, artifact, sequence, created_at) "
+                "VALUES (1, ?, ?, ?, ?, ?)",
+                (job.fleet, job.job, job.artifact, job.sequence, self._timestamp()),
+            )
+            insert_model(db, model, self._timestamp())
+
+    def announce(self, sequence: int) -> None:
+        """The devices have been told that the job is finished."""
+        with self._writing() as db:
+            db.execute("UPDATE job SET is_announced = 1, sequence = ?", (sequence,))
+
+    def keep_sequence(self, sequence: int) -> None:
+        """A manifest with this number is about to be published."""
+        with self._writing() as db:
+            db.execute("UPDATE job SET sequence = ?", (sequence,))
+
+    def open_round(self, record: RoundRecord, sequence: int) -> None:
+        """A round begins; its manifest carries this sequence number."""
+        with self._writing() as db:
+            db.execute("UPDATE job SET sequence = ?, is_announced = 0", (sequence,))
+            db.execute(
+                "INSERT INTO round (round, kind, manifest, expected, quorum, opened_at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    record.round,
+                    record.kind,
+                    record.manifest,
+                    json.dumps(sorted(record.expected)),
+                    record.quorum,
+                    record.opened_at,
+                ),
+            )
+
+    def current_round(self) -> RoundRecord | None:
+        """The open round, if there is one."""
+        with database.mapped(self._folder):
+            row = self._db.execute(
+                "SELECT round, kind, manifest, expected, quorum, opened_at, uplink_bytes, "
+                "downlink_bytes FROM round WHERE closed_at IS NULL"
+            ).fetchone()
+        if row is None:
+            return None
+        round_, kind, manifest, expected, quorum, opened_at, uplink, downlink = row
+        return RoundRecord(
+            round=RoundId(round_),
+            kind=kind,
+            manifest=manifest,
+            expected=frozenset(map(DeviceId, json.loads(expected))),
+            quorum=quorum,
+            opened_at=opened_at,
+            uplink_bytes=uplink,
+            downlink_bytes=downlink,
+        )
+
+    def accept(self, job: JobId, updates: Iterable[UpdateRecord], tally: Tally) -> None:
+        """Take updates of the open round; they are accepted when this returns."""
+        now = self._timestamp()
+        with self._writing() as db:
+            db.executemany(
+                "INSERT INTO update_ (job, round, device, nonce, n_examples, size_bytes, payload, "
+                "accepted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (job, u.round, u.device, u.nonce, u.n_examples, len(u.payload), u.payload, now)
+                    for u in updates
+                ),
+            )
+            self._count(db, tally)
+
+    def count(self, tally: Tally) -> None:
+        """Keep what was counted since the last commit."""
+        with self._writing() as db:
+            self._count(db, tally)
+
+    def nonce(self, round_: RoundId, device: DeviceId) -> bytes | None:
+        """The nonce of the device's accepted update of this round, closed or open."""
+        with database.mapped(self._folder):
+            row = self._db.execute(
+                "SELECT nonce FROM update_ WHERE round = ? AND device = ?", (round_, device)
+            ).fetchone()
+        return None if row is None else row[0]
+
+    def accepted(self, round_: RoundId) -> dict[DeviceId, bytes]:
+        """Nonces of all accepted updates of a round."""
+        with database.mapped(self._folder):
+            rows = self._db.execute(
+                "SELECT device, nonce FROM update_ WHERE round = ?", (round_,)
+            ).fetchall()
+        return {DeviceId(device): nonce for device, nonce in rows}
+
+    def cohort(self, round_: RoundId) -> list[tuple[DeviceId, int]]:
+        """Devices of a round and their numbers of examples, in device order."""
+        with database.mapped(self._folder):
+            rows = self._db.execute(
+                "SELECT device, n_examples FROM update_ WHERE round = ?", (round_,)
+            ).fetchall()
+        return sorted((DeviceId(device), n) for device, n in rows)
+
+    def payloads(self, round_: RoundId, devices: Iterable[DeviceId]) -> Iterator[bytes]:
+        """Payloads of an open round in the order given, one in memory at a time."""
+        for device in devices:
+            with database.mapped(self._folder):
+                (payload,) = self._db.execute(
+                    "SELECT payload FROM update_ WHERE round = ? AND device = ?", (round_, device)
+                ).fetchone()
+            yield payload
+
+    def close_round(
+        self, round_: RoundId, model: ModelRecord, report: Mapping[str, Any], tally: Tally
+    ) -> None:
+        """The round's updates are in this model, all of them, and in no other."""
+        with self._writing() as db:
+            self._count(db, tally)
+            insert_model(db, model, self._timestamp())
+            db.execute(
+                "UPDATE update_ SET applied_in = ?, payload = NULL WHERE round = ?",
+                (model.version, round_),
+            )
+            db.execute(
+                "UPDATE round SET closed_at = ?, report = ? WHERE round = ?",
+                (self._timestamp(), json.dumps(report), round_),
+            )
+
+    def latest_model(self) -> ModelRecord:
+        """The global model that the next round starts from."""
+        with database.mapped(self._folder):
+            return next(read_models(self._db, "ORDER BY version DESC LIMIT 1"))
+
+    def reports(self) -> list[dict[str, Any]]:
+        """The event line of every closed round, oldest first."""
+        with database.mapped(self._folder):
+            rows = self._db.execute(
+                "SELECT report FROM round WHERE closed_at IS NOT NULL ORDER BY round"
+            ).fetchall()
+        return [json.loads(report) for (report,) in rows]
+
+    def refusals(self, round_: RoundId) -> dict[str, int]:
+        """How many updates were refused while this round was open, by reason."""
+        with database.mapped(self._folder):
+            rows = self._db.execute("SELECT reason, n FROM refusal WHERE round = ?", (round_,))
+            return dict(rows.fetchall())
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with database.mapped(self._folder), database.transaction(self._db):
+            yield self._db
+
+    def _count(self, db: sqlite3.Connection, tally: Tally) -> None:
+        (latest,) = db.execute("SELECT max(round) FROM round").fetchone()
+        round_ = BEFORE_FIRST_ROUND if latest is None else latest
+        db.execute(
+            "UPDATE round SET uplink_bytes = uplink_bytes + ?, downlink_bytes = downlink_bytes + ? "
+            "WHERE closed_at IS NULL",
+            (tally.uplink_bytes, tally.downlink_bytes),
+        )
+        db.executemany(
+            "INSERT INTO refusal (round, reason, n) VALUES (?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET n = n + excluded.n",
+            ((round_, *item) for item in tally.refusals.items()),
+        )
