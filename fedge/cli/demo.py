@@ -133,7 +133,7 @@ def _watch(options: DemoOptions, ready: Prepared, out: TextIO) -> Measured:
             case "round":
                 setup.append(event)
                 screen.line("statistics: the fleet's own means and spreads are in the model")
-            case "exported":
+            case _:
                 last = event
     screen.status("")
     return Measured(

@@ -76,5 +76,5 @@ def _parser(name: str | None) -> tuple[argparse.ArgumentParser, Command | None]:
 
 
 def _load(name: str) -> Command:
-    module: Command = import_module(f"fedge.cli.{name}")  # type: ignore[assignment]
+    module: Command = import_module(f"fedge.cli.{name}")
     return module

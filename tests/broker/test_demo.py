@@ -146,7 +146,7 @@ def test_the_users_of_wisdm_are_devices_and_missing_values_are_no_obstacle(tmp_p
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["--data", "nowhere.npz"], 1, "nowhere.npz"),
+        (["--data", "nowhere.npz"], 2, "nowhere.npz"),
         (["--codec", "topk:2/sign"], 2, "codec"),
         (["--strategy", "best"], 2, "strategy"),
         (["--model", "broken.onnx"], 5, "broken.onnx"),
