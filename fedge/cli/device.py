@@ -1,0 +1,64 @@
+"""`fedge device`: the runtime of one device as a process."""
+
+import argparse
+import logging
+import os
+import signal
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from fedge.cli.main import write_json
+
+if TYPE_CHECKING:
+    from fedge.device import Device
+
+HELP = "run a device: train on its own data when a round asks for it"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's flags: every setting of `DeviceConfig`."""
+    # NumPy reads these when it is loaded. It only moves numbers here, so threads of its own
+    # would cost memory and gain nothing; onnxruntime gets its threads from --threads.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    from fedge.config import settings  # noqa: PLC0415 - loads NumPy, so it comes after
+    from fedge.config.device import DeviceConfig  # noqa: PLC0415
+
+    settings.add_flags(parser, DeviceConfig)
+    parser.epilog = (
+        "The device trains when the aggregator opens a round, and sends only encoded updates. "
+        "All it keeps is in --state-dir; started again there, it goes on where it was. "
+        "SIGTERM and Ctrl-C stop it cleanly."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until a signal, or until the job is finished under --exit-when-finished."""
+    from fedge.config import settings  # noqa: PLC0415 - see configure
+    from fedge.config.device import DeviceConfig  # noqa: PLC0415
+    from fedge.device import Device  # noqa: PLC0415
+
+    config = settings.load_args(DeviceConfig, args)
+    logging.basicConfig(
+        level=config.log_level.upper(),
+        format=f"%(asctime)s %(levelname)s device {config.id}: %(message)s",
+        datefmt="%Y-%m-%d %H:%M:%S",
+    )
+    device = Device(config)
+    _stop_on_signals(device)
+    try:
+        device.run()
+    finally:
+        write_json(args.json, device.report())
+    return 0
+
+
+def _stop_on_signals(device: "Device") -> None:
+    """The first signal asks the device to stop; a second one ends the process at once."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        device.stop()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)

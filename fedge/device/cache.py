@@ -1,0 +1,55 @@
+"""Artifacts and models on disk, under their SHA-256."""
+
+import hashlib
+import hmac
+from pathlib import Path
+
+from fedge.artifact.files import write_file
+from fedge.device.storage import storing
+from fedge.messages import BlobRef
+
+
+class BlobCache:
+    """Files named by their content: written whole or not at all, verified when read.
+
+    Args:
+        folder: made if it is not there.
+        keep: how many of the newest blobs survive a `put`.
+    """
+
+    def __init__(self, folder: Path, *, keep: int = 2) -> None:
+        self._folder, self._keep = folder, keep
+        with storing(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for left_over in folder.glob(".*"):  # a write that a power cut ended
+                left_over.unlink()
+
+    def get(self, ref: BlobRef) -> bytes | None:
+        """The blob, or None if it is not here; a damaged file is removed and counts as not here."""
+        path = self._path(ref)
+        with storing(path):
+            if not path.exists():
+                return None
+            if path.stat().st_size == ref.size_bytes:
+                data = path.read_bytes()
+                if hmac.compare_digest(hashlib.sha256(data).digest(), ref.sha256):
+                    return data
+            path.unlink()
+        return None
+
+    def put(self, ref: BlobRef, data: bytes) -> None:
+        """Keep a blob whose hash has been checked, and forget the oldest beyond `keep`.
+
+        Raises:
+            StorageError: if it cannot be written.
+        """
+        path = self._path(ref)
+        write_file(path, data)
+        with storing(path):
+            others = [other for other in self._folder.iterdir() if other != path]
+            others.sort(key=lambda other: other.stat().st_mtime_ns, reverse=True)
+            for old in others[self._keep - 1 :]:
+                old.unlink()
+
+    def _path(self, ref: BlobRef) -> Path:
+        return self._folder / ref.sha256.hex()

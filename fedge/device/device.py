@@ -1,0 +1,275 @@
+"""The runtime of a device: one connection, one worker, one loop."""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+from fedge.config.device import DeviceConfig
+from fedge.config.npz import read_npz
+from fedge.device.cache import BlobCache
+from fedge.device.fetcher import Fetcher
+from fedge.device.inbox import Inbox
+from fedge.device.outbox import Outbox
+from fedge.device.phases import Finished, Phase, Training
+from fedge.device.presence import Membership
+from fedge.device.report import process_figures
+from fedge.device.sender import Sender
+from fedge.device.storage import StateLock
+from fedge.device.watch import Watch
+from fedge.device.worker import Bench, Worker
+from fedge.errors import ConfigError, DataError
+from fedge.messages import Topics
+from fedge.training import DataSource
+from fedge.transport import Connected, Disconnected, Event, Message, Transport, Undelivered
+from fedge.transport.mqtt import MqttTransport
+from fedge.types import DeviceId, JobId
+
+_log = logging.getLogger(__name__)
+
+MAX_PAUSE_S = 0.5  # between two looks at whether somebody asked to stop
+_FAREWELL_S = 2.0  # to say goodbye to the broker
+_LAST_ANSWERS_S = 10.0  # to wait, when the job is finished, for what is still unanswered
+
+
+class Device:
+    """A device that takes part in a job's rounds until it is stopped.
+
+    `run` does everything. A host application with a loop of its own calls `step`
+    instead, which never takes longer than one event, one local training step or
+    one resend, and returns how long it may be left alone:
+
+        with Device(broker="mqtt://127.0.0.1:1883", id="pi-3", data=data) as device:
+            while not device.is_stopping:
+                pause_s = device.step()
+                read_sensors(pause_s)
+
+    One thread at a time may use it; `stop` may be called from any thread and from
+    a signal handler.
+
+    Args:
+        config: the settings; or give them by name, as above.
+        data: the examples, instead of the file that the settings name.
+        transport: a connection not yet started, instead of one of the device's own.
+        clock: seconds that only grow.
+        settings: fields of `DeviceConfig`.
+
+    Raises:
+        ConfigError: if there is no data, or the state directory is another device's.
+        StorageError: if the state directory cannot be written, or another process uses it.
+        DataError: if the data file does not hold examples.
+    """
+
+    def __init__(
+        self,
+        config: DeviceConfig | None = None,
+        *,
+        data: DataSource | None = None,
+        transport: Transport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        **settings: Any,
+    ) -> None:
+        self.config = config = config or DeviceConfig(**settings)
+        self.is_stopping = False
+        self._clock = clock
+        self._is_closed = False
+        self._watch: Watch | None = None
+        self._finished_at_s: float | None = None
+        topics = Topics(config.fleet)
+        self._membership = Membership(DeviceId(config.id), topics.device_state(config.id))
+        data = data or _load(config)
+        self._transport = transport or _connect(config, self._membership)
+        self._lock = StateLock(config.state_dir)
+        self._outbox = Outbox(
+            config.state_dir / "outbox.sqlite3", fleet=config.fleet, device=config.id
+        )
+        self._inbox = _assemble(config, data, self._transport, self._outbox, self._membership)
+
+    @property
+    def phase(self) -> Phase:
+        """What the device is doing."""
+        return self._inbox.worker.phase
+
+    def run(self) -> None:
+        """Take part until `stop`, or until the job is finished if the settings say so.
+
+        Raises:
+            TransportError: if the broker was never reached in the time the settings give.
+            IdentityError: if another running device has this id.
+            StorageError: if the disk is full.
+            DataError: if the examples do not fit the job's artifact.
+        """
+        with self:
+            pause_s = 0.0
+            while not self.is_stopping:
+                pause_s = self.step(pause_s)
+
+    def step(self, timeout_s: float = 0.0) -> float:
+        """One bounded piece of work.
+
+        Args:
+            timeout_s: how long to wait for an event when there is nothing else to do.
+
+        Returns:
+            Seconds until it wants to be called again: 0 for at once, never more than half a
+            second. To call earlier does no harm.
+
+        Raises:
+            FedgeError: as `run`.
+        """
+        watch = self._start()
+        event = self._transport.receive(timeout_s)
+        if event is not None:
+            self._handle(event, watch)
+            return 0.0
+        watch.check(self._clock())
+        self._end_if_finished()
+        if self._send(watch) or self._inbox.worker.train():
+            return 0.0
+        return self._pause_s(watch)
+
+    def stop(self) -> None:
+        """Ask `run` to end; a local training step under way is finished first."""
+        self.is_stopping = True
+
+    def report(self) -> dict[str, object]:
+        """What the device did, as `fedge device --json` writes it."""
+        sender, worker, traffic = self._inbox.sender, self._inbox.worker, self._transport.traffic
+        return {
+            "id": self.config.id,
+            "rounds_trained": worker.n_trained,
+            "rounds_skipped": worker.n_skipped,
+            "updates_accepted": sender.n_accepted,
+            "updates_refused": sender.n_refused,
+            "updates_pending": sender.n_pending,
+            "messages_dropped": self._inbox.n_bad,
+            "sent_bytes": traffic.sent_bytes,
+            "received_bytes": traffic.received_bytes,
+            "received_bytes_by_round": self._inbox.by_round.to_json(),
+            **process_figures(),
+        }
+
+    def close(self) -> None:
+        """Say goodbye to the broker and let go of the state directory; nothing in it is lost."""
+        if self._is_closed:
+            return
+        self._is_closed = self.is_stopping = True
+        self._inbox.worker.stop()
+        if self._watch is not None:
+            if self._watch.is_up:
+                self._membership.leave(self._transport)
+                self._transport.flush(_FAREWELL_S)
+            self._transport.close()
+        self._outbox.close()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> Watch:
+        if self._watch is None:
+            config = self.config
+            self._watch = Watch(config.broker, config.connect_timeout_s, self._clock())
+            self._inbox.subscribe()
+            self._transport.start()
+        return self._watch
+
+    def _handle(self, event: Event, watch: Watch) -> None:
+        now_s = self._clock()
+        match event:
+            case Connected():
+                watch.connected(event)
+                self._membership.join(self._transport, now_s)
+                self._inbox.sender.connected(event.max_payload_bytes, now_s)
+                self._inbox.fetcher.hurry(now_s)
+            case Disconnected():
+                watch.disconnected(event)
+            case Undelivered():
+                _log.warning("not delivered to %s: %s", event.topic, event.reason)
+            case Message():
+                self._inbox.read(event, now_s)
+
+    def _send(self, watch: Watch) -> bool:
+        """One request or one result that is due; whether there was one."""
+        now_s = self._clock()
+        if not watch.is_up:
+            return False
+        return self._inbox.fetcher.ask(now_s) or self._inbox.sender.send(now_s) is not None
+
+    def _end_if_finished(self) -> None:
+        """Stop after the job's last round, once all is answered or has been waited for."""
+        if not (self.config.exit_when_finished and isinstance(self.phase, Finished)):
+            self._finished_at_s = None
+            return
+        now_s = self._clock()
+        self._finished_at_s = self._finished_at_s or now_s
+        if not self._inbox.sender.n_pending or now_s > self._finished_at_s + _LAST_ANSWERS_S:
+            self.stop()
+
+    def _pause_s(self, watch: Watch) -> float:
+        if isinstance(self.phase, Training):
+            return 0.0
+        if not watch.is_up:
+            return MAX_PAUSE_S
+        due_at_s = min(self._inbox.fetcher.due_at_s(), self._inbox.sender.due_at_s())
+        return min(MAX_PAUSE_S, max(0.0, due_at_s - self._clock()))
+
+
+def _load(config: DeviceConfig) -> DataSource:
+    if config.data is None:
+        raise ConfigError("a device needs examples: give --data FILE.npz")
+    found = read_npz(config.data)
+    own = found if config.client is None else found.of_client(config.client)
+    examples = own.train().examples  # what is held out is held out from every device too
+    if examples.n_examples == 0:
+        raise DataError(str(config.data), expected="examples to train on", found="none")
+    return examples
+
+
+def _connect(config: DeviceConfig, membership: Membership) -> Transport:
+    return MqttTransport(
+        config.broker,
+        membership.client_id,
+        will=membership.will,
+        version=config.mqtt,
+        ca_file=config.ca_file,
+    )
+
+
+def _assemble(
+    config: DeviceConfig,
+    data: DataSource,
+    transport: Transport,
+    outbox: Outbox,
+    membership: Membership,
+) -> Inbox:
+    """Join the parts: the inbox reaches all of them."""
+    topics, device = Topics(config.fleet), DeviceId(config.id)
+    dice = random.Random()  # noqa: S311 - it jitters pauses and decides nothing else
+    sender = Sender(outbox, transport, topics, device, dice)
+    fetcher = Fetcher(transport, topics, device, dice)
+    bench = Bench(
+        job=JobId(config.job),
+        device=device,
+        data=data,
+        threads=config.threads,
+        outbox=outbox,
+        sender=sender,
+        fetcher=fetcher,
+        artifacts=BlobCache(config.state_dir / "artifacts"),
+        models=BlobCache(config.state_dir / "models"),
+    )
+    return Inbox(
+        job=bench.job,
+        device=device,
+        topics=topics,
+        transport=transport,
+        membership=membership,
+        worker=Worker(bench),
+        sender=sender,
+        fetcher=fetcher,
+    )

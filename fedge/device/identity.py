@@ -1,0 +1,41 @@
+"""One name, one device: how two processes that share a name find out, and which one goes."""
+
+from enum import Enum, auto
+
+from fedge.messages import DeviceState, Presence
+
+SETTLED_S = 2.0  # connected for so long, a device is at work and a newcomer has to go
+
+
+class Verdict(Enum):
+    """What to do about a state that was published under the own name."""
+
+    IGNORE = auto()
+    RENEW = auto()  # the retained state says offline or names another: publish the own again
+    CLAIM = auto()  # another process came: tell it that the name is taken
+    YIELD = auto()  # another process has the name: stop
+
+
+def judge(
+    state: DeviceState, *, is_retained: bool, instance: bytes, connected_for_s: float
+) -> Verdict:
+    """What a device does when it reads a state under its own name.
+
+    A retained state is history and proves nobody alive. Of two processes that
+    come at once, the smaller instance stays.
+
+    Args:
+        state: what was read.
+        is_retained: whether the broker kept it from before the subscription.
+        instance: of the device that reads.
+        connected_for_s: since its connection was made.
+    """
+    if state.instance == instance or is_retained:
+        return Verdict.IGNORE
+    if state.claim:
+        return Verdict.YIELD
+    if state.presence is Presence.OFFLINE:
+        return Verdict.RENEW
+    if connected_for_s > SETTLED_S or instance < state.instance:
+        return Verdict.CLAIM
+    return Verdict.IGNORE

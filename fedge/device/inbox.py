@@ -1,0 +1,103 @@
+"""What arrives, and who reads it."""
+
+import logging
+from dataclasses import dataclass, field
+
+from fedge.device.fetcher import Fetcher
+from fedge.device.presence import Membership
+from fedge.device.report import ByRound
+from fedge.device.sender import Sender
+from fedge.device.worker import Worker
+from fedge.errors import PayloadError
+from fedge.messages import AggregatorState, Presence, RoundManifest, Topics, decode_reply
+from fedge.transport import Message, Transport
+from fedge.types import DeviceId, JobId
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Inbox:
+    """Gives each message to the part of the device that it is for.
+
+    Attributes:
+        by_round: bytes received.
+        n_bad: messages that could not be read; they are logged and dropped.
+    """
+
+    job: JobId
+    device: DeviceId
+    topics: Topics
+    transport: Transport
+    membership: Membership
+    worker: Worker
+    sender: Sender
+    fetcher: Fetcher
+    by_round: ByRound = field(default_factory=ByRound)
+    n_bad: int = 0
+
+    def subscribe(self) -> None:
+        """Ask for everything but blobs, which the fetcher subscribes to one by one."""
+        self.transport.subscribe(self.topics.round(self.job))
+        self.transport.subscribe(self.topics.device_in(self.device))
+        self.transport.subscribe(self.topics.device_state(self.device))
+        self.transport.subscribe(self.topics.aggregator_state())
+
+    def read(self, message: Message, now_s: float) -> None:
+        """Act on a message; one that cannot be decoded is logged and dropped.
+
+        Raises:
+            IdentityError: if another process has this device's id.
+            DataError: if it leads to an artifact that the examples do not fit.
+            StorageError: if what it leads to cannot be kept.
+        """
+        try:
+            if message.payload:  # an empty one only clears what was retained
+                self._route(message, now_s)
+        except PayloadError as error:
+            self.n_bad += 1
+            _log.warning("dropped a message on %s: %s", message.topic, error)
+        finally:
+            self.by_round.add(len(message.payload))
+            self.transport.done(message)
+
+    def _route(self, message: Message, now_s: float) -> None:
+        topic, payload = message.topic, message.payload
+        if topic == self.topics.round(self.job):
+            self._read_manifest(payload)
+        elif topic == self.topics.device_in(self.device):
+            self._read_reply(payload, now_s)
+        elif topic == self.topics.device_state(self.device):
+            self.membership.read(
+                self.transport, payload, is_retained=message.is_retained, now_s=now_s
+            )
+        elif topic.endswith("/state"):
+            if not message.is_retained:
+                self._read_aggregator(payload, now_s)
+        else:
+            self._read_chunk(topic, payload, now_s)
+
+    def _read_manifest(self, payload: bytes) -> None:
+        manifest = RoundManifest.from_bytes(payload)
+        if manifest.job != self.job:
+            raise PayloadError("job of the manifest", expected=self.job, found=manifest.job)
+        self.by_round.announce(manifest.round)
+        self.worker.read(manifest)
+
+    def _read_reply(self, payload: bytes, now_s: float) -> None:
+        sentence = self.sender.read(decode_reply(payload), now_s)
+        if sentence is None:
+            _log.debug("got an answer to an update that is not in the outbox")
+        else:
+            _log.info("%s", sentence)
+
+    def _read_aggregator(self, payload: bytes, now_s: float) -> None:
+        if AggregatorState.from_bytes(payload).presence is Presence.ONLINE:
+            _log.info("an aggregator has come: what is unanswered is sent again")
+            self.sender.hurry(now_s)
+            self.fetcher.hurry(now_s)
+
+    def _read_chunk(self, topic: str, payload: bytes, now_s: float) -> None:
+        blob = self.fetcher.take(topic, payload, now_s)
+        if blob is not None:
+            self.worker.take_blob(*blob)

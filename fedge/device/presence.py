@@ -1,0 +1,82 @@
+"""A device's presence on the broker: birth, farewell, and what to do about a twin."""
+
+import logging
+import os
+
+from fedge import __version__
+from fedge.device.identity import Verdict, judge
+from fedge.errors import IdentityError
+from fedge.messages import DeviceState, Presence
+from fedge.messages.state import INSTANCE_BYTES
+from fedge.transport import Transport
+from fedge.types import DeviceId
+
+_log = logging.getLogger(__name__)
+
+
+class Membership:
+    """One process under one device id.
+
+    Args:
+        device: the id.
+        topic: the device's state topic.
+
+    Attributes:
+        client_id: a name for the MQTT client that no other process has.
+        will: topic and payload for the broker to publish when the connection is lost.
+    """
+
+    def __init__(self, device: DeviceId, topic: str) -> None:
+        self._device, self._topic = device, topic
+        self._instance = os.urandom(INSTANCE_BYTES)
+        self._connected_at_s: float | None = None
+        self._is_ours = True
+        self.client_id = f"fedge-{device}-{self._instance.hex()}"
+        self.will = (topic, self._state(Presence.OFFLINE))
+
+    def join(self, transport: Transport, now_s: float) -> None:
+        """The connection is new: say that the device is there, in a retained message."""
+        self._connected_at_s = now_s
+        transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
+
+    def leave(self, transport: Transport) -> None:
+        """Say that the device goes; the broker keeps that. A twin that yields says nothing."""
+        if self._is_ours:
+            transport.publish(self._topic, self._state(Presence.OFFLINE), retain=True)
+
+    def read(
+        self, transport: Transport, payload: bytes, *, is_retained: bool, now_s: float
+    ) -> None:
+        """Act on a state published under this device's id, by itself or by a twin.
+
+        Raises:
+            IdentityError: if another process has the id and this one has to go.
+        """
+        since_s = now_s if self._connected_at_s is None else self._connected_at_s
+        verdict = judge(
+            DeviceState.from_bytes(payload),
+            is_retained=is_retained,
+            instance=self._instance,
+            connected_for_s=now_s - since_s,
+        )
+        if verdict is Verdict.YIELD:
+            self._is_ours = False
+            raise IdentityError(
+                f"device id {self._device!r} is in use by another running device; "
+                "give each device its own --id"
+            )
+        if verdict is Verdict.CLAIM:
+            _log.warning("another process uses the id %r; it is told to stop", self._device)
+            # Not retained: it is meant for who listens now, not for who comes later.
+            transport.publish(self._topic, self._state(Presence.ONLINE, claim=True))
+        if verdict is not Verdict.IGNORE:
+            # After the claim, never before: a newcomer that reads a birth might claim the name.
+            transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
+
+    def _state(self, presence: Presence, *, claim: bool = False) -> bytes:
+        return DeviceState(
+            presence=presence,
+            instance=self._instance,
+            software=f"fedge {__version__}",
+            claim=claim,
+        ).to_bytes()

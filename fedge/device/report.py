@@ -1,0 +1,57 @@
+"""What a device tells of itself when it ends."""
+
+import platform
+import resource
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+from fedge.types import RoundId
+
+_PACKAGES = ("fedge", "numpy", "onnxruntime", "paho-mqtt", "cbor2")
+
+
+@dataclass(slots=True)
+class ByRound:
+    """Payload bytes received, by the round that was announced last when they came."""
+
+    current: RoundId | None = None
+    _bytes: Counter[RoundId] = field(default_factory=Counter)
+    _before_first: int = 0
+
+    def add(self, n_bytes: int) -> None:
+        if self.current is None:
+            self._before_first += n_bytes  # counted to the first round, which they lead to
+        else:
+            self._bytes[self.current] += n_bytes
+
+    def announce(self, round_: RoundId) -> None:
+        """From now on bytes count to this round."""
+        self.current = round_
+        self._bytes[round_] += self._before_first
+        self._before_first = 0
+
+    def to_json(self) -> dict[str, int]:
+        return {str(round_): n_bytes for round_, n_bytes in sorted(self._bytes.items())}
+
+
+def process_figures() -> dict[str, object]:
+    """Peak memory, CPU time and versions of this process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    unit = 1 if sys.platform == "darwin" else 1024  # Linux counts ru_maxrss in KiB
+    return {
+        "peak_rss_bytes": usage.ru_maxrss * unit,
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,147 @@
+"""Sends what is in the outbox, again and again, until the aggregator has answered."""
+
+import random
+from dataclasses import dataclass, field
+
+from fedge.device.backoff import Backoff
+from fedge.device.outbox import Outbox, Result
+from fedge.messages import (
+    CHUNK_BYTES,
+    Accepted,
+    Missing,
+    Range,
+    Refused,
+    Reply,
+    Topics,
+    split_update,
+)
+from fedge.transport import Transport
+from fedge.types import DeviceId
+
+MAX_DAMAGED = 5  # a result that arrives damaged so often is given up
+_PACKET_OVERHEAD = 512  # topic, properties and the chunk's own fields, with room to spare
+_RESEND = Backoff(first_s=2.0, most_s=60.0)
+
+
+@dataclass(slots=True)
+class _Send:
+    """When a result goes out next."""
+
+    due_at_s: float
+    backoff: Backoff = field(default=_RESEND)
+
+
+class Sender:
+    """The outbox's way to the aggregator.
+
+    Args:
+        outbox: what is to be sent; a result leaves it when it is answered.
+        transport: where it goes.
+        topics: of the fleet.
+        device: whose results they are.
+        dice: for the pauses.
+
+    Attributes:
+        n_accepted: results the aggregator has taken.
+        n_refused: results given up.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        transport: Transport,
+        topics: Topics,
+        device: DeviceId,
+        dice: random.Random,
+    ) -> None:
+        self._outbox, self._transport = outbox, transport
+        self._topics, self._device, self._dice = topics, device, dice
+        self._chunk_bytes = CHUNK_BYTES
+        self.n_accepted = self.n_refused = 0
+        self._sends = {nonce: _Send(due_at_s=float("-inf")) for nonce in outbox.pending()}
+
+    @property
+    def n_pending(self) -> int:
+        return len(self._sends)
+
+    def add(self, nonce: bytes) -> None:
+        """A result has been put into the outbox: send it next."""
+        self._sends[nonce] = _Send(due_at_s=float("-inf"))
+
+    def connected(self, max_payload_bytes: int, now_s: float) -> None:
+        """What was on its way is lost: send everything again at once, in chunks that fit."""
+        self._chunk_bytes = max(1, min(CHUNK_BYTES, max_payload_bytes - _PACKET_OVERHEAD))
+        self.hurry(now_s)
+
+    def hurry(self, now_s: float) -> None:
+        """Somebody new listens: send everything again at once."""
+        for nonce in self._sends:
+            self._sends[nonce] = _Send(due_at_s=now_s)
+
+    def due_at_s(self) -> float:
+        """When `send` has something to do; infinity if all is answered."""
+        return min((send.due_at_s for send in self._sends.values()), default=float("inf"))
+
+    def send(self, now_s: float) -> Result | None:
+        """Send one result that is due; it, or None if there is none."""
+        nonce = min(self._sends, key=lambda one: self._sends[one].due_at_s, default=None)
+        if nonce is None or self._sends[nonce].due_at_s > now_s:
+            return None
+        send = self._sends[nonce]
+        is_repeat = send.backoff.n_tries > 0
+        send.due_at_s = now_s + send.backoff.pause_s(self._dice)
+        if is_repeat and not self._transport.flush(0):
+            return None  # the copy before is still on its way; another would only delay it
+        send.backoff = send.backoff.next()
+        result = self._outbox.result(nonce)
+        if result is None:
+            del self._sends[nonce]
+        else:
+            self._publish(result)
+        return result
+
+    def read(self, reply: Reply, now_s: float) -> str | None:
+        """Act on an answer; a sentence for the log, or None if it is about nothing here."""
+        result = self._outbox.result(reply.nonce)
+        if result is None or (result.job, result.round) != (reply.job, reply.round):
+            return None
+        what = f"round {reply.round}: the aggregator"
+        match reply:
+            case Missing():
+                self._postpone(reply.nonce, now_s)
+                self._publish(result, reply.ranges)
+                return f"{what} misses chunks of the update; sent again"
+            case Accepted():
+                self._outbox.accept(reply.nonce)
+                del self._sends[reply.nonce]
+                self.n_accepted += 1
+                return f"{what} has accepted the {result.kind.value} update"
+            case Refused():
+                return f"{what} {self._refused(reply, now_s)}"
+
+    def _refused(self, reply: Refused, now_s: float) -> str:
+        why = f"({reply.reason.value}{': ' if reply.detail else ''}{reply.detail})"
+        if not reply.reason.is_final:
+            n_damaged = self._outbox.count_damage(reply.nonce)
+            if n_damaged < MAX_DAMAGED:
+                self._postpone(reply.nonce, now_s)
+                return f"got the update damaged {why}; it will be sent again"
+        was_kept = self._outbox.refuse(reply.nonce)
+        del self._sends[reply.nonce]
+        self.n_refused += 1
+        kept = "what it held goes with the next one" if was_kept else "what it held is lost"
+        return f"refused the update {why}; {kept}"
+
+    def _postpone(self, nonce: bytes, now_s: float) -> None:
+        """Start the pauses anew: the aggregator has just been heard."""
+        pause_s = _RESEND.pause_s(self._dice)
+        self._sends[nonce] = _Send(due_at_s=now_s + pause_s, backoff=_RESEND.next())
+
+    def _publish(self, result: Result, ranges: tuple[Range, ...] | None = None) -> None:
+        topic = self._topics.up(result.job, self._device, result.parts)
+        chunks = split_update(
+            result.payload, result.round, result.nonce, chunk_bytes=self._chunk_bytes
+        )
+        for chunk in chunks:
+            if ranges is None or any(first <= chunk.index <= last for first, last in ranges):
+                self._transport.publish(topic, chunk.to_bytes())

@@ -1,0 +1,48 @@
+"""Whether the broker is there, and for how long it has not been."""
+
+import logging
+
+from fedge.errors import TransportError
+from fedge.transport import Connected, Disconnected
+
+_log = logging.getLogger(__name__)
+
+
+class Watch:
+    """The connection as a device sees it; every change is said once in the log.
+
+    Args:
+        broker: its URL, for the sentences.
+        timeout_s: how long it may never have been reached; 0: for ever.
+        now_s: when the first try began.
+
+    Attributes:
+        is_up: whether the connection stands.
+    """
+
+    def __init__(self, broker: str, timeout_s: float, now_s: float) -> None:
+        self.is_up = False
+        self._broker, self._timeout_s, self._began_at_s = broker, timeout_s, now_s
+        self._was_up = False
+        self._trouble = "it has not answered yet"
+
+    def connected(self, event: Connected) -> None:
+        self.is_up = self._was_up = True
+        _log.info("connected to %s, %s", self._broker, event.protocol)
+
+    def disconnected(self, event: Disconnected) -> None:
+        self.is_up = False
+        self._trouble = event.reason
+        _log.warning("waiting for the broker %s: %s", self._broker, event.reason)
+
+    def check(self, now_s: float) -> None:
+        """Whether waiting still makes sense.
+
+        Raises:
+            TransportError: if the broker was never reached and the time is up.
+        """
+        waited_s = now_s - self._began_at_s
+        if not self._was_up and 0 < self._timeout_s <= waited_s:
+            raise TransportError(
+                f"the broker {self._broker} was never reached in {waited_s:.0f} s: {self._trouble}"
+            )

@@ -1,0 +1,214 @@
+"""Rounds on a device: get what a round needs, train step by step, put the result in the outbox."""
+
+import logging
+import os
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from fedge.artifact import Artifact
+from fedge.device.cache import BlobCache
+from fedge.device.fetcher import Fetcher
+from fedge.device.learner import Learner
+from fedge.device.outbox import Outbox, Result
+from fedge.device.phases import Answer, Answered, Fetching, Finished, Idle, Phase, Training, heed
+from fedge.device.sender import Sender
+from fedge.errors import ArtifactError, ConfigError, PayloadError, TrainingError
+from fedge.messages import BlobRef, RoundKind, RoundManifest
+from fedge.messages.statistics import StatisticsReport
+from fedge.messages.update import NONCE_BYTES
+from fedge.training import DataSource, StepReport
+from fedge.training.statistics import measure
+from fedge.types import DeviceId, JobId, Update, Vector
+
+_log = logging.getLogger(__name__)
+
+# What a round can be refused for without the device being at fault: it waits for the next one.
+_SKIP = (ArtifactError, ConfigError, PayloadError, TrainingError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What a worker works with."""
+
+    job: JobId
+    device: DeviceId
+    data: DataSource
+    threads: int
+    outbox: Outbox
+    sender: Sender
+    fetcher: Fetcher
+    artifacts: BlobCache
+    models: BlobCache
+
+
+class Worker:
+    """One job's rounds, one at a time; a newer manifest ends the work on the one before.
+
+    Attributes:
+        phase: what it is doing.
+        n_trained: rounds whose result went into the outbox.
+        n_skipped: rounds that could not be done; the log says why.
+    """
+
+    def __init__(self, bench: Bench) -> None:
+        self.phase: Phase = Idle()
+        self.n_trained = self.n_skipped = 0
+        self._bench = bench
+        self._sequence = -1
+        self._answered = bench.outbox.answered(bench.job)
+        self._learner: Learner | None = None
+        self._steps: Generator[StepReport, None, Update] | None = None
+
+    def read(self, manifest: RoundManifest) -> None:
+        """Act on a manifest of the job."""
+        if manifest.sequence < self._sequence:
+            _log.warning(
+                "ignored a manifest of round %d: its sequence %d is older than %d, seen before; "
+                "a job that was started anew needs a new name, or its devices a restart",
+                manifest.round, manifest.sequence, self._sequence,
+            )  # fmt: skip
+            return
+        before = self.phase
+        self.phase = heed(before, manifest, self._answered)
+        self._sequence = manifest.sequence
+        if isinstance(before, Training) and not isinstance(self.phase, Training):
+            self._abandon(before)
+        if isinstance(self.phase, Fetching):
+            self._prepare(manifest)
+        elif not isinstance(self.phase, Training):
+            self._bench.fetcher.want(())
+        if isinstance(self.phase, Finished) and not isinstance(before, Finished):
+            _log.info("the job is finished after round %d", manifest.round)
+
+    def take_blob(self, ref: BlobRef, data: bytes) -> None:
+        """An artifact or a model has arrived; its hash has been checked."""
+        if not isinstance(self.phase, Fetching):
+            return
+        manifest = self.phase.manifest
+        cache = self._bench.artifacts if ref == manifest.artifact else self._bench.models
+        cache.put(ref, data)
+        self._prepare(manifest)
+
+    def train(self) -> bool:
+        """One local step, or the encoding after the last one; whether there was anything to do."""
+        if not isinstance(self.phase, Training) or self._steps is None:
+            return False
+        manifest = self.phase.manifest
+        try:
+            report = next(self._steps)
+            self.phase = Training(manifest, report.step)
+        except StopIteration as end:
+            self._finish(manifest, end.value)
+        except TrainingError as error:
+            self._skip(manifest, error)
+        return True
+
+    def stop(self) -> None:
+        """Drop what is under way."""
+        if isinstance(self.phase, Training):
+            self._abandon(self.phase)
+        self.phase = Idle("stopped")
+        self._bench.fetcher.want(())
+
+    def _prepare(self, manifest: RoundManifest) -> None:
+        """Go on with a round: fetch what is not here, or start if all is."""
+        try:
+            learner = self._ready_learner(manifest.artifact)
+            if learner is None:
+                self._bench.fetcher.want([manifest.artifact])
+            elif manifest.kind is RoundKind.STATISTICS:
+                self._measure(manifest, learner)
+            else:
+                self._start(manifest, learner)
+        except _SKIP as error:
+            self._skip(manifest, error)
+
+    def _ready_learner(self, ref: BlobRef) -> Learner | None:
+        if self._learner is None or self._learner.ref != ref:
+            data = self._bench.artifacts.get(ref)
+            if data is None:
+                return None
+            bench = self._bench
+            self._learner = Learner(
+                ref, Artifact.from_bytes(data), bench.data,
+                device=bench.device, threads=bench.threads,
+            )  # fmt: skip
+        return self._learner
+
+    def _start(self, manifest: RoundManifest, learner: Learner) -> None:
+        model = learner.initial_model(manifest.model) or self._bench.models.get(manifest.model)
+        if model is None:
+            self._bench.fetcher.want([manifest.model])
+            return
+        self._bench.fetcher.want(())
+        self._steps = learner.train(manifest, learner.parameters(model))
+        self.phase = Training(manifest)
+        n_steps = manifest.plan.n_steps(learner.data.n_examples)
+        _log.info("round %d: training, %d steps", manifest.round, n_steps)
+
+    def _measure(self, manifest: RoundManifest, learner: Learner) -> None:
+        self._bench.fetcher.want(())
+        report = StatisticsReport(
+            schema=learner.artifact.schema,
+            round=manifest.round,
+            n_examples=learner.data.n_examples,
+            features=measure(learner.data, learner.artifact.manifest),
+        )
+        _log.info("round %d: measured the features", manifest.round)
+        self._put(manifest, learner, report.to_bytes(), residual=None)
+
+    def _finish(self, manifest: RoundManifest, update: Update) -> None:
+        learner, outbox = self._learner, self._bench.outbox
+        assert learner is not None  # noqa: S101 - a round trains only after its artifact was read
+        self._steps = None
+        schema = learner.artifact.schema
+        if outbox.drop_residual(manifest.job, schema):
+            _log.warning("the model has changed: dropped what earlier updates had left unsent")
+        try:
+            encoded = learner.encode(update, manifest, outbox.residual(manifest.job, schema))
+        except _SKIP as error:
+            self._skip(manifest, error)
+            return
+        self.n_trained += 1
+        _log.info(
+            "round %d: trained %d steps on %d examples, loss %.4g, update of %d bytes",
+            manifest.round, update.n_steps, update.n_examples, update.loss, len(encoded.payload),
+        )  # fmt: skip
+        self._put(manifest, learner, encoded.payload, encoded.residual)
+
+    def _put(
+        self, manifest: RoundManifest, learner: Learner, payload: bytes, residual: Vector | None
+    ) -> None:
+        result = Result(
+            job=manifest.job,
+            round=manifest.round,
+            nonce=os.urandom(NONCE_BYTES),
+            kind=manifest.kind,
+            parts=manifest.parts,
+            schema=learner.artifact.schema,
+            has_feedback=residual is not None,
+            payload=payload,
+        )
+        model = manifest.model.sha256
+        self._bench.outbox.put(result, model_sha256=model, residual=residual)
+        self._bench.sender.add(result.nonce)
+        self._answered = Answer(manifest.round, model)
+        self.phase = Answered(manifest)
+
+    def _skip(self, manifest: RoundManifest, error: Exception) -> None:
+        self._steps = None
+        self.n_skipped += 1
+        self._bench.fetcher.want(())
+        # Remembered until the process ends, so that the same manifest does not try it again.
+        self._answered = Answer(manifest.round, manifest.model.sha256)
+        self.phase = Idle(f"skipped round {manifest.round}: {error}")
+        _log.error("round %d is skipped, nothing is sent: %s", manifest.round, error)
+
+    def _abandon(self, before: Training) -> None:
+        if self._steps is not None:
+            self._steps.close()
+            self._steps = None
+        _log.info(
+            "round %d: abandoned after %d local steps, nothing of them is sent",
+            before.manifest.round, before.n_steps,
+        )  # fmt: skip
