@@ -153,7 +153,7 @@ def read_value(one: Setting, value: object, source: str, *, is_text: bool) -> ob
 
 
 def check(config: Settings) -> None:
-    """For `__post_init__`: refuse what no source could have given.
+    """For `__post_init__`: refuse what no source could have given; a path may be a text.
 
     Raises:
         ConfigError: naming the setting.
@@ -161,7 +161,8 @@ def check(config: Settings) -> None:
     for one in settings_of(type(config)):
         value = getattr(config, one.field_name)
         if value is not None or not one.is_optional:
-            read_value(one, value, f"setting {one.field_name}", is_text=False)
+            found = read_value(one, value, f"setting {one.field_name}", is_text=False)
+            object.__setattr__(config, one.field_name, found)  # frozen only after this
 
 
 def _kind_of(hint: Any) -> tuple[type, tuple[str, ...], bool]:

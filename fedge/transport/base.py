@@ -35,7 +35,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """A message that the broker refused or that nobody subscribes to.
+    """A message that the broker refused or that nobody subscribes to, or a refused subscription.
 
     Only MQTT 5 brokers say so; silence proves nothing.
     """
@@ -49,9 +49,9 @@ Event: TypeAlias = Connected | Disconnected | Message | Undelivered
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Bytes of MQTT payloads and topics so far, counted where they enter and leave the client."""
+    """Bytes of MQTT payloads so far, counted where they enter and leave the client."""
 
-    sent_bytes: int = 0  # payload bytes handed to the network, repeats included
+    sent_bytes: int = 0  # handed to the network, repeats included
     received_bytes: int = 0
     n_sent: int = 0
     n_received: int = 0

@@ -1,0 +1,69 @@
+"""A paho client as fedge wants it."""
+
+import ssl
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from fedge.transport.url import BrokerUrl
+
+# Four times the largest that fedge sends. Brokers drop what is larger, which keeps a
+# stranger's message of 256 MB off a device with little memory.
+LARGEST_PACKET = 262_144
+_TIMEOUT_S = 5.0  # to connect, and again for TLS
+
+Version: TypeAlias = Literal["5", "3.1.1"]
+_VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkOptions:
+    """What stays the same from connection to connection."""
+
+    url: BrokerUrl
+    client_id: str
+    will: tuple[str, bytes] | None  # topic and payload; retained
+    receive_maximum: int
+    keepalive_s: int
+    tls: ssl.SSLContext | None
+
+
+def new_client(options: LinkOptions, version: Version) -> Client:
+    """A client for one connection: it neither reconnects nor acknowledges by itself."""
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=options.client_id,
+        protocol=_VERSIONS[version],
+        reconnect_on_failure=False,
+        manual_ack=True,
+    )
+    client.connect_timeout = _TIMEOUT_S
+    if options.will is not None:
+        client.will_set(options.will[0], options.will[1], qos=1, retain=True)
+    if options.url.username is not None:
+        client.username_pw_set(options.url.username, options.url.password)
+    if options.tls is not None:
+        client.tls_set_context(options.tls)
+    # With this set paho writes only in loop_write, never in the middle of a callback.
+    client.on_socket_register_write = lambda *_: None
+    return client
+
+
+def connect(client: Client, options: LinkOptions, version: Version) -> MQTTErrorCode:
+    """Open the socket and queue CONNECT: a clean start, and no session after the end.
+
+    Raises:
+        OSError: if nobody is there.
+    """
+    properties = None
+    if version == "5":
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho
+        properties.SessionExpiryInterval = 0
+        properties.ReceiveMaximum = options.receive_maximum
+        properties.MaximumPacketSize = LARGEST_PACKET
+    url = options.url
+    return client.connect(url.host, url.port, options.keepalive_s, properties=properties)

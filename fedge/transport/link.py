@@ -1,0 +1,271 @@
+"""One MQTT connection over paho, from its CONNECT to its end; never used again.
+
+A paho client resends all it holds when it reconnects, whatever the broker takes,
+so every connection has a client of its own. paho's errors and reason codes become
+sentences and events here.
+"""
+
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from fedge.transport.base import Connected, Event, Message, Undelivered
+from fedge.transport.client import LARGEST_PACKET, LinkOptions, Version, connect, new_client
+from fedge.transport.probe import refuses_mqtt5
+
+OVERHEAD = 1024  # of a packet, at most: topic, header, properties
+_WINDOW = 12  # messages on the wire at once; a broker may ask for fewer
+_ANSWER_S = 10.0  # for the broker to answer our CONNECT
+_DOUBT_S = 0.5  # without an answer, until we ask whether MQTT 5 is the reason
+_PATIENCE = 1.9  # keepalives of silence until the broker is given up
+# MQTT 5 reason codes
+_NOBODY, _UNSUPPORTED_VERSION, _KEEP_ALIVE_TIMEOUT = 0x10, 0x84, 0x8D
+
+log = logging.getLogger(__name__)
+
+
+class Link:
+    """One connection; used by one thread. After its end, which `ended` tells, nothing happens.
+
+    Args:
+        options: whom to connect to, and as whom.
+        version: of MQTT; another needs another link.
+        filters: what to subscribe to as soon as the broker answers.
+        number: of this link, in the handles of its messages.
+        emit: takes what happens, except the end.
+    """
+
+    def __init__(
+        self,
+        options: LinkOptions,
+        version: Version,
+        *,
+        filters: Iterable[str],
+        number: int,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.ended: str | None = None  # why, without a full stop
+        self.is_answered = False  # the broker knows us
+        self.is_up = False  # and has taken the subscriptions
+        self.is_wrong_version = False  # the broker seems to want another
+        self.max_payload_bytes = LARGEST_PACKET - OVERHEAD
+        self._options, self._version, self._number = options, version, number
+        self._filters, self._emit = filters, emit
+        self._window = _WINDOW
+        self._in_flight: dict[int, str] = {}  # message id to topic, until the PUBACK
+        self._undone: dict[int, int] = {}  # message id to QoS, until we acknowledge it
+        self._asked: dict[int, list[str]] = {}  # message id of a SUBSCRIBE to its filters
+        self._renewal: int | None = None  # message id of the first SUBSCRIBE
+        self._is_probed = False
+        self._opened_at = self._heard_at = time.monotonic()
+        self._client = new_client(options, version)
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_publish = self._on_publish
+        self._client.on_message = self._on_message
+
+    @property
+    def n_in_flight(self) -> int:
+        """Messages that the broker has not acknowledged yet."""
+        return len(self._in_flight)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another message may be sent now."""
+        return self.is_up and self.ended is None and len(self._in_flight) < self._window
+
+    @property
+    def socket(self) -> Any:
+        """To wait on; None after the end."""
+        return self._client.socket()
+
+    @property
+    def wants_write(self) -> bool:
+        return self._client.want_write()
+
+    def open(self) -> None:
+        """Connect, for at most a few seconds, and send CONNECT; the answer comes later."""
+        try:
+            connect(self._client, self._options, self._version)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            self._end(f"nobody answers at {self._options.url} ({_say(error)})")
+        self._opened_at = self._heard_at = time.monotonic()
+
+    def subscribe(self, filters: list[str]) -> None:
+        """Ask for these; before the answer it is enough that `filters` has them."""
+        if self.is_answered and self.ended is None and filters:
+            _, mid = self._client.subscribe([(one, 1) for one in filters])
+            self._asked[mid or 0] = filters
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        if self.is_answered and self.ended is None:
+            self._client.unsubscribe(topic_filter)
+
+    def send(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        """Publish with QoS 1; only while there is room."""
+        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        self._in_flight[info.mid] = topic
+
+    def acknowledge(self, handle: int) -> None:
+        """Tell the broker that the message is dealt with; one of an earlier link is ignored."""
+        number, mid = divmod(handle, 1 << 16)
+        if number == self._number and self.ended is None and mid in self._undone:
+            self._client.ack(mid, self._undone.pop(mid))
+
+    def read(self) -> None:
+        """Take what has come in."""
+        self._heard_at = time.monotonic()
+        self._try(self._client.loop_read)
+        while self.ended is None and isinstance(self.socket, ssl.SSLSocket):
+            if not self.socket.pending():  # decrypted bytes do not wake the selector
+                break
+            self._try(self._client.loop_read)
+
+    def write(self) -> None:
+        """Hand over what waits to go out."""
+        self._try(self._client.loop_write)
+
+    def tick(self) -> None:
+        """Ping when it is time, and give up a broker that has been silent too long."""
+        self._try(self._client.loop_misc)
+        now = time.monotonic()
+        if now - self._heard_at > _PATIENCE * self._options.keepalive_s:
+            self._end(f"{self._options.url} does not answer any more")
+        if not self.is_answered and self.ended is None:
+            self._wait_for_answer(now - self._opened_at)
+
+    def goodbye(self) -> None:
+        """Send DISCONNECT and wait, at most a second, until the broker has read it.
+
+        Our descriptor is kept until the broker closes its side: closing it with
+        unread bytes would reset the connection, and the broker publish the will.
+        """
+        if self.socket is None or not self.is_answered:
+            return self._end("closed")
+        kept = socket.fromfd(self.socket.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+        with kept:
+            kept.settimeout(1.0)
+            self._client.disconnect()
+            deadline = time.monotonic() + 1.0
+            while self.socket is not None and time.monotonic() < deadline:
+                self._try(self._client.loop_write)
+                time.sleep(0.001)  # only as long as the network takes no more
+            _drain(kept, deadline)
+        return self._end("closed")
+
+    def close(self) -> None:
+        """Drop the connection without a word."""
+        if self.socket is not None:
+            self.socket.close()
+
+    def _wait_for_answer(self, waited_s: float) -> None:
+        url = self._options.url
+        if waited_s > _ANSWER_S:
+            self._end(f"{url} takes connections and does not answer")
+        elif waited_s > _DOUBT_S and self._version == "5" and not self._is_probed:
+            self._is_probed = True
+            if refuses_mqtt5(self._options):
+                self.is_wrong_version = True
+                self._end(f"{url} speaks no MQTT 5")
+
+    def _try(self, step: Callable[[], object]) -> None:
+        """One step of paho; whatever hostile bytes make of it ends the link, not the thread."""
+        try:
+            step()
+        except Exception as error:
+            log.debug("the link to %s broke", self._options.url, exc_info=True)
+            self._end(f"{self._options.url} sent what is not MQTT ({error!r:.80})")
+
+    def _end(self, why: str) -> None:
+        if self.ended is None:
+            self.ended = why
+
+    def _on_connect(
+        self,
+        _c: Client,
+        _u: Any,
+        _f: ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self.is_wrong_version = reason.value == _UNSUPPORTED_VERSION
+            return self._end(f"{self._options.url} refuses us ({str(reason).lower()})")
+        self.is_answered = True
+        self._window = min(_WINDOW, getattr(properties, "ReceiveMaximum", _WINDOW))
+        largest = min(LARGEST_PACKET, getattr(properties, "MaximumPacketSize", LARGEST_PACKET))
+        self.max_payload_bytes = max(0, largest - OVERHEAD)
+        self.subscribe(list(self._filters))
+        self._renewal = next(iter(self._asked), None)
+        return None if self._asked else self._come_up()
+
+    def _come_up(self) -> None:
+        self.is_up = True
+        self._emit(Connected(f"MQTT {self._version}", self.max_payload_bytes))
+
+    def _on_subscribe(
+        self, _c: Client, _u: Any, mid: int, reasons: list[ReasonCode], _p: Properties
+    ) -> None:
+        for topic_filter, reason in zip(self._asked.pop(mid, []), reasons, strict=False):
+            if reason.is_failure:
+                self._emit(Undelivered(topic_filter, f"not subscribed: {str(reason).lower()}"))
+        if mid == self._renewal and not self.is_up:
+            self._come_up()
+
+    def _on_publish(
+        self, _c: Client, _u: Any, mid: int, reason: ReasonCode, _p: Properties
+    ) -> None:
+        topic = self._in_flight.pop(mid, None)
+        if topic is not None and reason.value == _NOBODY:
+            self._emit(Undelivered(topic, "nobody subscribes to it"))
+        elif topic is not None and reason.is_failure:
+            self._emit(Undelivered(topic, f"refused: {str(reason).lower()}"))
+
+    def _on_message(self, client: Client, _u: Any, message: MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            log.warning("a message whose topic is not UTF-8 was dropped")
+            client.ack(message.mid, message.qos)
+            return
+        if message.qos > 0:
+            self._undone[message.mid] = message.qos
+        handle = (self._number << 16) + message.mid
+        self._emit(Message(topic, bytes(message.payload), message.retain, handle))
+
+    def _on_disconnect(
+        self, _c: Client, _u: Any, flags: DisconnectFlags, reason: ReasonCode, _p: Properties | None
+    ) -> None:
+        url = self._options.url
+        if flags.is_disconnect_packet_from_server:
+            self._end(f"{url} ended the connection ({str(reason).lower()})")
+        elif self.is_answered:
+            self._end(f"the connection to {url} is lost ({str(reason).lower()})")
+        else:
+            self.is_wrong_version = (
+                True  # brokers before MQTT 5 may hang up on a CONNECT they cannot read
+            )
+            self._end(f"{url} closed the connection without an answer")
+
+
+def _say(error: OSError) -> str:
+    text = getattr(error, "verify_message", "") or error.strerror or str(error)
+    return text[:1].lower() + text[1:]
+
+
+def _drain(sock: socket.socket, deadline: float) -> None:
+    """Read until the other side closes, or the deadline."""
+    try:
+        while time.monotonic() < deadline and sock.recv(65_536):
+            pass
+    except OSError:
+        pass  # a time-out or a reset: either way there is nothing more to wait for

@@ -1,0 +1,136 @@
+"""The transport over MQTT, as its caller sees it."""
+
+import queue
+import random
+import ssl
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from fedge.errors import ConfigError, PayloadError
+from fedge.transport.backoff import Backoff
+from fedge.transport.base import Event, Message, Traffic
+from fedge.transport.client import LinkOptions, Version
+from fedge.transport.network import Network
+from fedge.transport.url import BrokerUrl
+
+_MAX_TOPIC_BYTES = 65_535
+
+
+class MqttTransport:
+    """`Transport` over MQTT 5, or over 3.1.1 where the broker speaks no 5.
+
+    Clean start and no session: who needs a message delivered sends it again. What
+    the broker has not acknowledged when a link ends is dropped, and so is, at the
+    next failed try, what was published without a link.
+
+    Args:
+        url: `mqtt://[user:password@]host[:port]`, or `mqtts://`.
+        client_id: unique at the broker; a second one throws the first one out.
+        will: topic and payload, which the broker publishes, retained, when we vanish.
+        receive_maximum: messages not `done` that an MQTT 5 broker may send.
+        version: of MQTT; "auto" tries 5, then 3.1.1.
+        ca_file: certificates to trust instead of the system's.
+        keepalive_s: a silent broker is given up before twice this.
+        rng: draws the pauses between tries.
+
+    Raises:
+        ConfigError: if the URL or the certificates cannot be used.
+    """
+
+    def __init__(  # noqa: PLR0913 - a connection has that many options; all but two have defaults
+        self,
+        url: str,
+        client_id: str,
+        *,
+        will: tuple[str, bytes] | None = None,
+        receive_maximum: int = 64,
+        version: Literal["auto", "5", "3.1.1"] = "auto",
+        ca_file: Path | None = None,
+        keepalive_s: int = 30,
+        rng: random.Random | None = None,
+    ) -> None:
+        broker = BrokerUrl.parse(url)
+        options = LinkOptions(
+            url=broker,
+            client_id=client_id,
+            will=will,
+            receive_maximum=receive_maximum,
+            keepalive_s=keepalive_s,
+            tls=_tls(ca_file) if broker.is_tls else None,
+        )
+        versions: tuple[Version, ...] = ("5", "3.1.1") if version == "auto" else (version,)
+        jitter = rng or random.Random()  # noqa: S311 - pauses need no secrecy
+        self._network = Network(options, versions, Backoff(jitter))
+
+    def start(self) -> None:
+        self._network.start()
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Send with QoS 1.
+
+        Raises:
+            PayloadError: if the payload is larger than the broker said it takes.
+            ValueError: if the topic is empty, too long or has wildcards.
+        """
+        if not topic or "+" in topic or "#" in topic or len(topic.encode()) > _MAX_TOPIC_BYTES:
+            raise ValueError(f"not a topic to publish on: {topic[:80]!r}")
+        most = self._network.max_payload_bytes
+        if len(payload) > most:
+            what = f"message to {topic}"
+            raise PayloadError(what, expected=f"at most {most} bytes", found=len(payload))
+        self._network.order(partial(self._network.send, topic, payload, retain))
+
+    def subscribe(self, topic_filter: str) -> None:
+        """Receive what is published there.
+
+        Raises:
+            ValueError: if the filter is empty, too long or has a wildcard inside a level.
+        """
+        levels = topic_filter.split("/")
+        is_wild = any(len(level) > 1 and set(level) & {"+", "#"} for level in levels)
+        if (
+            not topic_filter
+            or is_wild
+            or "#" in levels[:-1]
+            or len(topic_filter) > _MAX_TOPIC_BYTES
+        ):
+            raise ValueError(f"not a topic filter: {topic_filter[:80]!r}")
+        self._network.order(partial(self._network.subscribe, topic_filter))
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        self._network.order(partial(self._network.unsubscribe, topic_filter))
+
+    def receive(self, timeout_s: float) -> Event | None:
+        try:
+            return self._network.events.get(block=timeout_s > 0, timeout=max(0.0, timeout_s))
+        except queue.Empty:
+            return None
+
+    def done(self, message: Message) -> None:
+        self._network.order(partial(self._network.acknowledge, message.handle))
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all is with the broker; False also if some was lost since the last flush."""
+        future: Future[bool] = Future()
+        self._network.order(partial(self._network.flush, future))
+        try:
+            return future.result(timeout_s)
+        except TimeoutError:
+            return False
+
+    @property
+    def traffic(self) -> Traffic:
+        return self._network.traffic
+
+    def close(self) -> None:
+        """Say goodbye and stop; `flush` before, or what is on its way may be lost."""
+        self._network.stop()
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ConfigError(f"certificates in {ca_file}: {error}") from error

@@ -1,0 +1,80 @@
+"""Real brokers for tests: started, killed, frozen and restarted on the same port."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fedge.transport.broker import BrokerKind, RunningBroker, start_broker
+from tests.support.tools import need_tool
+
+
+class Broker:
+    """A broker whose process may die; its address stays."""
+
+    def __init__(self, kind: BrokerKind, folder: Path) -> None:
+        self.kind: BrokerKind = kind
+        self.folder = folder
+        self._running: RunningBroker = start_broker(kind=kind, folder=folder)
+        self.url = self._running.url
+        self.port = int(self.url.rpartition(":")[2])
+
+    @property
+    def process_id(self) -> int:
+        return self._running.process.pid
+
+    def kill(self) -> None:
+        """SIGKILL: it says nothing to anybody and keeps nothing."""
+        self._running.process.kill()
+        self._running.process.wait()
+
+    def restart(self) -> None:
+        """After `kill` or `stop`: a new process on the same port."""
+        self._running = start_broker(port=self.port, kind=self.kind, folder=self.folder)
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections stay open and nothing answers."""
+        os.kill(self.process_id, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.process_id, signal.SIGCONT)
+
+    def stop(self) -> None:
+        if self._running.process.poll() is None:
+            self.thaw()
+            self._running.stop()
+
+
+@contextmanager
+def running(kind: BrokerKind, folder: Path) -> Iterator[Broker]:
+    """A broker for the length of a test; the test is skipped if the program is missing."""
+    if kind == "mosquitto":
+        need_tool("mosquitto")
+    else:
+        pytest.importorskip("amqtt")
+    broker = Broker(kind, folder)
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Broker]:
+    with running("mosquitto", tmp_path / "broker") as broker:
+        yield broker
+
+
+@pytest.fixture
+def amqtt(tmp_path: Path) -> Iterator[Broker]:
+    with running("amqtt", tmp_path / "broker") as broker:
+        yield broker
+
+
+@pytest.fixture(params=["mosquitto", "amqtt"])
+def any_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    with running(request.param, tmp_path / "broker") as broker:
+        yield broker
