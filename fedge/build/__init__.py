@@ -8,5 +8,6 @@ if find_spec("onnx") is None:
     raise MissingDependencyError("building an artifact needs onnx: pip install 'fedge[build]'")
 
 from fedge.build.artifact import build_artifact
+from fedge.build.check import CheckReport, SlotCheck, check_artifact
 
-__all__ = ["build_artifact"]
+__all__ = ["CheckReport", "SlotCheck", "build_artifact", "check_artifact"]

@@ -1,0 +1,65 @@
+"""Whether an artifact's evaluation and inference graphs say the same about an example."""
+
+import numpy as np
+
+from fedge.artifact import Artifact
+from fedge.errors import ArtifactError
+from fedge.training import ArrayData
+from fedge.training.engine import onnxruntime
+from fedge.training.graphs import EvalGraph
+from fedge.types import Array
+
+
+def batch_error(artifact: Artifact, data: ArrayData) -> float:
+    """How far scores move when the examples of a batch change places, of the largest score.
+
+    It is 0 up to rounding unless the model mixes its examples, which happens
+    when a model exported for a batch of one is given more.
+    """
+    order = np.arange(data.n_examples)
+    straight, backwards = _scores(artifact, data, order), _scores(artifact, data, order[::-1])
+    return _difference(straight, backwards[::-1])
+
+
+def inference_error(artifact: Artifact, data: ArrayData) -> float:
+    """How far inference is from evaluation, of the largest score, at the artifact's parameters.
+
+    Raises:
+        ArtifactError: if the inference graph does not load or run.
+    """
+    scores = _scores(artifact, data, np.arange(data.n_examples))
+    output = _inferred(artifact, data)
+    # The output, if a final activation was left out of the scores.
+    shifted = np.exp(scores - scores.max(axis=min(1, scores.ndim - 1), keepdims=True))
+    softmax = shifted / shifted.sum(axis=min(1, scores.ndim - 1), keepdims=True)
+    sigmoid = 0.5 * (1 + np.tanh(0.5 * scores))
+    with np.errstate(divide="ignore"):
+        candidates = (scores, softmax, np.log(softmax), sigmoid)
+    return min(_difference(output, candidate) for candidate in candidates)
+
+
+def _scores(artifact: Artifact, data: ArrayData, order: Array) -> Array:
+    graph = EvalGraph(artifact, 1)
+    graph.parameters[:] = artifact.parameters
+    return graph.run(data, order)[1].astype(np.float64)
+
+
+def _inferred(artifact: Artifact, data: ArrayData) -> Array:
+    """The first output of the user's model, example by example."""
+    try:
+        session = onnxruntime().InferenceSession(artifact.infer_graph)
+        values = {slot.name: slot.view(artifact.parameters) for slot in artifact.layout}
+        rows = [
+            session.run(None, {name: x[i : i + 1] for name, x in data.inputs.items()} | values)[0]
+            for i in range(data.n_examples)
+        ]
+    except Exception as error:  # onnxruntime's exceptions share no other base class
+        first = str(error).partition("\n")[0][:300]
+        raise ArtifactError("infer.onnx", expected="a graph that runs", found=first) from None
+    return np.concatenate(rows)
+
+
+def _difference(a: Array, b: Array) -> float:
+    if a.shape != b.shape:
+        return float("inf")
+    return float(np.abs(a - b).max() / max(float(np.abs(b).max()), 1e-30))
