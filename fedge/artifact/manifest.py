@@ -4,8 +4,9 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Literal, get_args
 
+from fedge.artifact import records
 from fedge.artifact.layout import (
     FORMAT_VERSION,
     MAX_PARAMS,
@@ -22,7 +23,6 @@ Standardize = Literal["none", "given", "federated"]
 
 LOSSES = ("cross_entropy", "mse", "binary_cross_entropy")
 DTYPES = ("float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
-MAX_MANIFEST = 4 * 2**20  # bytes
 MAX_BATCH = 2**16
 MAX_INPUTS = 64
 
@@ -107,9 +107,9 @@ class Manifest:
         Raises:
             ArtifactError: for anything else.
         """
-        fields = _fields(_parse(data), "manifest", _MANIFEST)
+        fields = records.fields(records.parse(data, "manifest.json"), "manifest", _MANIFEST)
         hashes = fields.pop("members")
-        members = _fields(hashes, "members", dict.fromkeys(hashes, str))
+        members = records.fields(hashes, "members", dict.fromkeys(hashes, str))
         fields.pop("schema")
         fields["inputs"] = tuple(_input(item) for item in fields["inputs"])
         fields["target"] = _target(fields["target"])
@@ -135,54 +135,21 @@ _MANIFEST = {
 }
 
 
-def _parse(data: bytes) -> object:
-    if len(data) > MAX_MANIFEST:
-        raise ArtifactError(
-            "manifest.json", expected=f"at most {MAX_MANIFEST} bytes", found=len(data)
-        )
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        raise ArtifactError("manifest.json", expected="JSON", found="something else") from None
-
-
 def _input(item: object) -> InputSpec:
     types = {"name": str, "dtype": str, "shape": list, "standardize": str}
-    return InputSpec(**_fields(item, "input", types))
+    return InputSpec(**records.fields(item, "input", types))
 
 
 def _target(item: object) -> TargetSpec:
     classes = int if isinstance(item, dict) and item.get("n_classes") is not None else type(None)
     return TargetSpec(
-        **_fields(item, "target", {"dtype": str, "shape": list, "n_classes": classes})
+        **records.fields(item, "target", {"dtype": str, "shape": list, "n_classes": classes})
     )
 
 
 def _slot(item: object) -> Slot:
     types = {"name": str, "shape": list, "offset": int, "trainable": bool, "kind": str}
-    return Slot(**_fields(item, "slot", types))
-
-
-def _fields(value: object, what: str, types: Mapping[str, type]) -> dict[str, Any]:
-    """A JSON object with exactly these keys and types; lists of integers become shapes."""
-    if not isinstance(value, dict) or value.keys() != types.keys():
-        raise ArtifactError(f"{what} in manifest", expected=sorted(types), found=_found(value))
-    for key, kind in types.items():
-        if type(value[key]) is not kind:  # exact, because True is an int to isinstance
-            raise ArtifactError(
-                f"{key} of {what}", expected=kind.__name__, found=type(value[key]).__name__
-            )
-    return {key: _shape(item) if key == "shape" else item for key, item in value.items()}
-
-
-def _shape(items: list[object]) -> tuple[int, ...]:
-    if any(type(item) is not int for item in items):
-        raise ArtifactError("shape in manifest", expected="integers", found="something else")
-    return tuple(cast("list[int]", items))
-
-
-def _found(value: object) -> object:
-    return sorted(value)[:20] if isinstance(value, dict) else type(value).__name__
+    return Slot(**records.fields(item, "slot", types))
 
 
 def _within(what: str, value: int, low: int, high: int) -> None:
@@ -204,7 +171,8 @@ def _check_target(manifest: Manifest) -> None:
         raise ArtifactError(
             "n_classes", expected="a number with cross_entropy only", found=target.n_classes
         )
-    _within("number of classes", target.n_classes or 1, 1, MAX_PARAMS)
+    if target.n_classes is not None:
+        _check_batch("scores", (target.n_classes, *target.shape), manifest.batch_size)
 
 
 def _check_inputs(manifest: Manifest) -> None:

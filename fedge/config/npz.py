@@ -8,16 +8,15 @@
 Other arrays, such as names of classes, are left alone. Nothing is unpickled.
 """
 
-import math
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from fedge.config.npy import Header, read_header, read_values
 from fedge.errors import ConfigError, DataError, StorageError
 from fedge.training import ArrayData
 from fedge.types import Array
@@ -127,24 +126,11 @@ def write_npz(path: Path | str, data: Dataset) -> None:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """What an array's bytes begin with, read before any room is made for the rest."""
-
-    member: zipfile.ZipInfo
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    order: Literal["C", "F"]
-    start: int  # where the values begin in the member
-
-    @property
-    def size_bytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
 def _read(archive: zipfile.ZipFile) -> Dataset:
     members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
-    headers = {member.filename[:-4]: _header(archive, member) for member in members[:MAX_ARRAYS]}
+    headers = {
+        member.filename[:-4]: read_header(archive, member) for member in members[:MAX_ARRAYS]
+    }
     if len(headers) != len(members):
         expected = f"up to {MAX_ARRAYS} arrays, each named once"
         raise DataError("data", expected=expected, found=len(members))
@@ -153,7 +139,7 @@ def _read(archive: zipfile.ZipFile) -> Dataset:
     inputs = _input_names(headers)
     wanted = [*inputs, "y", *(name for name in ("client", "is_test") if name in headers)]
     _check({name: headers[name] for name in wanted})
-    arrays = {name: _values(archive, headers[name]) for name in wanted}
+    arrays = {name: read_values(archive, headers[name]) for name in wanted}
     return Dataset(
         {name: arrays[name] for name in inputs},
         arrays["y"],
@@ -162,25 +148,7 @@ def _read(archive: zipfile.ZipFile) -> Dataset:
     )
 
 
-def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Header:
-    with archive.open(member) as file:
-        try:
-            version = np.lib.format.read_magic(file)
-            read = _HEADERS[version]
-            shape, is_fortran, dtype = read(file)
-        except (ValueError, KeyError) as error:
-            raise DataError(member.filename, expected="a NumPy array", found=error) from None
-        return _Header(member, dtype, shape, "F" if is_fortran else "C", file.tell())
-
-
-# Version 3 differs for structured dtypes only, which hold no numbers to train on.
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-
-
-def _input_names(headers: Mapping[str, _Header]) -> list[str]:
+def _input_names(headers: Mapping[str, Header]) -> list[str]:
     """x alone where there is one; else every array of numbers with one row per target."""
     if "x" in headers:
         return ["x"]
@@ -197,7 +165,7 @@ def _input_names(headers: Mapping[str, _Header]) -> list[str]:
     return names
 
 
-def _check(headers: Mapping[str, _Header]) -> None:
+def _check(headers: Mapping[str, Header]) -> None:
     total = sum(header.size_bytes for header in headers.values())
     if total > MAX_BYTES:
         raise DataError("data", expected=f"at most {MAX_BYTES} bytes", found=total)
@@ -216,15 +184,3 @@ _EXPECTED = {
     "client": "integers or text, one per example",
     "is_test": "booleans, one per example",
 }
-
-
-def _values(archive: zipfile.ZipFile, header: _Header) -> Array:
-    """The array, once the member is known to be exactly as long as the header says."""
-    size = header.start + header.size_bytes
-    if header.member.file_size != size:
-        name, found = header.member.filename, header.member.file_size
-        raise DataError(name, expected=f"{size} bytes", found=found)
-    with archive.open(header.member) as file:
-        file.read(header.start)
-        values = np.frombuffer(file.read(), header.dtype)
-    return values.reshape(header.shape, order=header.order)

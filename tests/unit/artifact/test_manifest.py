@@ -108,6 +108,8 @@ def test_standardization_without_its_slots_is_refused() -> None:
         {"target": TargetSpec(dtype="int64", shape=(1,), n_classes=None)},
         {"target": TargetSpec(dtype="float32", shape=(1,), n_classes=2)},
         {"target": TargetSpec(dtype="float32", shape=(0,), n_classes=None)},
+        {"loss": "cross_entropy", "target": TargetSpec(dtype="int64", shape=(), n_classes=0)},
+        {"loss": "cross_entropy", "target": TargetSpec(dtype="int64", shape=(), n_classes=2**28)},
         {"loss": "cross_entropy", "target": TargetSpec(dtype="int64", shape=(), n_classes=None)},
     ],
 )

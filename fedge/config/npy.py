@@ -1,0 +1,63 @@
+"""One array of an `.npz` file: first its header, then, once that is believed, its values."""
+
+import math
+import zipfile
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from fedge.errors import DataError
+from fedge.types import Array
+
+# Version 3 differs for structured dtypes only, which hold no numbers to train on.
+_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an array's bytes begin with, read before any room is made for the rest."""
+
+    member: zipfile.ZipInfo
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    start: int  # where the values begin in the member
+
+    @property
+    def size_bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Header:
+    """Dtype and shape of an array, as it claims them.
+
+    Raises:
+        DataError: if the member is not an array in NumPy's format 1 or 2.
+    """
+    with archive.open(member) as file:
+        try:
+            read = _READERS[np.lib.format.read_magic(file)]
+            shape, is_fortran, dtype = read(file)
+        except (ValueError, KeyError) as error:
+            raise DataError(member.filename, expected="a NumPy array", found=error) from None
+        return Header(member, dtype, shape, "F" if is_fortran else "C", file.tell())
+
+
+def read_values(archive: zipfile.ZipFile, header: Header) -> Array:
+    """The array, read-only, if its member is exactly as long as the header says.
+
+    Raises:
+        DataError: if it is not.
+    """
+    size = header.start + header.size_bytes
+    if header.member.file_size != size or min(header.shape, default=0) < 0:
+        name, found = header.member.filename, header.member.file_size
+        raise DataError(name, expected=f"{size} bytes", found=found)
+    with archive.open(header.member) as file:
+        file.read(header.start)
+        values = np.frombuffer(file.read(), header.dtype)
+    return values.reshape(header.shape, order=header.order)
