@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the file's facts, and the artifact's parameters as a table."""
     facts = describe(args.file)
     for name, value in facts.items():
-        print(_table(value) if name == "layout" else f"{name:<14}{_text(value)}")
+        print(_table(value) if name == "layout" else f"{name:<16}{_text(value)}")
     write_json(args.json, facts)
     return 0
 
@@ -139,7 +139,10 @@ def _payload(data: bytes) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     if isinstance(value, Mapping):
-        return "; ".join(f"{name}: {_text(item)}" for name, item in value.items())
+        return ", ".join(
+            f"{name} ({_text(item)})" if isinstance(item, Mapping) else f"{name} {_text(item)}"
+            for name, item in value.items()
+        )
     if isinstance(value, list):
         return "x".join(map(str, value)) or "scalar"
     return "-" if value is None else str(value)
