@@ -1,5 +1,7 @@
 """NumPy twins of the kernels: the readable definition of what each must compute."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -48,13 +50,13 @@ def sgd_step(  # noqa: PLR0913, PLR0917 - the formula has eight terms
     parameters -= np.float32(lr) * step
 
 
-def _scale_above(value: Vector) -> np.uint16:
+def _scale_above(value: np.floating[Any]) -> np.uint16:
     """The smallest bf16 not below value, as bits, within the range that a payload may carry."""
     bits = (int(np.float32(value).view(np.uint32)) + 0xFFFF) >> 16
     return np.uint16(min(max(bits, SMALLEST_SCALE), LARGEST_SCALE))
 
 
-def _scale_value(scale: int) -> Vector:
+def _scale_value(scale: int | np.uint16) -> np.float32:
     return np.uint32(int(scale) << 16).view(np.float32)
 
 
@@ -110,11 +112,12 @@ def quantise_kept(residual: Vector, indices: U32, bits: int, levels: I8, scales:
         if bits == 1:
             mean = np.cumsum(np.abs(kept), dtype=np.float64)[-1] / kept.size
             scales[b] = _scale_above(np.float32(mean))
-            level = np.where(kept < 0, np.float32(-1), np.float32(1))
+            level = np.where(kept < 0, -1, 1).astype(np.int8)
         else:
             scales[b] = _scale_above(np.abs(kept).max() / np.float32(127))
-            level = np.clip(np.rint(kept * (1 / _scale_value(scales[b]))), -127, 127)
-        residual[part] = kept - level * _scale_value(scales[b])
+            nearest = np.rint(kept * (1 / _scale_value(scales[b])))
+            level = np.clip(nearest, -127, 127).astype(np.int8)
+        residual[part] = kept - level.astype(np.float32) * _scale_value(scales[b])
         levels[start : start + BLOCK] = level
 
 
@@ -128,19 +131,20 @@ def pack(indices: U32, codes: U8, scales: U16, bits: int, out: U8) -> int:
         raise ValueError("scales must have one entry for each 256 indices")
     if len(out) < 8 * k + 16 * n_blocks:
         raise ValueError("out must have 8 bytes for each index and 16 for each 256")
-    gaps = np.diff(indices.astype(np.int64), prepend=-1) - 1
+    gaps = indices.astype(np.int64)
+    gaps[1:] -= gaps[:-1] + 1
     if k > 0 and (gaps.min() < 0 or indices[-1] >= MAX_PARAMS):
         raise ValueError("indices must increase strictly and be below 2**29")
-    values = codes.reshape(k, -1)
+    values = codes.reshape(k, 4 if bits == 32 else 1)
     body = b"".join(
-        _block(gaps[s : s + BLOCK], values[s : s + BLOCK], b"" if bits == 32 else scales[b], bits)
+        _block(gaps[s : s + BLOCK], values[s : s + BLOCK], scales[b : b + 1].tobytes(), bits)
         for b, s in enumerate(range(0, k, BLOCK))
     )
     out[: len(body)] = np.frombuffer(body, np.uint8)
     return len(body)
 
 
-def _block(gaps: I64, values: U8, scale: U16 | bytes, bits: int) -> bytes:
+def _block(gaps: I64, values: U8, scale: bytes, bits: int) -> bytes:
     """One block of at most 256 kept values, as the layout in fedge/codecs/payload.py has it."""
     gap_rice = _best_rice(gaps)
     gap_codes = _rice_codes(gaps, gap_rice)
@@ -149,11 +153,11 @@ def _block(gaps: I64, values: U8, scale: U16 | bytes, bits: int) -> bytes:
     levels = values.view(np.int8)[:, 0].astype(np.int64)
     signs = _bit_bytes(levels < 0)
     if bits == 1:
-        return bytes(scale) + bytes([gap_rice]) + gap_codes + signs
+        return scale + bytes([gap_rice]) + gap_codes + signs
     smallest = np.abs(levels).min()
     above = np.abs(levels) - smallest
     rice = _best_rice(above)
-    head = bytes(scale) + bytes([gap_rice | rice << 5, smallest])
+    head = scale + bytes([gap_rice | rice << 5, smallest])
     return head + gap_codes + signs + _rice_codes(above, rice)
 
 
@@ -192,6 +196,7 @@ def unpack(
     return True
 
 
+@np.errstate(over="ignore")
 def scatter_add_stream(
     body: bytes | memoryview, bits: int, n_kept: int, weight: float, out: Vector
 ) -> bool:
@@ -243,8 +248,9 @@ class _Bytes:
         if ends.size < m:
             raise _MalformedError
         self.take(int(ends[-1]) // 8 + 1)
-        unary = np.diff(ends, prepend=-1) - 1
-        return (unary << rice) + low.sum(axis=1)
+        unary: I64 = np.diff(ends, prepend=-1) - 1
+        numbers: I64 = (unary << rice) + low.sum(axis=1)
+        return numbers
 
 
 def _read_body(body: bytes, bits: int, n_kept: int, n_params: int) -> tuple[I64, Vector] | None:
@@ -284,7 +290,7 @@ def _read_block(source: _Bytes, bits: int, m: int) -> tuple[I64, Vector]:
     return gaps, signs * (levels.astype(np.float32) * scale)
 
 
-def _read_scale(source: _Bytes) -> Vector:
+def _read_scale(source: _Bytes) -> np.float32:
     scale = int.from_bytes(source.take(2), "little")
     if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
         raise _MalformedError
@@ -315,11 +321,12 @@ def quantise_dense(values: Vector, seed: int, out: U8) -> bool:
 
 
 def _hash(x: U32) -> U32:
-    x = (x ^ (x >> 16)) * np.uint32(0x7FEB352D)
-    x = (x ^ (x >> 15)) * np.uint32(0x846CA68B)
-    return x ^ (x >> 16)
+    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return x ^ (x >> np.uint32(16))
 
 
+@np.errstate(over="ignore")
 def accumulate_dense(body: bytes | memoryview, bits: int, weight: float, out: Vector) -> bool:
     """out += weight * value for every value of a dense body.
 

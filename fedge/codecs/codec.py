@@ -18,7 +18,9 @@ class Codec(Protocol):
     is refused with PayloadError.
     """
 
-    spec: str
+    @property
+    def spec(self) -> str: ...
+
     uses_residual: ClassVar[bool]
 
     def encode(

@@ -6,7 +6,7 @@ import numpy as np
 
 from fedge import _kernels
 from fedge.codecs.decoded import Dense, Sparse
-from fedge.codecs.payload import PayloadHeader, read_header
+from fedge.codecs.payload import PayloadHeader, Scheme, read_header
 from fedge.errors import PayloadError
 from fedge.types import Vector
 
@@ -19,7 +19,18 @@ def decode(payload: bytes) -> Sparse | Dense:
     Raises:
         PayloadError: if the payload was damaged or does not hold what its header says.
     """
+    return _decode_body(read_header(payload), payload)
+
+
+def decode_as(scheme: Scheme, payload: bytes) -> Sparse | Dense:
+    """As decode, but refuses other schemes."""
     header = read_header(payload)
+    if header.scheme is not scheme:
+        raise PayloadError("payload scheme", expected=scheme.name, found=header.scheme.name)
+    return _decode_body(header, payload)
+
+
+def _decode_body(header: PayloadHeader, payload: bytes) -> Sparse | Dense:
     body = memoryview(payload)[header.body]
     if header.scheme.is_sparse:
         indices = np.empty(header.n_kept, np.uint32)

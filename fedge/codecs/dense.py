@@ -8,9 +8,8 @@ import numpy as np
 from fedge import _kernels
 from fedge.codecs.codec import check_vector
 from fedge.codecs.decoded import Dense, Sparse
-from fedge.codecs.decoding import decode
-from fedge.codecs.payload import BLOCK, Scheme, Stamp, read_header, seal
-from fedge.errors import PayloadError
+from fedge.codecs.decoding import decode_as
+from fedge.codecs.payload import BLOCK, Scheme, Stamp, seal
 from fedge.types import Vector
 
 
@@ -39,10 +38,10 @@ class DenseInt8:
         body = np.empty(delta.size + 2 * -(-delta.size // BLOCK), np.uint8)
         if not _kernels.quantise_dense(delta, int(rng.integers(2**32)), body):
             raise ValueError("delta has NaN or infinity: clip or drop it before encoding")
-        return _seal(Scheme.DENSE_INT8, stamp, delta.size, memoryview(body))
+        return _seal(Scheme.DENSE_INT8, stamp, delta.size, body.data)
 
     def decode(self, payload: bytes) -> Sparse | Dense:
-        return _decode(payload, Scheme.DENSE_INT8)
+        return decode_as(Scheme.DENSE_INT8, payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +62,10 @@ class DenseFloat32:
         _check_arguments(delta, residual)
         if not np.isfinite(delta).all():
             raise ValueError("delta has NaN or infinity: clip or drop it before encoding")
-        return _seal(Scheme.DENSE_FLOAT32, stamp, delta.size, memoryview(delta).cast("B"))
+        return _seal(Scheme.DENSE_FLOAT32, stamp, delta.size, delta.data.cast("B"))
 
     def decode(self, payload: bytes) -> Sparse | Dense:
-        return _decode(payload, Scheme.DENSE_FLOAT32)
+        return decode_as(Scheme.DENSE_FLOAT32, payload)
 
 
 def _check_arguments(delta: Vector, residual: Vector | None) -> None:
@@ -77,10 +76,3 @@ def _check_arguments(delta: Vector, residual: Vector | None) -> None:
 
 def _seal(scheme: Scheme, stamp: Stamp, n_params: int, body: memoryview) -> bytes:
     return seal(scheme, stamp, n_params=n_params, n_kept=n_params, body=body)
-
-
-def _decode(payload: bytes, expected: Scheme) -> Sparse | Dense:
-    scheme = read_header(payload).scheme
-    if scheme is not expected:
-        raise PayloadError("payload scheme", expected=expected.name, found=scheme.name)
-    return decode(payload)

@@ -11,9 +11,8 @@ import numpy.typing as npt
 from fedge import _kernels
 from fedge.codecs.codec import check_vector
 from fedge.codecs.decoded import Dense, Sparse
-from fedge.codecs.decoding import decode
-from fedge.codecs.payload import BLOCK, Scheme, Stamp, read_header, seal
-from fedge.errors import PayloadError
+from fedge.codecs.decoding import decode_as
+from fedge.codecs.payload import BLOCK, Scheme, Stamp, seal
 from fedge.types import Vector
 
 Indices = npt.NDArray[np.uint32]
@@ -58,10 +57,7 @@ class TopK:
         return seal(self.scheme, stamp, n_params=delta.size, n_kept=indices.size, body=body)
 
     def decode(self, payload: bytes) -> Sparse | Dense:
-        scheme = read_header(payload).scheme
-        if scheme is not self.scheme:
-            raise PayloadError("payload scheme", expected=self.scheme.name, found=scheme.name)
-        return decode(payload)
+        return decode_as(self.scheme, payload)
 
 
 def _select(delta: Vector, residual: Vector, k: int) -> Indices:
@@ -88,4 +84,4 @@ def _body(residual: Vector, indices: Indices, bits: int) -> memoryview:
         _kernels.quantise_kept(residual, indices, bits, levels, scales)
         codes = levels.view(np.uint8)
     body = np.empty(8 * indices.size + 16 * n_blocks, np.uint8)
-    return memoryview(body)[: _kernels.pack(indices, codes, scales, bits, body)]
+    return body.data[: _kernels.pack(indices, codes, scales, bits, body)]

@@ -1,5 +1,7 @@
 """The optimizer step: by hand, and kernel against twin."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,17 +21,15 @@ def _one(value: float) -> Vector:
 
 
 @pytest.mark.parametrize("step", [_kernels.sgd_step, reference.sgd_step])
-def test_step_by_hand(step: object) -> None:
+def test_step_by_hand(step: Callable[..., None]) -> None:
     """p=8, g=1 + 0.5*8 + 0.25*(8-4) = 6; m = 0.5*2 + 6 = 7; p = 8 - 0.5*7 = 4.5."""
-    assert callable(step)
     parameters, momentum = _one(8), _one(2)
     step(parameters, _one(1), momentum, _one(4), 0.5, 0.5, 0.5, 0.25)
     assert (parameters[0], momentum[0]) == (4.5, 7.0)
 
 
 @pytest.mark.parametrize("step", [_kernels.sgd_step, reference.sgd_step])
-def test_plain_step_needs_neither_momentum_nor_anchor(step: object) -> None:
-    assert callable(step)
+def test_plain_step_needs_neither_momentum_nor_anchor(step: Callable[..., None]) -> None:
     parameters = _one(1)
     step(parameters, _one(0.5), EMPTY, EMPTY, 0.5, 0.0, 0.0, 0.0)
     assert parameters[0] == 0.75
@@ -58,8 +58,7 @@ def test_kernel_computes_the_bits_of_its_twin(
 
 @pytest.mark.parametrize("step", [_kernels.sgd_step, reference.sgd_step])
 @pytest.mark.parametrize("short", ["gradient", "momentum_buffer", "anchor"])
-def test_unequal_lengths_are_refused(step: object, short: str) -> None:
-    assert callable(step)
+def test_unequal_lengths_are_refused(step: Callable[..., None], short: str) -> None:
     arguments = {
         name: np.zeros(2 if name == short else 3, np.float32)
         for name in ("parameters", "gradient", "momentum_buffer", "anchor")

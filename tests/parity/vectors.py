@@ -1,0 +1,35 @@
+"""Vectors that are unkind to the codec kernels."""
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from fedge.types import Vector
+
+LARGEST = float(np.finfo(np.float32).max)
+LENGTHS = [0, 1, 2, 31, 32, 33, 64, 127, 128, 129, 255, 256, 257, 511, 513]
+
+# Any finite number in short vectors, and so are ties; long ones come from a seed.
+short = arrays(np.float32, st.integers(0, 40), elements=st.floats(-LARGEST, LARGEST, width=32))
+ties = arrays(np.float32, st.sampled_from(LENGTHS), elements=st.integers(-2, 2), fill=st.just(0))
+
+
+@st.composite
+def heavy_tailed(draw: st.DrawFn) -> Vector:
+    """Laplace vectors from subnormal to nearly the largest."""
+    size, seed = draw(st.sampled_from(LENGTHS)), draw(st.integers(0, 2**32 - 1))
+    scale = draw(st.sampled_from([1e-44, 1e-39, 1e-3, 1.0, 1e36]))
+    return (np.random.default_rng(seed).laplace(size=size) * scale).astype(np.float32)
+
+
+finite = st.one_of(short, ties, heavy_tailed())
+
+
+@st.composite
+def index_sets(draw: st.DrawFn, n_params: int = 2**29) -> np.ndarray:
+    """Increasing indices: dense, sparse, and as far apart as can be."""
+    size, seed = draw(st.sampled_from(LENGTHS)), draw(st.integers(0, 2**32 - 1))
+    mean_gap = draw(st.sampled_from([1, 2, 100, n_params // 600]))
+    gaps = np.random.default_rng(seed).geometric(1 / mean_gap, size)
+    indices = np.minimum(np.cumsum(gaps) - 1, n_params - 1)
+    return np.unique(np.append(indices, draw(st.sampled_from([0, n_params - 1])))).astype(np.uint32)

@@ -1,0 +1,63 @@
+"""Codecs by name."""
+
+import pytest
+
+from fedge import codecs
+from fedge.codecs.sparse import TopK
+from fedge.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    "spec", ["topk:0.01/sign", "topk:1/int8", "topk:.5/float32", "topk:1e-3/sign", "int8", "none"]
+)
+def test_a_codec_keeps_the_spec_it_was_made_from(spec: str) -> None:
+    assert codecs.get(spec).spec == spec
+
+
+def test_only_topk_needs_a_residual() -> None:
+    uses = {spec: codecs.get(spec).uses_residual for spec in ("topk:0.1/sign", "int8", "none")}
+    assert uses == {"topk:0.1/sign": True, "int8": False, "none": False}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "",
+        "sign",
+        "float32",
+        "topk",
+        "topk:0.01",
+        "topk:0/sign",
+        "topk:0.0/sign",
+        "topk:1.01/sign",
+        "topk:-0.1/sign",
+        "topk:nan/sign",
+        "topk:1/3/sign",
+        "topk:1e-999999999/sign",
+        "topk:0.01/int4",
+        "topk:0.01/sign ",
+        "topk:0.01/sign\n",
+        "topk:٠.1/sign",  # noqa: RUF001 - an Arabic zero
+        "INT8",
+    ],
+)
+def test_an_unknown_spec_is_refused_with_the_known_ones(spec: str) -> None:
+    with pytest.raises(ConfigError, match=r"unknown codec .*topk:F/sign.*int8.*none"):
+        codecs.get(spec)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "n_params", "k"),
+    [
+        ("0.01", 1_000_000, 10_000),
+        ("0.01", 101, 2),
+        ("0.01", 1, 1),
+        ("0.01", 0, 0),
+        ("0.07", 100, 7),  # in floating point 7.000000000000001
+        ("1", 5, 5),
+    ],
+)
+def test_k_is_the_fraction_rounded_up(fraction: str, n_params: int, k: int) -> None:
+    codec = codecs.get(f"topk:{fraction}/sign")
+    assert isinstance(codec, TopK)
+    assert codec.n_kept(n_params) == k
