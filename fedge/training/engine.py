@@ -85,7 +85,7 @@ def _options(runtime: ModuleType, threads: int) -> object:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # halves the peak memory of a training step, at equal speed
-    options.log_severity_level = 3  # errors only; they arrive as exceptions too
+    options.log_severity_level = 4  # errors arrive as exceptions; told once is enough
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning costs power
     return options
 

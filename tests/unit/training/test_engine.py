@@ -42,7 +42,7 @@ def test_buffers_are_read_and_written_in_place() -> None:
 def test_the_graph_sees_the_flat_vectors_themselves() -> None:
     """One write into the flat parameters, one read from the flat gradient: nothing in between."""
     graph = TrainGraph(ARTIFACT, threads=1)
-    examples = models_one_example()
+    examples = OneExample()
     before = (graph.parameters.ctypes.data, graph.gradient.ctypes.data)
     graph.parameters[:] = [1, 2, 3]
     loss, gradient = graph.run(examples, np.array([0]))  # y = 1 + 2 + 3, target 0
@@ -55,10 +55,6 @@ def test_the_graph_sees_the_flat_vectors_themselves() -> None:
     assert before == (graph.parameters.ctypes.data, graph.gradient.ctypes.data)
 
 
-def models_one_example() -> "OneExample":
-    return OneExample()
-
-
 class OneExample:
     """x = (1, 1), target 0, again and again."""
 
@@ -69,11 +65,12 @@ class OneExample:
         return {"x": np.ones((n, 2), np.float32)}, np.zeros((n, 1), np.float32)
 
 
-def test_what_onnxruntime_cannot_load_is_refused() -> None:
+def test_what_onnxruntime_cannot_load_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     inputs, outputs = buffers()
     for graph in (b"", b"\xff" * 20, ARTIFACT.train_graph[:-10]):
         with pytest.raises(ArtifactError, match="graph"):
             OnnxRuntime(graph, inputs, outputs, threads=1)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_graph_with_other_inputs_is_refused() -> None:
@@ -82,12 +79,15 @@ def test_a_graph_with_other_inputs_is_refused() -> None:
         OnnxRuntime(ARTIFACT.eval_graph, inputs, outputs, threads=1)
 
 
-def test_a_graph_that_fails_on_its_inputs_says_so_in_one_line() -> None:
+def test_a_graph_that_fails_on_its_inputs_says_so_in_one_line(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     inputs, outputs = buffers()
     inputs["w"] = np.ones((3, 1), np.float32)
     engine = OnnxRuntime(ARTIFACT.train_graph, inputs, outputs, threads=1)
     with pytest.raises(TrainingError, match=r"^the graph failed: [^\n]+$"):
         engine.run()
+    assert capfd.readouterr().err == ""
 
 
 def test_padding_repeats_an_example_with_weight_zero() -> None:
