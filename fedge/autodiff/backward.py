@@ -44,7 +44,7 @@ def _influenced(g: Graph, nodes: list[Node], wanted: Collection[Name]) -> set[Na
 def _step(g: Graph, node: Node, arrived: dict[Name, list[Name]]) -> None:
     dys = [_gradient(g, name, arrived) for name in node.outputs if g.tensors[name].is_float]
     if node.op_type not in RULES:
-        raise refusal(g, node, "has no gradient rule; freeze every parameter before it, or replace")
+        raise refusal(g, node, "has no gradient rule; train parameters after it only, or replace")
     try:
         found = RULES[node.op_type](g, node, *dys)
     except ValueError as error:

@@ -154,7 +154,8 @@ class Graph:
         shape, full = self.shape(like), self.shape(dy)
         lead = len(full) - len(shape)
         repeated = [lead + i for i, size in enumerate(shape) if size == 1 != full[lead + i]]
-        return self.reshape(self.sum(dy, [*range(lead), *repeated], keepdims=True), shape)
+        summed = self.sum(dy, [*range(lead), *repeated], keepdims=bool(repeated))
+        return self.reshape(summed, shape)
 
     def _new(self, hint: str, tensor: Tensor) -> Name:
         name = f"{hint}.{len(self.tensors)}"

@@ -1,8 +1,9 @@
-"""Loss functions, as nodes: scores and targets to one loss per example.
+"""Loss functions: scores and targets to one loss per example, and its slope.
 
 A loss over several positions or elements of an example is their mean. Class
 scores are taken before a final Softmax, binary ones before a final Sigmoid:
-the loss of a saturated probability has no usable gradient in float32.
+the loss of a saturated probability has no usable gradient in float32. Each
+slope is written down, shorter than what the rules would make of the formula.
 """
 
 from collections.abc import Callable
@@ -22,13 +23,14 @@ class Loss:
     Attributes:
         scores: the model's output to what the loss takes.
         target: type and shape of the targets, batch first.
-        losses: scores and targets to losses, shape (batch,).
+        losses: scores and targets to the losses, shape (batch,), and to their
+            derivatives by the scores, of the scores' shape.
         has_classes: whether axis 1 of the scores counts classes.
     """
 
     scores: Callable[[Graph, Name], Name]
     target: Callable[[Tensor], Tensor]
-    losses: Callable[[Graph, Name, Name], Name]
+    losses: Callable[[Graph, Name, Name], tuple[Name, Name]]
     has_classes: bool = False
 
 
@@ -103,29 +105,38 @@ def _same_shape(scores: Tensor) -> Tensor:
     return scores
 
 
-def _cross_entropy(g: Graph, scores: Name, target: Name) -> Name:
-    """-ln softmax(scores)[target]. Shapes: scores (b, c, ...), target (b, ...)."""
-    values = np.array([0, 1], g.tensors[scores].dtype)
+def _cross_entropy(g: Graph, scores: Name, target: Name) -> tuple[Name, Name]:
+    """-ln p[target], p = softmax(scores); slope p - one_hot. Shapes: (b, c, ...), (b, ...)."""
+    minus_one = np.array([0, -1], g.tensors[scores].dtype)
     depth = g.constant(np.asarray(g.shape(scores)[1], np.int64))
-    one_hot = g.op("OneHot", target, depth, g.constant(values), axis=1)
-    likelihood = g.op("Mul", g.op("LogSoftmax", scores, axis=1), one_hot)
-    return _mean(g, g.op("Neg", g.sum(likelihood, [1])))
+    minus_hot = g.op("OneHot", target, depth, g.constant(minus_one), axis=1)
+    log_p = g.op("LogSoftmax", scores, axis=1)
+    losses = g.sum(g.op("Mul", log_p, minus_hot), [1])
+    return _mean(g, losses, g.op("Add", g.op("Exp", log_p), minus_hot))
 
 
-def _mse(g: Graph, scores: Name, target: Name) -> Name:
-    """(scores - target)^2. Shapes: both (b, ...)."""
-    difference = g.op("Sub", scores, target)
-    return _mean(g, g.op("Mul", difference, difference))
+def _mse(g: Graph, scores: Name, target: Name) -> tuple[Name, Name]:
+    """(scores - target)^2; slope 2 (scores - target). Shapes: both (b, ...)."""
+    gap = g.op("Sub", scores, target)
+    return _mean(g, g.op("Mul", gap, gap), g.op("Add", gap, gap))
 
 
-def _binary_cross_entropy(g: Graph, scores: Name, target: Name) -> Name:
-    """ln(1 + e^s) - t s = -t ln p - (1 - t) ln(1 - p), p = sigmoid(s). Shapes: (b, ...)."""
-    return _mean(g, g.op("Sub", g.op("Softplus", scores), g.op("Mul", target, scores)))
+def _binary_cross_entropy(g: Graph, scores: Name, target: Name) -> tuple[Name, Name]:
+    """-t ln p - (1 - t) ln(1 - p), p = sigmoid(scores); slope p - t. Shapes: both (b, ...).
+
+    As ln(1 + e^scores) - t scores, which no score makes infinite.
+    """
+    losses = g.op("Sub", g.op("Softplus", scores), g.op("Mul", target, scores))
+    return _mean(g, losses, g.op("Sub", g.op("Sigmoid", scores), target))
 
 
-def _mean(g: Graph, losses: Name) -> Name:
+def _mean(g: Graph, losses: Name, slope: Name) -> tuple[Name, Name]:
+    """The mean over all axes but the first, and the slope divided by their size."""
+    if g.rank(losses) == 1:
+        return losses, slope
+    share = g.scalar(g.shape(losses)[0] / g.size(losses), like=slope)
     axes = g.ints(range(1, g.rank(losses)))
-    return g.op("ReduceMean", losses, axes, keepdims=0) if g.rank(losses) > 1 else losses
+    return g.op("ReduceMean", losses, axes, keepdims=0), g.op("Mul", slope, share)
 
 
 LOSSES = {

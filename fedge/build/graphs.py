@@ -49,9 +49,9 @@ def loss_graph(traced: Traced, loss: Loss, trainable: Collection[str]) -> LossGr
     target = loss.target(g.tensors[scores])
     g.add_input(TARGET, target)
     g.add_input(WEIGHT, Tensor(np.dtype(np.float32), batch))
-    losses = loss.losses(g, scores, TARGET)
-    # The weight is the gradient of the weighted sum with respect to each loss.
-    found = gradients(g, {losses: WEIGHT}, trainable)
+    losses, slope = loss.losses(g, scores, TARGET)
+    column = g.reshape(WEIGHT, (*batch, *[1] * (g.rank(scores) - 1)))
+    found = gradients(g, {scores: g.op("Mul", slope, column)}, trainable)
     return LossGraph(g, traced.inputs, scores, losses, target, found)
 
 
