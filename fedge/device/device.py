@@ -81,10 +81,14 @@ class Device:
         data = data or _load(config)
         self._transport = transport or _connect(config, self._membership)
         self._lock = StateLock(config.state_dir)
-        self._outbox = Outbox(
-            config.state_dir / "outbox.sqlite3", fleet=config.fleet, device=config.id
-        )
-        self._inbox = _assemble(config, data, self._transport, self._outbox, self._membership)
+        try:
+            self._outbox = Outbox(
+                config.state_dir / "outbox.sqlite3", fleet=config.fleet, device=config.id
+            )
+            self._inbox = _assemble(config, data, self._transport, self._outbox, self._membership)
+        except BaseException:
+            self._lock.release()
+            raise
 
     @property
     def phase(self) -> Phase:

@@ -1,0 +1,564 @@
+"""A whole device, on a bus in memory, with an aggregator that a test drives."""
+
+import functools
+import hashlib
+import inspect
+import logging
+import textwrap
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from fedge import codecs
+from fedge.artifact import Artifact
+from fedge.device import Device
+from fedge.device.outbox import Outbox
+from fedge.device.phases import Answered, Fetching, Finished, Idle, Training
+from fedge.errors import ConfigError, DataError, IdentityError, StorageError, TransportError
+from fedge.messages import (
+    CHUNK_BYTES,
+    AggregatorState,
+    DeviceState,
+    Presence,
+    Reason,
+    Refused,
+    Reply,
+    RoundState,
+    UpdateChunk,
+)
+from fedge.training import ArrayData, Plan, Trainer
+from tests.support import models
+from tests.support.bus import Bus
+from tests.unit.device.scripted import FLEET, JOB, PLAN, ScriptedAggregator, accept
+
+ROUND = f"fedge/v1/{FLEET}/job/{JOB}/round"
+STATE = f"fedge/v1/{FLEET}/dev/pi-3/state"
+GOODBYE = DeviceState(presence=Presence.OFFLINE, instance=b"before!!", software="x").to_bytes()
+
+
+def examples(n: int = 12, n_in: int = 2) -> ArrayData:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(n, n_in)).astype(np.float32)
+    return ArrayData({"x": x}, x.sum(axis=1, keepdims=True))
+
+
+class Scene:
+    """A bus, an aggregator, a clock that the test moves, and devices that can be killed."""
+
+    def __init__(self, folder: Path, artifact: Artifact | None = None) -> None:
+        self.folder, self.now_s = folder, 100.0
+        self.artifact = artifact or models.linear()
+        self.bus = Bus()
+        self.aggregator = ScriptedAggregator(self.bus.transport("aggregator"), self.artifact)
+        self.transport = self.bus.transport("pi-3", will=(STATE, GOODBYE))
+
+    def device(self, name: str = "pi-3", data: ArrayData | None = None, **changes: Any) -> Device:
+        self.transport = self.bus.transport(name, will=(STATE, GOODBYE))
+        options = {"state_dir": self.folder / "state", **changes}
+        return Device(
+            fleet=FLEET, job=JOB, id="pi-3", transport=self.transport, clock=lambda: self.now_s,
+            data=data or examples(n_in=self.artifact.manifest.inputs[0].shape[0]), **options,
+        )  # fmt: skip
+
+    def kill(self, device: Device) -> None:
+        """End a device without a goodbye; the operating system lets go of its lock."""
+        self.transport.kill()
+        device._lock.release()
+
+    def run_until(self, device: Device, is_there: Callable[[], bool], n_steps: int = 300) -> None:
+        """Let both work, the clock moving by what the device asks for, until this holds."""
+        for _ in range(n_steps):
+            if is_there():
+                return
+            self.now_s += device.step()
+            self.aggregator.work()
+        raise AssertionError(f"it did not happen; the device is {device.phase}")
+
+    def settle(self, device: Device) -> None:
+        """Let both work until nothing happens any more."""
+        for _ in range(2000):
+            if device.step() > 0:
+                self.aggregator.work()
+                if device.step() > 0:
+                    return
+            self.aggregator.work()
+        raise AssertionError("it does not come to rest")
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def pending(folder: Path) -> list[bytes]:
+    """What lies in a device's outbox, read as another process would."""
+    box = Outbox(folder / "state" / "outbox.sqlite3", fleet=FLEET, device="pi-3")
+    found = box.pending()
+    box.close()
+    return found
+
+
+def test_a_round_gives_the_update_that_the_plan_prescribes(scene: Scene) -> None:
+    manifest = scene.aggregator.announce(1)
+    device = scene.device()
+    scene.settle(device)
+    text = b"fedge/1 seed=7 device=pi-3 round=1 purpose=training"
+    seed = int.from_bytes(hashlib.sha256(text).digest()[:8], "little") % 2**63
+    plan = replace(manifest.plan, seed=seed)
+    update = Trainer(scene.artifact).fit(scene.artifact.parameters, examples(), plan)
+    residual = np.zeros(3, np.float32)
+    stamp = codecs.Stamp(schema=scene.artifact.schema[:4], round=1, n_examples=12)
+    codec = codecs.get("topk:0.5/float32")
+    want = codec.encode(update.delta, residual, np.random.default_rng(0), stamp=stamp)
+    ((name, round_, _, payload),) = scene.aggregator.updates
+    assert (name, round_, payload) == ("pi-3", 1, want)
+    assert device.phase == Answered(manifest)
+    assert pending(scene.folder) == []
+    assert device.report()["updates_accepted"] == 1
+    device.close()
+
+
+def test_only_what_is_not_here_is_fetched(scene: Scene) -> None:
+    other = scene.aggregator.add_blob(np.array([1, 2, 3], "<f4").tobytes())
+    device = scene.device()
+    scene.aggregator.announce(1)
+    scene.settle(device)
+    scene.aggregator.announce(2, model=other)
+    scene.settle(device)
+    scene.aggregator.announce(3, model=other)
+    scene.settle(device)
+    # The first model is in the artifact, the third is the second.
+    assert [one.key for one in scene.aggregator.requests] == [
+        scene.aggregator.artifact.key,
+        other.key,
+    ]
+    assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [1, 2, 3]
+    device.close()
+
+
+def test_one_step_is_one_local_step_so_that_news_is_read_between_them(scene: Scene) -> None:
+    scene.aggregator.announce(1, plan=replace(PLAN, local_steps=50))
+    device = scene.device()
+    scene.run_until(device, lambda: isinstance(device.phase, Training))
+    for n_steps in (1, 2, 3):
+        assert device.step() == 0
+        assert isinstance(device.phase, Training)
+        assert device.phase.n_steps == n_steps
+    scene.aggregator.announce(2)
+    assert device.step() == 0  # reads the manifest, trains nothing
+    assert isinstance(device.phase, Training)
+    assert (device.phase.manifest.round, device.phase.n_steps) == (2, 0)
+    device.close()
+
+
+def test_a_superseded_round_is_abandoned_and_never_sent(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    scene.aggregator.announce(1, plan=replace(PLAN, local_steps=50))
+    device = scene.device()
+    scene.run_until(device, lambda: getattr(device.phase, "n_steps", 0) == 2)
+    scene.aggregator.announce(2)
+    scene.settle(device)
+    assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [2]
+    assert "round 1: abandoned after 2 local steps, nothing of them is sent" in caplog.text
+    device.close()
+
+
+def test_a_round_that_closes_while_training_is_abandoned(scene: Scene) -> None:
+    scene.aggregator.announce(1, plan=replace(PLAN, local_steps=50))
+    device = scene.device()
+    scene.run_until(device, lambda: getattr(device.phase, "n_steps", 0) == 2)
+    scene.aggregator.announce(1, sequence=11, state=RoundState.CLOSED)
+    scene.settle(device)
+    assert device.phase == Idle("round 1 is closed")
+    assert scene.aggregator.updates == []
+    device.close()
+
+
+def test_a_manifest_with_an_older_sequence_is_ignored(scene: Scene) -> None:
+    device = scene.device()
+    scene.aggregator.announce(5)
+    scene.settle(device)
+    before = device.phase
+    scene.aggregator.announce(4)
+    scene.settle(device)
+    assert device.phase == before
+    assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [5]
+    device.close()
+
+
+def test_a_round_announced_again_is_not_trained_again_even_after_a_restart(scene: Scene) -> None:
+    scene.aggregator.announce(1)
+    device = scene.device()
+    scene.settle(device)
+    scene.aggregator.announce(1, sequence=12)
+    scene.settle(device)
+    scene.kill(device)
+    again = scene.device()
+    scene.settle(again)
+    assert len(scene.aggregator.updates) == 1
+    assert isinstance(again.phase, Answered)
+    again.close()
+
+
+def test_a_device_killed_while_training_does_the_round_again(scene: Scene) -> None:
+    scene.aggregator.announce(1)
+    device = scene.device()
+    scene.run_until(device, lambda: getattr(device.phase, "n_steps", 0) == 2)
+    scene.kill(device)
+    again = scene.device()
+    scene.settle(again)
+    assert len(scene.aggregator.updates) == 1
+    assert len(scene.aggregator.requests) == 1  # the artifact was on the disk
+    again.close()
+
+
+def test_an_update_without_an_answer_is_sent_by_the_next_process_with_its_nonce(
+    scene: Scene,
+) -> None:
+    scene.aggregator.reply = lambda _: None
+    scene.aggregator.announce(1)
+    device = scene.device()
+    scene.settle(device)
+    scene.kill(device)
+    assert len(pending(scene.folder)) == 1
+    del scene.aggregator.reply
+    scene.aggregator.reply = lambda chunk: Refused(
+        job=JOB, round=chunk.round, nonce=chunk.nonce, reason=Reason.LATE
+    )
+    again = scene.device()
+    scene.settle(again)
+    first, second = scene.aggregator.updates
+    assert first == second
+    assert pending(scene.folder) == []
+    assert again.report()["updates_refused"] == 1
+    again.close()
+
+
+def test_nothing_learned_is_lost_when_an_update_is_refused(scene: Scene) -> None:
+    """What two rounds learn arrives whole although the first update is refused."""
+
+    def answer(chunk: UpdateChunk) -> Reply:
+        if chunk.round > 1:
+            return accept(chunk)
+        return Refused(job=JOB, round=chunk.round, nonce=chunk.nonce, reason=Reason.LATE)
+
+    scene.aggregator.reply = answer
+    device = scene.device()
+    for round_ in (1, 2):
+        scene.aggregator.announce(round_)
+        scene.settle(device)
+    device.close()
+    box = Outbox(scene.folder / "state" / "outbox.sqlite3", fleet=FLEET, device="pi-3")
+    residual = box.residual(JOB, scene.artifact.schema)
+    assert residual is not None
+    (_, _, _, lost), (_, _, _, counted) = scene.aggregator.updates
+    learned = np.zeros(3)
+    for round_ in (1, 2):
+        text = f"fedge/1 seed=7 device=pi-3 round={round_} purpose=training".encode()
+        seed = int.from_bytes(hashlib.sha256(text).digest()[:8], "little") % 2**63
+        fit = Trainer(scene.artifact).fit
+        learned += fit(scene.artifact.parameters, examples(), replace(PLAN, seed=seed)).delta
+    assert np.abs(codecs.decode(lost).to_dense()).max() > 0
+    np.testing.assert_allclose(codecs.decode(counted).to_dense() + residual, learned, rtol=1e-5)
+
+
+def test_a_cut_link_resumes_a_download_by_what_is_missing(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, models.linear(n_in=50_000))  # 200 004 bytes: four chunks
+    values = np.ones(50_001, "<f4").tobytes()
+    model = scene.aggregator.add_blob(values)
+    device = scene.device()
+    scene.aggregator.announce(1)
+    scene.settle(device)
+    lost = f"fedge/v1/{FLEET}/blob/{model.key}/"
+    scene.bus.copies = lambda topic, _: 0 if topic in (f"{lost}1", f"{lost}2") else 1
+    scene.aggregator.announce(2, model=model)
+    scene.settle(device)
+    waiting = device.phase
+    assert isinstance(waiting, Fetching)
+    scene.bus.copies = lambda _topic, _payload: 1
+    scene.bus.cut(scene.transport)
+    scene.settle(device)
+    scene.bus.join(scene.transport)
+    scene.settle(device)
+    asked = [one.ranges for one in scene.aggregator.requests if one.key == model.key]
+    assert asked == [((0, 3),), ((1, 2),)]
+    assert device.phase == Answered(waiting.manifest)
+    device.close()
+
+
+def test_missing_chunks_are_asked_for_again_while_the_link_stands(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.aggregator.serves = False
+    scene.aggregator.announce(1)
+    device = scene.device()
+    scene.run_until(device, lambda: len(scene.aggregator.requests) == 4)
+    # 1 s, 2 s and 4 s, each less up to a half
+    assert 3.5 <= scene.now_s - 100.0 <= 9.0
+    scene.aggregator.serves = True
+    scene.run_until(device, lambda: len(scene.aggregator.updates) == 1)
+    device.close()
+
+
+def test_training_that_is_not_finite_sends_nothing_and_waits_for_the_next_round(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.aggregator.announce(1, plan=Plan(local_steps=200, lr=1000.0))
+    device = scene.device()
+    scene.run_until(
+        device, lambda: isinstance(device.phase, Idle) and "skipped" in device.phase.why
+    )
+    scene.aggregator.announce(1, sequence=11, plan=Plan(local_steps=200, lr=1000.0))
+    scene.settle(device)
+    assert scene.aggregator.updates == []
+    assert "round 1 is skipped, nothing is sent" in caplog.text
+    assert device.report()["rounds_skipped"] == 1
+    scene.aggregator.announce(2)
+    scene.settle(device)
+    assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [2]
+    device.close()
+
+
+@pytest.mark.parametrize("codec", ["zip", "topk:7/sign"])
+def test_a_plan_with_an_unknown_codec_is_skipped(scene: Scene, codec: str) -> None:
+    scene.aggregator.announce(1, plan=replace(PLAN, codec=codec))
+    device = scene.device()
+    scene.settle(device)
+    assert isinstance(device.phase, Idle)
+    assert scene.aggregator.updates == []
+    device.close()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [b"\0" * 8, b"\0" * 16, np.array([1, np.nan, 2], "<f4").tobytes()],
+    ids=["short", "long", "NaN"],
+)
+def test_a_model_that_does_not_fit_the_artifact_is_skipped(scene: Scene, model: bytes) -> None:
+    scene.aggregator.announce(1, model=scene.aggregator.add_blob(model))
+    device = scene.device()
+    scene.settle(device)
+    assert isinstance(device.phase, Idle)
+    assert "global model" in device.phase.why
+    device.close()
+
+
+def test_an_artifact_that_is_none_is_skipped(scene: Scene) -> None:
+    scene.aggregator.announce(1, artifact=scene.aggregator.add_blob(b"not an artifact"))
+    device = scene.device()
+    scene.settle(device)
+    assert isinstance(device.phase, Idle)
+    device.close()
+
+
+def test_examples_that_do_not_fit_the_artifact_stop_the_device_with_what_differs(
+    scene: Scene,
+) -> None:
+    scene.aggregator.announce(1)
+    device = scene.device(data=examples(n_in=3))
+    with pytest.raises(DataError, match=r"x: expected shape \(n, 2\), found \(12, 3\)"):
+        scene.settle(device)
+    device.close()
+
+
+def test_another_model_drops_the_residual_of_the_one_before(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = scene.device()
+    scene.aggregator.announce(1)
+    scene.settle(device)
+    frozen = models.linear(train_bias=False)
+    artifact = scene.aggregator.add_blob(frozen.to_bytes())
+    scene.aggregator.announce(2, artifact=artifact)
+    scene.settle(device)
+    assert "dropped what earlier updates had left unsent" in caplog.text
+    assert len(scene.aggregator.updates) == 2
+    device.close()
+    box = Outbox(scene.folder / "state" / "outbox.sqlite3", fleet=FLEET, device="pi-3")
+    assert box.residual(JOB, scene.artifact.schema) is None
+    assert box.residual(JOB, frozen.schema) is not None
+
+
+def test_a_new_aggregator_hears_the_unanswered_update_at_once(scene: Scene) -> None:
+    scene.aggregator.reply = lambda _: None
+    scene.aggregator.announce(1)
+    device = scene.device()
+    scene.settle(device)
+    birth = AggregatorState(presence=Presence.ONLINE, instance=bytes(8), software="x")
+    scene.bus.deliver(
+        "aggregator", f"fedge/v1/{FLEET}/srv/main/state", birth.to_bytes(), retain=True
+    )
+    scene.settle(device)  # the clock stands still
+    assert len(scene.aggregator.updates) == 2
+    device.close()
+
+
+def test_the_state_topic_says_online_then_offline(scene: Scene) -> None:
+    device = scene.device()
+    scene.settle(device)
+    assert DeviceState.from_bytes(scene.bus.retained[STATE]).presence is Presence.ONLINE
+    device.close()
+    assert DeviceState.from_bytes(scene.bus.retained[STATE]).presence is Presence.OFFLINE
+
+
+def test_the_will_of_a_process_before_does_not_leave_the_device_offline(scene: Scene) -> None:
+    device = scene.device()
+    scene.settle(device)
+    scene.bus.deliver("broker", STATE, GOODBYE, retain=True)
+    scene.settle(device)
+    assert DeviceState.from_bytes(scene.bus.retained[STATE]).presence is Presence.ONLINE
+    device.close()
+
+
+def test_of_two_with_one_id_the_second_stops_and_the_first_goes_on(scene: Scene) -> None:
+    first = scene.device(name="first")
+    scene.settle(first)
+    scene.now_s += 3.0
+    second = scene.device(name="second", state_dir=scene.folder / "other")
+    second.step()
+    second.step()
+    scene.settle(first)
+    with pytest.raises(IdentityError, match="device id 'pi-3' is in use"):
+        scene.settle(second)
+    second.close()
+    scene.settle(first)
+    assert DeviceState.from_bytes(scene.bus.retained[STATE]).presence is Presence.ONLINE
+    scene.aggregator.announce(1)
+    scene.settle(first)
+    assert len(scene.aggregator.updates) == 1
+    first.close()
+
+
+def test_two_devices_on_one_state_directory_is_a_storage_error(scene: Scene) -> None:
+    first = scene.device()
+    with pytest.raises(StorageError, match="in use by another running device"):
+        scene.device(name="second")
+    first.close()
+    scene.device(name="third").close()
+
+
+def test_a_broker_that_never_answers_is_given_up_after_the_time_set(scene: Scene) -> None:
+    device = scene.device(connect_timeout_s=10.0)
+    scene.transport.start = lambda: None  # type: ignore[method-assign]
+    assert device.step() > 0
+    scene.now_s += 9.9
+    device.step()
+    scene.now_s += 0.1
+    with pytest.raises(TransportError, match="never reached in 10 s"):
+        device.step()
+    device.close()
+
+
+def test_a_broker_that_was_there_once_is_waited_for_without_end(scene: Scene) -> None:
+    device = scene.device(connect_timeout_s=10.0)
+    scene.settle(device)
+    scene.bus.cut(scene.transport)
+    scene.now_s += 10**6
+    scene.settle(device)
+    device.close()
+
+
+def test_a_device_without_examples_is_a_config_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--data"):
+        Device(id="pi-3", state_dir=tmp_path)
+
+
+def test_it_ends_with_the_job_if_told_to(scene: Scene) -> None:
+    scene.aggregator.announce(9, state=RoundState.FINISHED)
+    staying, leaving = scene.device(), None
+    scene.settle(staying)
+    assert staying.phase == Finished()
+    assert not staying.is_stopping
+    staying.close()
+    leaving = scene.device(exit_when_finished=True)
+    leaving.run()
+    assert leaving.phase == Idle("stopped")
+
+
+def test_received_bytes_are_counted_by_round_and_in_all(scene: Scene) -> None:
+    device = scene.device()
+    for round_ in (1, 2):
+        scene.aggregator.announce(round_)
+        scene.settle(device)
+    report = device.report()
+    by_round: Any = report["received_bytes_by_round"]
+    assert list(by_round) == ["1", "2"]
+    assert by_round["1"] > scene.aggregator.artifact.size_bytes > by_round["2"] > 0
+    assert sum(by_round.values()) == report["received_bytes"]
+    device.close()
+
+
+@pytest.mark.parametrize(
+    "topic", [ROUND, STATE, f"fedge/v1/{FLEET}/dev/pi-3/in", f"fedge/v1/{FLEET}/srv/main/state"]
+)
+@given(payload=st.binary(max_size=60))
+@example(payload=b"\x81" * 50)
+@example(payload=bytes(9000))
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_bytes_that_mean_nothing_are_dropped_and_counted(
+    tmp_path_factory: pytest.TempPathFactory, topic: str, payload: bytes
+) -> None:
+    scene = Scene(tmp_path_factory.mktemp("hostile"))
+    device = scene.device()
+    scene.settle(device)
+    scene.bus.deliver("stranger", topic, payload, retain=False)
+    scene.settle(device)
+    assert device.report()["messages_dropped"] == (1 if payload else 0)
+    assert device.phase == Idle()
+    device.close()
+
+
+def test_the_example_in_the_class_docstring_trains_a_round(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doc = inspect.getdoc(Device) or ""
+    start = doc.index("    with Device(")
+    code = textwrap.dedent(doc[start : doc.index("\n\n", start)])
+    scene.aggregator.announce(1)
+    used: list[Device] = []
+
+    def read_sensors(pause_s: float) -> None:
+        assert 0 <= pause_s <= 0.5
+        scene.now_s += pause_s
+        scene.aggregator.work()
+        if pause_s and scene.aggregator.updates:
+            used[0].stop()
+
+    def make(**settings: Any) -> Device:
+        state_dir = scene.folder / "state"
+        transport = scene.bus.transport("pi-3")
+        options = {**settings, "fleet": FLEET, "job": JOB, "state_dir": state_dir}
+        used.append(Device(**options, transport=transport, clock=lambda: scene.now_s))
+        return used[0]
+
+    names = {"Device": functools.partial(make), "data": examples(), "read_sensors": read_sensors}
+    exec(compile(code, "docstring", "exec"), names)  # noqa: S102 - our own docstring
+    assert [name for name, *_ in scene.aggregator.updates] == ["pi-3"]
+    assert DeviceState.from_bytes(scene.bus.retained[STATE]).presence is Presence.OFFLINE
+
+
+def test_an_update_of_several_chunks_arrives_although_one_is_lost(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, models.linear(n_in=50_000))
+    scene.aggregator.announce(1, plan=replace(PLAN, codec="none"))
+    device = scene.device()
+    lost: list[bytes] = []
+
+    def lose_one(topic: str, payload: bytes) -> int:
+        if "/up/" in topic and not lost:
+            lost.append(payload)
+            return 0
+        return 1
+
+    scene.bus.copies = lose_one
+    scene.run_until(device, lambda: bool(scene.aggregator.updates))
+    assert len(lost[0]) > CHUNK_BYTES
+    scene.settle(device)
+    assert pending(scene.folder) == []
+    device.close()
