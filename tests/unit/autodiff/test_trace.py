@@ -1,0 +1,216 @@
+"""Models as their exporters left them become one form, and mean the same."""
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper, parser
+
+from fedge.autodiff import to_model, trace
+from fedge.errors import ModelError
+from tests.unit.autodiff.engine import run_onnxruntime
+
+RNG = np.random.default_rng(0)
+
+
+def model_of(
+    nodes: str, *, inputs: str = "float[N, 4] x", outputs: str = "float[N, M] y", opset: int = 17
+) -> onnx.ModelProto:
+    """A model in ONNX's text form; tensors are added with `store`."""
+    text = f'<ir_version: 8, opset_import: ["": {opset}]> m ({inputs}) => ({outputs}) {{ {nodes} }}'
+    return parser.parse_model(text)
+
+
+def store(model: onnx.ModelProto, **tensors: npt.ArrayLike) -> onnx.ModelProto:
+    for name, value in tensors.items():
+        array = np.asarray(value)
+        array = array.astype(np.float32) if array.dtype == np.float64 else array
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
+    return model
+
+
+def random(*shape: int) -> npt.NDArray:
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def assert_same_meaning(model: onnx.ModelProto, x: npt.NDArray) -> None:
+    """The traced graph computes what onnxruntime computes of the model itself."""
+    traced = trace(model, batch_size=len(x))
+    inputs = [*traced.inputs, *traced.parameters]
+    again = to_model(traced.graph, inputs, {"result": traced.outputs[0]})
+    feeds = {name: p.value for name, p in traced.parameters.items()} | {traced.inputs[0]: x}
+    (want,), (got,) = run_onnxruntime(model, {traced.inputs[0]: x}), run_onnxruntime(again, feeds)
+    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
+
+
+def parameters_of(model: onnx.ModelProto) -> dict[str, str]:
+    return {name: p.kind for name, p in trace(model, batch_size=2).parameters.items()}
+
+
+def test_initializers_are_parameters_in_the_order_of_their_use() -> None:
+    model = store(model_of("y = Gemm(x, w, b)"), b=random(3), unused=random(3), w=random(4, 3))
+    assert list(parameters_of(model).items()) == [("w", "weight"), ("b", "bias")]
+
+
+def test_initializers_that_are_inputs_too_are_parameters() -> None:
+    model = store(model_of("y = MatMul(x, w)"), w=random(4, 3))
+    model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, (4, 3)))
+    assert trace(model, batch_size=2).inputs == ("x",)
+    assert parameters_of(model) == {"w": "weight"}
+
+
+def test_constant_nodes_are_parameters_unless_they_are_single_numbers() -> None:
+    model = model_of(
+        "w = Constant <value = float[4, 2] {1, 2, 3, 4, 5, 6, 7, 8}> ()"
+        "half = Constant <value_float = 0.5> ()"
+        "z = MatMul(x, w) y = Mul(z, half)"
+    )
+    assert parameters_of(model) == {"w": "weight"}
+    assert_same_meaning(model, random(3, 4))
+
+
+def test_parameters_that_an_exporter_stored_once_are_two_again() -> None:
+    model = model_of("v = Identity(w) a = MatMul(x, w) y = MatMul(a, v)")
+    store(model, w=random(4, 4))
+    assert parameters_of(model) == {"w": "weight", "v": "weight"}
+    assert_same_meaning(model, random(3, 4))
+
+
+def test_a_quantised_parameter_is_the_number_it_stands_for() -> None:
+    model = model_of("w = DequantizeLinear(q, scale, zero) y = MatMul(x, w)")
+    store(model, q=np.array([[1], [2], [-3], [0]], np.int8), scale=0.5, zero=np.int8(1))
+    traced = trace(model, batch_size=2)
+    np.testing.assert_array_equal(traced.parameters["w"].value, [[0], [0.5], [-2], [-0.5]])
+
+
+def test_statistics_and_settings_are_no_weights() -> None:
+    model = model_of("z = BatchNormalization(x, s, b, m, v) y = Clip(z, low)")
+    store(model, s=random(4), b=random(4), m=random(4), v=np.ones(4), low=0.0)
+    kinds = {"s": "weight", "b": "bias", "m": "statistic", "v": "statistic"}
+    assert parameters_of(model) == kinds
+
+
+def test_a_weight_reshaped_in_the_graph_stays_a_parameter() -> None:
+    model = store(
+        model_of("v = Reshape(w, s) y = MatMul(x, v)"), w=random(2, 2, 3), s=np.array([4, 3])
+    )
+    assert parameters_of(model) == {"w": "weight"}
+    assert_same_meaning(model, random(3, 4))
+
+
+@pytest.mark.parametrize("target", [[1, 2, 2], [1, -1, 2], [0, 2, 2], [-1, 2, 2]])
+def test_a_reshape_written_for_one_example_takes_a_batch(target: list[int]) -> None:
+    nodes = "z = Reshape(x, s) y = ReduceSum <keepdims = 0> (z, a)"
+    model = model_of(nodes, inputs="float[1, 4] x", outputs="float[1, M] y")
+    store(model, s=np.array(target), a=np.array([1]))
+    traced = trace(model, batch_size=5)
+    assert traced.graph.shape(traced.outputs[0]) == (5, 2)
+
+
+def test_a_shape_computed_from_the_input_is_a_constant() -> None:
+    model = model_of(
+        "s = Shape(x) n = Gather(s, zero) n1 = Unsqueeze(n, zeros)"
+        "t = Concat <axis = 0> (n1, rest) y = Reshape(x, t)",
+        outputs="float[N, A, B] y",
+    )
+    store(model, zero=np.array(0), zeros=np.array([0]), rest=np.array([2, 2]))
+    assert [node.op_type for node in trace(model, batch_size=3).graph.nodes] == ["Reshape"]
+
+
+@pytest.mark.parametrize(
+    ("opset", "node"),
+    [
+        (9, "y = Clip <min = -0.5, max = 0.5> (x)"),
+        (9, "y = Pad <pads = [0, 1, 0, 2], value = 3.0> (x)"),
+        (9, "y = Slice <starts = [1], ends = [-1], axes = [1]> (x)"),
+        (11, "y = Softmax (x)"),
+        (11, "y = ReduceMean <axes = [-1], keepdims = 1> (x)"),
+        (11, "y = Unsqueeze <axes = [1]> (x)"),
+        (11, "a, b = Split <axis = 1, split = [1, 3]> (x) y = Concat <axis = 1> (b, a)"),
+        (11, "y, mask = Dropout <ratio = 0.9> (x)"),
+        (17, "a = Cast <to = 1> (x) y = Identity (a)"),
+    ],
+)
+def test_old_forms_of_operators_keep_their_meaning(opset: int, node: str) -> None:
+    outputs = "float[N, 1, 4] y" if "Unsqueeze" in node else "float[N, M] y"
+    assert_same_meaning(model_of(node, opset=opset, outputs=outputs), random(3, 4))
+
+
+def test_softmax_before_opset_13_flattens() -> None:
+    model = model_of(
+        "y = Softmax(x)", inputs="float[N, 2, 3] x", outputs="float[N, 2, 3] y", opset=11
+    )
+    assert_same_meaning(model, random(2, 2, 3))
+
+
+@pytest.mark.parametrize("how", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_automatic_padding_becomes_explicit(how: str, stride: int) -> None:
+    model = model_of(
+        f'z = Conv <auto_pad = "{how}", strides = [{stride}, 1]> (x, w)'
+        f'y = MaxPool <auto_pad = "{how}", kernel_shape = [2, 3], strides = [1, {stride}]> (z)',
+        inputs="float[N, 2, 7, 8] x",
+        outputs="float[N, A, B, C] y",
+    )
+    assert_same_meaning(store(model, w=random(3, 2, 4, 3)), random(2, 2, 7, 8))
+
+
+def test_the_same_operation_is_there_once() -> None:
+    traced = trace(model_of("a = Exp(x) b = Exp(x) y = Add(a, b)"), batch_size=2)
+    assert [node.op_type for node in traced.graph.nodes] == ["Exp", "Add"]
+
+
+def refusal(model: onnx.ModelProto) -> str:
+    with pytest.raises(ModelError) as caught:
+        trace(model, batch_size=2)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_cannot_be_read_is_refused_by_node_and_operator() -> None:
+    random_numbers = model_of("y = RandomNormalLike(x)")
+    random_numbers.graph.node[0].name = "noise"
+    assert "'noise' (RandomNormalLike)" in refusal(random_numbers)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ("y = If (c) <then_branch = t () => (float[N] z) { z = Exp(x) }>", "control flow"),
+        ("y = NonZero(x)", "depends on the data"),
+        ("y = Reshape(x, x)", "Reshape"),
+        ("y, m, v = BatchNormalization <training_mode = 1> (x, s, b, m0, v0)", "for inference"),
+        ("z, mask = Dropout(x) y = Not(mask)", "'mask'"),
+        ("y = Add(x, nobody)", "'nobody'"),
+        ("y = Gemm(x, x)", "Gemm"),
+        ("y = Nothing(x)", "no operator Nothing"),
+        ("y = Squeeze <axes = [1]> (x)", "Squeeze"),
+        ("y = Concat(x, x)", "Concat"),
+    ],
+)
+def test_refusals_say_why(nodes: str, expected: str) -> None:
+    model = model_of(nodes)
+    store(model, c=True, s=random(4), b=random(4), m0=random(4), v0=np.ones(4))
+    assert expected in refusal(model)
+
+
+def test_foreign_operators_are_refused() -> None:
+    model = model_of("y = Exp(x)")
+    model.graph.node[0].domain = "com.example"
+    assert "com.example" in refusal(model)
+
+
+def test_old_models_are_sent_to_the_converter() -> None:
+    assert "version_converter" in refusal(model_of("y = Exp(x)", opset=6))
+
+
+def test_open_axes_beside_the_batch_ask_for_the_shape_of_an_example() -> None:
+    model = model_of("y = Exp(x)", inputs="float[N, T] x")
+    assert "[N, T]" in refusal(model)
+    traced = trace(model, batch_size=2, input_shapes={"x": [7]})
+    assert traced.graph.shape(traced.outputs[0]) == (2, 7)
+
+
+def test_an_enormous_constant_is_refused_before_it_is_made() -> None:
+    model = model_of("c = ConstantOfShape(s) y = Add(x, c)")
+    assert "elements" in refusal(store(model, s=np.array([2**20, 2**20])))
