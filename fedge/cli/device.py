@@ -1,12 +1,12 @@
 """`fedge device`: the runtime of one device as a process."""
 
 import argparse
-import logging
 import os
 import signal
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from fedge.cli import logs
 from fedge.cli.main import write_json
 
 if TYPE_CHECKING:
@@ -39,11 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from fedge.device import Device  # noqa: PLC0415
 
     config = settings.load_args(DeviceConfig, args)
-    logging.basicConfig(
-        level=config.log_level.upper(),
-        format=f"%(asctime)s %(levelname)s device {config.id}: %(message)s",
-        datefmt="%Y-%m-%d %H:%M:%S",
-    )
+    logs.set_up(config.log_level, f"device {config.id}")
     device = Device(config)
     _stop_on_signals(device)
     try:

@@ -11,7 +11,7 @@ class Verdict(Enum):
     """What to do about a state that was published under the own name."""
 
     IGNORE = auto()
-    RENEW = auto()  # the retained state says offline or names another: publish the own again
+    RENEW = auto()  # publish the own birth again: the retained state is another's, or it must know
     CLAIM = auto()  # another process came: tell it that the name is taken
     YIELD = auto()  # another process has the name: stop
 
@@ -21,8 +21,9 @@ def judge(
 ) -> Verdict:
     """What a device does when it reads a state under its own name.
 
-    A retained state is history and proves nobody alive. Of two processes that
-    come at once, the smaller instance stays.
+    A retained state is history and proves nobody alive. Of two processes that come
+    at once the smaller instance stays: the larger one shows itself, because the
+    other may have read its birth as history, and is then told to go.
 
     Args:
         state: what was read.
@@ -34,8 +35,7 @@ def judge(
         return Verdict.IGNORE
     if state.claim:
         return Verdict.YIELD
-    if state.presence is Presence.OFFLINE:
-        return Verdict.RENEW
-    if connected_for_s > SETTLED_S or instance < state.instance:
+    is_alive = state.presence is Presence.ONLINE
+    if is_alive and (connected_for_s > SETTLED_S or instance < state.instance):
         return Verdict.CLAIM
-    return Verdict.IGNORE
+    return Verdict.RENEW

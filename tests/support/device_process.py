@@ -1,0 +1,84 @@
+"""`fedge device` as a process of its own."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+
+def write_examples(path: Path, n: int = 40, n_in: int = 2, seed: int = 5) -> Path:
+    """A data file for `models.linear`: the target is the sum of the inputs."""
+    x = np.random.default_rng(seed).normal(size=(n, n_in)).astype(np.float32)
+    np.savez(path, x=x, y=x.sum(axis=1, keepdims=True))
+    return path
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What a stranger's shell gives: no CI, an empty home, nothing of fedge."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
+    return {**kept, "HOME": str(home), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+class DeviceProcess:
+    """A running `fedge device`; what it says goes to a file."""
+
+    def __init__(
+        self,
+        folder: Path,
+        flags: Mapping[str, object],
+        *,
+        words: Sequence[str] = (),
+        before: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / "device.log"
+        command = [*before, sys.executable, "-m", "fedge", "device", *words]
+        for name, value in flags.items():
+            command += [f"--{name}", str(value)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
+            )
+
+    def said(self) -> str:
+        return self.log.read_text() if self.log.exists() else ""
+
+    def wait(self, timeout_s: float = 15.0) -> int:
+        """The exit code."""
+        return self.process.wait(timeout_s)
+
+    def stop(self) -> None:
+        """Whatever the test has left of it."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def stopping(*processes: DeviceProcess) -> Iterator[None]:
+    """No process outlives its test."""
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.stop()
+
+
+def wait_until(
+    is_there: Callable[[], object],
+    timeout_s: float = 15.0,
+    *,
+    work: Callable[[], None] = lambda: None,
+) -> None:
+    """Let `work` work until something holds; AssertionError after the time."""
+    end_s = time.monotonic() + timeout_s
+    while not is_there():
+        assert time.monotonic() < end_s, f"it did not happen within {timeout_s} s"
+        work()
+        time.sleep(0.02)
