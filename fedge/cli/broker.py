@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """Flags for every setting of a broker."""
     add_flags(parser, BrokerConfig)
 
 

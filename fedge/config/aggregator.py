@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from fedge.config.common import BROKER_URL, NAME, LogLevel, MqttVersion
 from fedge.config.fields import above, at_least, check, setting, within
-from fedge.errors import ConfigError
 from fedge.training.plan import Plan
 
 
@@ -32,6 +31,9 @@ class AggregatorConfig:
         None, rule=within(0, 1), about="finish when the test accuracy is this"
     )
     strategy: str = setting("fedavg", about="how updates make the next model")
+    max_examples: int = setting(
+        10_000_000, rule=within(1, 2**32 - 1), about="most examples one update may weigh"
+    )
     parts: int = setting(1, rule=within(1, 4096), about="partitions of the update topics")
 
     codec: str = setting("topk:0.01/sign", about="how devices encode their updates")
@@ -59,15 +61,13 @@ class AggregatorConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.local_steps is not None and self.epochs is not None:
-            raise ConfigError("local_steps and epochs: expected one of the two, found both")
+        self.plan()  # has rules of its own
 
     def plan(self) -> Plan:
         """The training that every round asks for."""
-        epochs = 1 if self.local_steps is None and self.epochs is None else self.epochs
         return Plan(
             local_steps=self.local_steps,
-            epochs=epochs,
+            epochs=self.epochs,
             batch_size=self.batch_size,
             lr=self.lr,
             momentum=self.momentum,

@@ -58,7 +58,7 @@ def blob_key(value: object) -> str:
     """The value, if it is a blob's key: 16 lower-case hexadecimal digits."""
     key = wire.typed(value, str, "blob key")
     if len(key) != KEY_DIGITS or set(key) - set("0123456789abcdef"):
-        raise PayloadError("blob key", expected="16 hexadecimal digits", found=key[:40])
+        raise PayloadError("blob key", expected="16 hexadecimal digits", found=ascii(key[:40]))
     return key
 
 

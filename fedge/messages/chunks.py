@@ -29,8 +29,7 @@ def digest16(data: bytes) -> bytes:
 class Assembly:
     """Chunks of one whole as they come: in any order, some twice, some not yet.
 
-    Memory is bounded by `max_bytes`, whatever the sender claims. Every chunk but
-    the last must have the size of the first one seen that is not the last.
+    Memory is bounded by `max_bytes`, whatever the sender claims.
 
     Args:
         digest: the leading bytes of the SHA-256 that the whole must have.
@@ -39,8 +38,9 @@ class Assembly:
     """
 
     def __init__(self, digest: bytes, total: int, *, max_bytes: int) -> None:
-        if not 1 <= total <= min(MAX_CHUNKS, max(1, max_bytes)):
-            raise PayloadError("chunks of a message", expected="1 to 65536", found=total)
+        most = min(MAX_CHUNKS, max(1, max_bytes))
+        if not 1 <= total <= most:
+            raise PayloadError("chunks of a message", expected=f"1 to {most}", found=total)
         self.digest, self.total = digest, total
         self._max_bytes = max_bytes
         self._chunks: dict[int, bytes] = {}

@@ -8,7 +8,7 @@ from typing import Any, Self
 from fedge.errors import PayloadError
 from fedge.messages import wire
 from fedge.messages.blob import KEY_DIGITS
-from fedge.messages.topics import is_name
+from fedge.messages.topics import read_job
 from fedge.messages.update import MAX_ROUND
 from fedge.training.plan import Plan
 from fedge.types import JobId, RoundId
@@ -115,7 +115,7 @@ class RoundManifest:
         fields = wire.decode_map(payload, "round manifest", fields=_FIELDS, max_bytes=MAX_BYTES)
         plan = wire.typed(fields["plan"], dict, "round plan")
         return cls(
-            job=_job(fields["job"]),
+            job=read_job(fields["job"], "manifest job"),
             round=RoundId(wire.bounded(fields["round"], 0, MAX_ROUND, "manifest round")),
             sequence=wire.bounded(fields["sequence"], 0, 2**63 - 1, "manifest sequence"),
             kind=_one_of(RoundKind, fields["kind"]),
@@ -128,17 +128,10 @@ class RoundManifest:
         )
 
 
-def _job(value: object) -> JobId:
-    name = wire.typed(value, str, "manifest job")
-    if not is_name(name):
-        raise PayloadError("manifest job", expected="1 to 64 of A-Z a-z 0-9 _ -", found=name[:80])
-    return JobId(name)
-
-
-def _duration(value: Any) -> float:
-    number = float(value) if isinstance(value, int | float) else math.nan
+def _duration(value: object) -> float:
+    number = float(value) if type(value) in {int, float} else math.nan  # type: ignore[arg-type] # one of the two
     if not 0 < number <= 366 * 86_400:
-        raise PayloadError("manifest deadline", expected="seconds up to a year", found=value)
+        raise PayloadError("manifest deadline", expected="seconds up to a year", found=number)
     return number
 
 
@@ -147,4 +140,4 @@ def _one_of(kind: type[RoundKind] | type[RoundState], value: object) -> Any:
         return kind(wire.typed(value, str, "round manifest"))
     except ValueError:
         expected = ", ".join(member.value for member in kind)
-        raise PayloadError("round manifest", expected=expected, found=str(value)[:40]) from None
+        raise PayloadError("round manifest", expected=expected, found=ascii(value)[:40]) from None

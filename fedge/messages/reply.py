@@ -8,6 +8,7 @@ from fedge.errors import PayloadError
 from fedge.messages import wire
 from fedge.messages.blob import read_ranges
 from fedge.messages.chunks import Range
+from fedge.messages.topics import read_job
 from fedge.messages.update import MAX_ROUND, NONCE_BYTES
 from fedge.types import JobId, RoundId
 
@@ -83,7 +84,7 @@ def decode_reply(payload: bytes) -> Reply:
     kind, job, round_, nonce, rest = wire.decode_array(
         payload, "reply", n_fields=5, max_bytes=_MAX_BYTES
     )
-    job = JobId(wire.typed(job, str, "reply job"))
+    job = read_job(job, "reply job")
     round_ = RoundId(wire.bounded(round_, 0, MAX_ROUND, "reply round"))
     nonce = wire.octets(nonce, NONCE_BYTES, "reply nonce")
     match kind:
@@ -95,7 +96,9 @@ def decode_reply(payload: bytes) -> Reply:
         case "refused":
             reason, detail = _read_refusal(rest)
             return Refused(job=job, round=round_, nonce=nonce, reason=reason, detail=detail)
-    raise PayloadError("reply", expected="accepted, refused or missing", found=str(kind)[:40])
+        case _:
+            found = ascii(kind)[:40]
+            raise PayloadError("reply", expected="accepted, refused or missing", found=found)
 
 
 def _read_refusal(rest: object) -> tuple[Reason, str]:
@@ -107,7 +110,7 @@ def _read_refusal(rest: object) -> tuple[Reason, str]:
         return Reason(word), detail[:_MAX_DETAIL]
     except ValueError:
         expected = ", ".join(reason.value for reason in Reason)
-        raise PayloadError("refusal", expected=expected, found=word[:40]) from None
+        raise PayloadError("refusal", expected=expected, found=ascii(word[:40])) from None
 
 
 def _encode(kind: str, reply: Reply, rest: object) -> bytes:

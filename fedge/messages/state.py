@@ -99,4 +99,4 @@ def _presence(value: object, what: str) -> Presence:
     try:
         return Presence(word)
     except ValueError:
-        raise PayloadError(what, expected="online or offline", found=word[:40]) from None
+        raise PayloadError(what, expected="online or offline", found=ascii(word[:40])) from None

@@ -16,7 +16,8 @@ import zlib
 from dataclasses import dataclass
 
 from fedge.errors import ConfigError, PayloadError
-from fedge.types import DeviceId
+from fedge.messages import wire
+from fedge.types import DeviceId, JobId
 
 _ROOT = "fedge/v1"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -25,6 +26,14 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 def is_name(text: str) -> bool:
     """Whether this may name a fleet, a device, a job or an aggregator."""
     return _NAME.fullmatch(text) is not None
+
+
+def read_job(value: object, what: str) -> JobId:
+    """The value, if it is a job's name."""
+    name = wire.typed(value, str, what)
+    if not is_name(name):
+        raise PayloadError(what, expected="1 to 64 of A-Z a-z 0-9 _ -", found=ascii(name[:80]))
+    return JobId(name)
 
 
 def part_of(device: str, parts: int) -> int:
@@ -68,8 +77,11 @@ class Topics:
 
     def device_of(self, topic: str) -> DeviceId:
         """The device that a `dev/.../...` or `up/...` topic belongs to."""
-        levels = topic.split("/")
-        device = {6: levels[4], 8: levels[-1]}.get(len(levels), "") if len(levels) > 4 else ""
-        if not is_name(device):
-            raise PayloadError("topic", expected="one that names a device", found=topic[:80])
-        return DeviceId(device)
+        match topic.split("/"):
+            case [_, _, _, "dev", device, _] if is_name(device):
+                return DeviceId(device)
+            case [_, _, _, "job", _, "up", _, device] if is_name(device):
+                return DeviceId(device)
+            case _:
+                found = ascii(topic[:80])
+                raise PayloadError("topic", expected="one that names a device", found=found)

@@ -1,0 +1,68 @@
+"""One valid message of each kind, with its decoder."""
+
+from collections.abc import Callable
+
+from fedge.messages import (
+    Accepted,
+    AggregatorState,
+    BlobChunk,
+    BlobRef,
+    BlobRequest,
+    DeviceState,
+    Missing,
+    Presence,
+    Reason,
+    Refused,
+    RoundKind,
+    RoundManifest,
+    RoundState,
+    UpdateChunk,
+    decode_reply,
+)
+from fedge.training.plan import Plan
+from fedge.types import JobId, RoundId
+
+_JOB, _ROUND, _NONCE = JobId("digits"), RoundId(7), bytes(range(8))
+
+MANIFEST = RoundManifest(
+    job=_JOB,
+    round=_ROUND,
+    sequence=12,
+    kind=RoundKind.TRAINING,
+    state=RoundState.OPEN,
+    artifact=BlobRef(bytes(32), 1000),
+    model=BlobRef(bytes(range(32)), 70_000),
+    plan=Plan(local_steps=5),
+    deadline_s=30.5,
+    parts=4,
+)
+
+EXAMPLES: list[tuple[Callable[[bytes], object], bytes]] = [
+    (BlobChunk.from_bytes, BlobChunk(3, 9, b"data").to_bytes()),
+    (BlobRequest.from_bytes, BlobRequest("0123456789abcdef", ((0, 3), (300, 400))).to_bytes()),
+    (
+        UpdateChunk.from_bytes,
+        UpdateChunk(
+            round=_ROUND, nonce=_NONCE, index=1, total=2, digest=bytes(16), data=b"delta"
+        ).to_bytes(),
+    ),
+    (RoundManifest.from_bytes, MANIFEST.to_bytes()),
+    (
+        DeviceState.from_bytes,
+        DeviceState(presence=Presence.ONLINE, instance=_NONCE, software="fedge/0.1").to_bytes(),
+    ),
+    (
+        AggregatorState.from_bytes,
+        AggregatorState(
+            presence=Presence.OFFLINE, instance=_NONCE, software="fedge/0.1"
+        ).to_bytes(),
+    ),
+    (decode_reply, Accepted(job=_JOB, round=_ROUND, nonce=_NONCE).to_bytes()),
+    (decode_reply, Missing(job=_JOB, round=_ROUND, nonce=_NONCE, ranges=((2, 5),)).to_bytes()),
+    (
+        decode_reply,
+        Refused(
+            job=_JOB, round=_ROUND, nonce=_NONCE, reason=Reason.PAYLOAD, detail="CRC"
+        ).to_bytes(),
+    ),
+]

@@ -1,0 +1,120 @@
+"""Every message once, with its bytes put together by hand from RFC 8949."""
+
+import hashlib
+
+import pytest
+
+from fedge.messages import (
+    Accepted,
+    AggregatorState,
+    BlobChunk,
+    BlobRef,
+    BlobRequest,
+    DeviceState,
+    Missing,
+    Presence,
+    Reason,
+    Refused,
+    RoundKind,
+    RoundManifest,
+    RoundState,
+    UpdateChunk,
+    decode_reply,
+    split_update,
+    wire,
+)
+from fedge.training.plan import Plan
+from fedge.types import JobId, RoundId
+
+NONCE = bytes(range(8))
+
+
+def test_a_blob_chunk_is_an_array_of_version_index_total_and_data() -> None:
+    payload = bytes.fromhex("84 01 00 02 42 61 62")
+    assert BlobChunk(0, 2, b"ab").to_bytes() == payload
+    assert BlobChunk.from_bytes(payload) == BlobChunk(0, 2, b"ab")
+
+
+def test_a_blob_request_lists_first_and_last_chunk_of_each_range() -> None:
+    payload = b"\x83\x01\x70" + b"0123456789abcdef" + bytes.fromhex("82 82 00 03 82 07 07")
+    request = BlobRequest("0123456789abcdef", ((0, 3), (7, 7)))
+    assert request.to_bytes() == payload
+    assert BlobRequest.from_bytes(payload) == request
+
+
+def test_an_update_chunk_repeats_nonce_and_digest_of_the_whole() -> None:
+    digest = hashlib.sha256(b"\xff").digest()[:16]
+    payload = b"\x87\x01\x03\x48" + NONCE + b"\x00\x01\x50" + digest + b"\x41\xff"
+    (chunk,) = split_update(b"\xff", RoundId(3), NONCE)
+    assert chunk.to_bytes() == payload
+    assert UpdateChunk.from_bytes(payload) == chunk
+
+
+def test_an_acceptance_names_the_update() -> None:
+    payload = b"\x86\x01\x68accepted\x61j\x02\x48" + NONCE + b"\xf6"
+    reply = Accepted(job=JobId("j"), round=RoundId(2), nonce=NONCE)
+    assert reply.to_bytes() == payload
+    assert decode_reply(payload) == reply
+
+
+def test_a_refusal_has_a_word_and_a_sentence() -> None:
+    payload = b"\x86\x01\x67refused\x61j\x02\x48" + NONCE + b"\x82\x64late\x61x"
+    reply = Refused(job=JobId("j"), round=RoundId(2), nonce=NONCE, reason=Reason.LATE, detail="x")
+    assert reply.to_bytes() == payload
+    assert decode_reply(payload) == reply
+
+
+def test_missing_chunks_are_ranges() -> None:
+    payload = b"\x86\x01\x67missing\x61j\x02\x48" + NONCE + b"\x81\x82\x01\x18\x20"
+    reply = Missing(job=JobId("j"), round=RoundId(2), nonce=NONCE, ranges=((1, 32),))
+    assert reply.to_bytes() == payload
+    assert decode_reply(payload) == reply
+
+
+def test_a_birth_is_a_map_with_its_shortest_keys_first() -> None:
+    payload = (
+        b"\xa5\x61v\x01\x65claim\xf4\x68instance\x48" + NONCE
+        + b"\x68presence\x66online\x68software\x63f/1"
+    )  # fmt: skip
+    state = DeviceState(presence=Presence.ONLINE, instance=NONCE, software="f/1")
+    assert state.to_bytes() == payload
+    assert DeviceState.from_bytes(payload) == state
+
+
+def test_an_aggregators_will_says_offline() -> None:
+    payload = (
+        b"\xa4\x61v\x01\x68instance\x48" + NONCE + b"\x68presence\x67offline\x68software\x63f/1"
+    )
+    state = AggregatorState(presence=Presence.OFFLINE, instance=NONCE, software="f/1")
+    assert state.to_bytes() == payload
+    assert AggregatorState.from_bytes(payload) == state
+
+
+def test_a_manifest_is_a_map_and_unknown_fields_in_it_are_ignored() -> None:
+    artifact, model, plan = bytes([1] * 32), bytes([2] * 32), Plan()
+    manifest = RoundManifest(
+        job=JobId("j"),
+        round=RoundId(1),
+        sequence=24,
+        kind=RoundKind.TRAINING,
+        state=RoundState.OPEN,
+        artifact=BlobRef(artifact, 255),
+        model=BlobRef(model, 256),
+        plan=plan,
+        deadline_s=60.0,
+        parts=1,
+    )
+    head = b"\x61v\x01\x63job\x61j\x64kind\x68training"
+    # The plan's own bytes are a test of the plan.
+    middle = b"\x64plan" + wire.encode(plan.to_wire()) + b"\x65model\x82\x58\x20" + model
+    tail = b"\x19\x01\x00\x65parts\x01\x65round\x01\x65state\x64open\x68artifact\x82\x58\x20"
+    end = b"\x18\xff\x68sequence\x18\x18\x6adeadline_s\xf9\x53\x80"
+    payload = b"\xab" + head + middle + tail + artifact + end
+    assert manifest.to_bytes() == payload
+    assert RoundManifest.from_bytes(payload) == manifest
+    assert RoundManifest.from_bytes(b"\xac" + payload[1:] + b"\x6alater_name\x00") == manifest
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_only_a_damaged_update_is_worth_sending_again(reason: Reason) -> None:
+    assert reason.is_final == (reason.value != "damaged")
