@@ -2,9 +2,10 @@
 
 from fedge._kernels._dense import accumulate_dense, quantise_dense
 from fedge._kernels._optimizer import sgd_step
+from fedge._kernels._pack import pack
 from fedge._kernels._quantise import quantise_kept
-from fedge._kernels._rice import pack, scatter_add_stream, unpack
 from fedge._kernels._topk import accumulate_blockmax, select_topk
+from fedge._kernels._unpack import scatter_add_stream, unpack
 
 __all__ = [
     "accumulate_blockmax",

@@ -14,6 +14,7 @@ cdef extern from *:
     int lowest_set_bit "__builtin_ctzll"(uint64_t word) noexcept nogil
 
 cdef enum:
+    MAX_PARAMS = 1 << 29
     BLOCK = 256  # kept values that share a scale and Rice parameters
     INFINITE = 0x7F800000  # magnitude() of infinity; NaN is above it
     SMALLEST_SCALE = 0x0080  # 2**-126: its inverse is finite, nothing is subnormal

@@ -12,6 +12,9 @@ from fedge._kernels._bits cimport (
     BLOCK, INFINITE, from_bits, is_scale, load16, load_float, magnitude, scale_above, scale_value,
 )
 
+cdef enum:
+    HALF = BLOCK // 2
+
 
 def quantise_dense(const float[::1] values, uint32_t seed, uint8_t[::1] out):
     """Stochastic rounding to levels -127..127 of a scale for each 256 values.
@@ -42,7 +45,7 @@ def quantise_dense(const float[::1] values, uint32_t seed, uint8_t[::1] out):
                 &values[b * BLOCK],
                 min(n - b * BLOCK, BLOCK),
                 seed,
-                <uint32_t>(b * (BLOCK // 2)),
+                <uint32_t>(b * HALF),
                 &out[b * (BLOCK + 2)],
             ):
                 is_finite = False
@@ -63,22 +66,22 @@ cdef bint _quantise_block(
     cdef uint16_t scale = scale_above(from_bits(top) / <float>127)
     memcpy(out, &scale, 2)
     cdef float inverse = <float>1 / scale_value(scale)
-    cdef Py_ssize_t half = min(m, BLOCK // 2)
+    cdef Py_ssize_t half = min(m, HALF)
+    cdef uint32_t dice[HALF]
     cdef int8_t* levels = <int8_t*>out + 2
+    for i in range(HALF):
+        dice[i] = _hash((counter + <uint32_t>i) ^ seed)
     for i in range(half):
-        levels[i] = _round(values[i] * inverse, _hash((counter + <uint32_t>i) ^ seed) & 0xFFFF)
+        levels[i] = _round(values[i] * inverse, dice[i] & 0xFFFF)
     for i in range(m - half):
-        levels[half + i] = _round(
-            values[half + i] * inverse, _hash((counter + <uint32_t>i) ^ seed) >> 16
-        )
+        levels[HALF + i] = _round(values[HALF + i] * inverse, dice[i] >> 16)
     return True
 
 
 cdef inline int8_t _round(float level, uint32_t die) noexcept nogil:
     """floor(level + die / 65536) in fixed point, within -127..127."""
     cdef int32_t rounded = (<int32_t>(level * <float>65536) + <int32_t>die) >> 16
-    rounded = 127 if rounded > 127 else rounded
-    return <int8_t>(-127 if rounded < -127 else rounded)
+    return <int8_t>min(max(rounded, <int32_t>-127), <int32_t>127)
 
 
 cdef inline uint32_t _hash(uint32_t x) noexcept nogil:

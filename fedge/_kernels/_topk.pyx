@@ -6,10 +6,10 @@ A tile's maximum prunes: the k-th largest maximum is a lower bound of the k-th l
 because k tiles hold one at least as large each. So only tiles that reach it are read again.
 """
 
-from libc.stdint cimport int32_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from fedge._kernels._bits cimport INFINITE, magnitude
+from fedge._kernels._bits cimport INFINITE, load64, lowest_set_bit, magnitude
 
 cdef enum:
     TILE = 32  # gcc unrolls loops of 16 before it would vectorise them
@@ -83,11 +83,11 @@ def select_topk(
         return 0
     cdef uint32_t* candidates = &work[0]
     cdef uint32_t* keys = &work[n]
+    cdef uint32_t threshold
     cdef Py_ssize_t n_candidates, n_selected
     with nogil:
-        n_candidates = _candidates(
-            &values[0], n, &maxima[0], _lower_bound(&maxima[0], n_tiles, k, keys), candidates
-        )
+        threshold = _lower_bound(&maxima[0], n_tiles, k, keys)
+        n_candidates = _candidates(&values[0], n, &maxima[0], threshold, keys, candidates)
         n_selected = _largest(&values[0], candidates, n_candidates, k, keys, &indices[0])
     return n_selected
 
@@ -107,16 +107,40 @@ cdef Py_ssize_t _candidates(
     Py_ssize_t n,
     const uint32_t* maxima,
     uint32_t threshold,
+    uint32_t* tiles,
     uint32_t* candidates,
 ) noexcept nogil:
-    """Indices of all magnitudes that reach the threshold."""
-    cdef Py_ssize_t t, i, n_candidates = 0
+    """Indices of all magnitudes that reach the threshold; tiles is overwritten."""
+    cdef Py_ssize_t t, start, n_tiles = 0, n_found = 0
     for t in range((n + TILE - 1) // TILE):
-        if maxima[t] >= threshold:
-            for i in range(t * TILE, min(n, (t + 1) * TILE)):
-                candidates[n_candidates] = <uint32_t>i
-                n_candidates += magnitude(values[i]) >= threshold
-    return n_candidates
+        tiles[n_tiles] = <uint32_t>t
+        n_tiles += maxima[t] >= threshold
+    for t in range(n_tiles):
+        start = tiles[t] * <Py_ssize_t>TILE
+        if n - start >= TILE:
+            n_found += _reaching(values, start, TILE, threshold, candidates + n_found)
+        else:
+            n_found += _reaching(values, start, n - start, threshold, candidates + n_found)
+    return n_found
+
+
+cdef inline Py_ssize_t _reaching(
+    const float* values, Py_ssize_t start, Py_ssize_t n, uint32_t threshold, uint32_t* indices
+) noexcept nogil:
+    """Indices of a tile's magnitudes that reach the threshold."""
+    cdef uint8_t flags[TILE]
+    cdef uint64_t found = 0
+    cdef Py_ssize_t i, n_found = 0
+    memset(flags, 0, TILE)
+    for i in range(n):
+        flags[i] = <int32_t>magnitude(values[start + i]) >= <int32_t>threshold
+    for i in range(0, TILE, 8):  # the product gathers the low bits of 8 bytes in the top byte
+        found |= (load64(flags + i) * <uint64_t>0x0102040810204080 >> 56) << i
+    while found:
+        indices[n_found] = <uint32_t>(start + lowest_set_bit(found))
+        n_found += 1
+        found &= found - 1
+    return n_found
 
 
 cdef Py_ssize_t _largest(

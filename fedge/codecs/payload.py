@@ -43,6 +43,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NoReturn
 
 from fedge.errors import PayloadError
 
@@ -67,14 +68,21 @@ class Scheme(IntEnum):
 
     @property
     def is_sparse(self) -> bool:
-        return self in {Scheme.SPARSE_INT8, Scheme.SPARSE_SIGN, Scheme.SPARSE_FLOAT32}
+        return self & 0x30 != 0  # it has an index coder
 
     @property
     def bits(self) -> int:
         """Bits of a value before entropy coding."""
-        if self in {Scheme.SPARSE_FLOAT32, Scheme.DENSE_FLOAT32}:
-            return 32
-        return 1 if self is Scheme.SPARSE_SIGN else 8
+        return _BITS[self]
+
+
+_BITS = {
+    Scheme.DENSE_INT8: 8,
+    Scheme.SPARSE_INT8: 8,
+    Scheme.SPARSE_SIGN: 1,
+    Scheme.SPARSE_FLOAT32: 32,
+    Scheme.DENSE_FLOAT32: 32,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,10 +141,14 @@ def read_header(payload: bytes) -> PayloadHeader:
         n_kept, position = _read_varint(payload, position, end)
     n_examples, position = _read_varint(payload, position, end)
     n_sections, position = _read_varint(payload, position, end)
-    _check("parameters", n_params <= MAX_PARAMS, f"at most {MAX_PARAMS}", n_params)
-    _check("kept values", n_kept <= n_params, f"at most {n_params}", n_kept)
-    _check("examples", n_examples >= 1, "at least 1", n_examples)
-    _check("sections", n_sections == 1, 1, n_sections)
+    if n_params > MAX_PARAMS:
+        _refuse("parameters", f"at most {MAX_PARAMS}", n_params)
+    if n_kept > n_params:
+        _refuse("kept values", f"at most {n_params}", n_kept)
+    if n_examples < 1:
+        _refuse("examples", "at least 1", n_examples)
+    if n_sections != 1:
+        _refuse("sections", 1, n_sections)
     _check_body_size(scheme, n_kept, end - position)
     return PayloadHeader(
         scheme=scheme,
@@ -149,22 +161,24 @@ def read_header(payload: bytes) -> PayloadHeader:
     )
 
 
-def _check(what: str, is_right: bool, expected: object, found: object) -> None:  # noqa: FBT001 - the claim
-    if not is_right:
-        raise PayloadError(f"payload {what}", expected=expected, found=found)
+def _refuse(what: str, expected: object, found: object) -> NoReturn:
+    raise PayloadError(f"payload {what}", expected=expected, found=found)
 
 
 def _check_frame(payload: bytes) -> tuple[Scheme, bytes]:
     """Size, version, checksum and scheme, in this order; gives scheme and schema."""
     size = len(payload)
-    _check("size", size >= _MIN_SIZE, f"at least {_MIN_SIZE} bytes", size)
+    if size < _MIN_SIZE:
+        _refuse("size", f"at least {_MIN_SIZE} bytes", size)
     version, scheme, schema = _HEAD.unpack_from(payload)
-    _check("version and flags", version == _VERSION, f"{_VERSION:#04x}", f"{version:#04x}")
+    if version != _VERSION:
+        _refuse("version and flags", f"{_VERSION:#04x}", f"{version:#04x}")
     (claimed,) = _CRC.unpack_from(payload, size - _CRC.size)
     checksum = zlib.crc32(memoryview(payload)[: -_CRC.size])
-    _check("checksum", checksum == claimed, f"{claimed:#010x}", f"{checksum:#010x}")
-    known = " or ".join(f"{known:#04x}" for known in Scheme)
-    _check("scheme", scheme in Scheme.__members__.values(), known, f"{scheme:#04x}")
+    if checksum != claimed:
+        _refuse("checksum", f"{claimed:#010x}", f"{checksum:#010x}")
+    if scheme not in _BITS:
+        _refuse("scheme", " or ".join(f"{known:#04x}" for known in Scheme), f"{scheme:#04x}")
     return Scheme(scheme), schema
 
 
@@ -179,7 +193,8 @@ def _check_body_size(scheme: Scheme, n_kept: int, size: int) -> None:
         # A value costs a bit of gap and one of sign, an int8 one a bit of level too.
         least_bits = {1: 2, 8: 3, 32: 33}[scheme.bits]
         least, most = n_kept * least_bits // 8, 8 * n_kept + 16 * n_blocks
-    _check("body", least <= size <= most, f"{least} to {most} bytes", size)
+    if not least <= size <= most:
+        _refuse("body", f"{least} to {most} bytes", size)
 
 
 def _varint(number: int) -> bytes:
@@ -194,12 +209,15 @@ def _read_varint(payload: bytes, position: int, end: int) -> tuple[int, int]:
     """The number at position and where the next field begins."""
     number = 0
     for shift in range(0, 35, 7):
-        _check("header", position < end, "more bytes", "its end")
+        if position >= end:
+            _refuse("header", "more bytes", "its end")
         byte = payload[position]
         position += 1
         number |= (byte & 127) << shift
         if byte < 128:
-            _check("number", byte > 0 or shift == 0, "its shortest form", "a longer one")
-            _check("number", number <= _MAX_VARINT, f"at most {_MAX_VARINT}", number)
+            if byte == 0 and shift > 0:
+                _refuse("number", "its shortest form", "a longer one")
+            if number > _MAX_VARINT:
+                _refuse("number", f"at most {_MAX_VARINT}", number)
             return number, position
-    raise PayloadError("payload number", expected="at most 5 bytes", found="more")
+    _refuse("number", "at most 5 bytes", "more")

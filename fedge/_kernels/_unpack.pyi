@@ -3,13 +3,6 @@ import numpy.typing as npt
 
 from fedge.types import Vector
 
-def pack(
-    indices: npt.NDArray[np.uint32],
-    codes: npt.NDArray[np.uint8],
-    scales: npt.NDArray[np.uint16],
-    bits: int,
-    out: npt.NDArray[np.uint8],
-) -> int: ...
 def unpack(
     body: bytes | memoryview,
     bits: int,
