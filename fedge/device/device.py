@@ -1,30 +1,22 @@
 """The runtime of a device: one connection, one worker, one loop."""
 
 import logging
-import random
 import time
 from collections.abc import Callable
 from typing import Any, Self
 
 from fedge.config.device import DeviceConfig
-from fedge.config.npz import read_npz
-from fedge.device.cache import BlobCache
-from fedge.device.fetcher import Fetcher
-from fedge.device.inbox import Inbox
+from fedge.device.assembly import assemble, connect, load_examples
 from fedge.device.outbox import Outbox
 from fedge.device.phases import Finished, Phase, Training
 from fedge.device.presence import Membership
 from fedge.device.report import process_figures
-from fedge.device.sender import Sender
 from fedge.device.storage import StateLock
 from fedge.device.watch import Watch
-from fedge.device.worker import Bench, Worker
-from fedge.errors import ConfigError, DataError
 from fedge.messages import Topics
 from fedge.training import DataSource
 from fedge.transport import Connected, Disconnected, Event, Message, Transport, Undelivered
-from fedge.transport.mqtt import MqttTransport
-from fedge.types import DeviceId, JobId
+from fedge.types import DeviceId
 
 _log = logging.getLogger(__name__)
 
@@ -78,14 +70,14 @@ class Device:
         self._finished_at_s: float | None = None
         topics = Topics(config.fleet)
         self._membership = Membership(DeviceId(config.id), topics.device_state(config.id))
-        data = data or _load(config)
-        self._transport = transport or _connect(config, self._membership)
+        data = data or load_examples(config)
+        self._transport = transport or connect(config, self._membership)
         self._lock = StateLock(config.state_dir)
         try:
             self._outbox = Outbox(
                 config.state_dir / "outbox.sqlite3", fleet=config.fleet, device=config.id
             )
-            self._inbox = _assemble(config, data, self._transport, self._outbox, self._membership)
+            self._inbox = assemble(config, data, self._transport, self._outbox, self._membership)
         except BaseException:
             self._lock.release()
             raise
@@ -221,59 +213,3 @@ class Device:
             return MAX_PAUSE_S
         due_at_s = min(self._inbox.fetcher.due_at_s(), self._inbox.sender.due_at_s())
         return min(MAX_PAUSE_S, max(0.0, due_at_s - self._clock()))
-
-
-def _load(config: DeviceConfig) -> DataSource:
-    if config.data is None:
-        raise ConfigError("a device needs examples: give --data FILE.npz")
-    found = read_npz(config.data)
-    own = found if config.client is None else found.of_client(config.client)
-    examples = own.train().examples  # what is held out is held out from every device too
-    if examples.n_examples == 0:
-        raise DataError(str(config.data), expected="examples to train on", found="none")
-    return examples
-
-
-def _connect(config: DeviceConfig, membership: Membership) -> Transport:
-    return MqttTransport(
-        config.broker,
-        membership.client_id,
-        will=membership.will,
-        version=config.mqtt,
-        ca_file=config.ca_file,
-    )
-
-
-def _assemble(
-    config: DeviceConfig,
-    data: DataSource,
-    transport: Transport,
-    outbox: Outbox,
-    membership: Membership,
-) -> Inbox:
-    """Join the parts: the inbox reaches all of them."""
-    topics, device = Topics(config.fleet), DeviceId(config.id)
-    dice = random.Random()  # noqa: S311 - it jitters pauses and decides nothing else
-    sender = Sender(outbox, transport, topics, device, dice)
-    fetcher = Fetcher(transport, topics, device, dice)
-    bench = Bench(
-        job=JobId(config.job),
-        device=device,
-        data=data,
-        threads=config.threads,
-        outbox=outbox,
-        sender=sender,
-        fetcher=fetcher,
-        artifacts=BlobCache(config.state_dir / "artifacts"),
-        models=BlobCache(config.state_dir / "models"),
-    )
-    return Inbox(
-        job=bench.job,
-        device=device,
-        topics=topics,
-        transport=transport,
-        membership=membership,
-        worker=Worker(bench),
-        sender=sender,
-        fetcher=fetcher,
-    )

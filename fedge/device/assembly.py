@@ -1,0 +1,82 @@
+"""Joins the parts of a device."""
+
+import random
+
+from fedge.config.device import DeviceConfig
+from fedge.config.npz import read_npz
+from fedge.device.cache import BlobCache
+from fedge.device.fetcher import Fetcher
+from fedge.device.inbox import Inbox
+from fedge.device.outbox import Outbox
+from fedge.device.presence import Membership
+from fedge.device.sender import Sender
+from fedge.device.worker import Bench, Worker
+from fedge.errors import ConfigError, DataError
+from fedge.messages import Topics
+from fedge.training import DataSource
+from fedge.transport import Transport
+from fedge.transport.mqtt import MqttTransport
+from fedge.types import DeviceId, JobId
+
+
+def load_examples(config: DeviceConfig) -> DataSource:
+    """The device's own examples, from the file that the settings name.
+
+    Raises:
+        ConfigError: if they name none, or it cannot be read.
+        DataError: if it does not hold examples of this device.
+    """
+    if config.data is None:
+        raise ConfigError("a device needs examples: give --data FILE.npz")
+    found = read_npz(config.data)
+    own = found if config.client is None else found.of_client(config.client)
+    examples = own.train().examples  # what is held out is held out from every device too
+    if examples.n_examples == 0:
+        raise DataError(str(config.data), expected="examples to train on", found="none")
+    return examples
+
+
+def connect(config: DeviceConfig, membership: Membership) -> Transport:
+    """A connection of the device's own, not yet started."""
+    return MqttTransport(
+        config.broker,
+        membership.client_id,
+        will=membership.will,
+        version=config.mqtt,
+        ca_file=config.ca_file,
+    )
+
+
+def assemble(
+    config: DeviceConfig,
+    data: DataSource,
+    transport: Transport,
+    outbox: Outbox,
+    membership: Membership,
+) -> Inbox:
+    """Join the parts: the inbox reaches all of them."""
+    topics, device = Topics(config.fleet), DeviceId(config.id)
+    dice = random.Random()  # noqa: S311 - it jitters pauses and decides nothing else
+    sender = Sender(outbox, transport, topics, device, dice)
+    fetcher = Fetcher(transport, topics, device, dice)
+    bench = Bench(
+        job=JobId(config.job),
+        device=device,
+        data=data,
+        threads=config.threads,
+        outbox=outbox,
+        sender=sender,
+        fetcher=fetcher,
+        artifacts=BlobCache(config.state_dir / "artifacts"),
+        models=BlobCache(config.state_dir / "models"),
+    )
+    return Inbox(
+        job=bench.job,
+        device=device,
+        topics=topics,
+        transport=transport,
+        membership=membership,
+        worker=Worker(bench),
+        sender=sender,
+        fetcher=fetcher,
+    )
