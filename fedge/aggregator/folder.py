@@ -40,11 +40,15 @@ class StateFolder:
         """Where the strategy's vectors with this hash lie."""
         return self.path / "models" / f"{sha256.hex()}.memory"
 
-    def prepare(self) -> None:
-        """Make the directory; take away what a killed aggregator was writing."""
+    def make(self) -> None:
+        """Make the directory, if it is not there."""
         with storing(self.path):
             (self.path / "models").mkdir(parents=True, exist_ok=True)
-            for torn in (*self.path.glob(".*.*"), *(self.path / "models").glob(".*")):
+
+    def sweep(self) -> None:
+        """Take away what a killed aggregator was writing; nothing refers to it."""
+        with storing(self.path):
+            for torn in (*self.path.glob(".*.fedge.*"), *(self.path / "models").glob(".*")):
                 torn.unlink()
 
     def put_model(self, parameters: Vector) -> bytes:

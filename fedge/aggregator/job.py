@@ -1,0 +1,213 @@
+"""One job from round to round: what is open, what comes next, when it is done."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fedge import strategies
+from fedge.aggregator.clock import Clock
+from fedge.aggregator.folder import StateFolder
+from fedge.aggregator.judge import Judge
+from fedge.aggregator.merge import merge_deltas, merge_statistics
+from fedge.aggregator.model import Model, keep, load_model, with_state
+from fedge.aggregator.records import ModelRecord, RoundRecord, Tally
+from fedge.aggregator.store import Store
+from fedge.artifact import Artifact
+from fedge.config.aggregator import AggregatorConfig
+from fedge.messages import BlobRef, RoundKind, RoundManifest, RoundState
+from fedge.rounds import Round, Verdict
+from fedge.strategies import State
+from fedge.training.statistics import federated
+from fedge.types import DeviceId, JobId, RoundId, Vector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Premises:
+    """What a job stands on; all of it is there before the job is."""
+
+    config: AggregatorConfig
+    folder: StateFolder
+    store: Store
+    artifact: Artifact
+    artifact_ref: BlobRef
+    judge: Judge | None
+    clock: Clock
+
+
+class Job:
+    """The rounds of one state directory, from where the last process left them.
+
+    Attributes:
+        round: the open round, or None between two.
+        manifest: what devices were last told; None before the first round.
+        model: the global model that the open or the next round starts from.
+    """
+
+    def __init__(self, premises: Premises) -> None:
+        self._on = premises
+        self._config, self._store = premises.config, premises.store
+        self._strategy = strategies.get(self._config.strategy)
+        self.model = self._load(self._store.latest_model())
+        self.round: Round | None = None
+        self.manifest: RoundManifest | None = None
+        self._opened_at = ""
+        self._restore()
+
+    @property
+    def id(self) -> JobId:
+        return JobId(self._config.job)
+
+    @property
+    def last_round(self) -> RoundId | None:
+        """The last round that made a model."""
+        return self.model.record.round
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no round is left to run."""
+        record, target = self.model.record, self._config.target_accuracy
+        if self.round is not None or not record.round:  # no training round yet
+            return False
+        is_good = target is not None and record.accuracy is not None and record.accuracy >= target
+        return is_good or record.round >= self._config.rounds
+
+    def open(self, expected: frozenset[DeviceId]) -> RoundManifest:
+        """Begin the next round with these devices; durable on return."""
+        round_, kind = self._next()
+        manifest = self._manifest(round_, kind, RoundState.OPEN)
+        record = RoundRecord(
+            round=round_,
+            kind=kind.value,
+            manifest=manifest.to_bytes(),
+            expected=expected,
+            quorum=self._config.quorum,
+            opened_at=self._on.clock.timestamp(),
+        )
+        self._store.open_round(record, manifest.sequence)
+        self._resume(record, {})
+        return manifest
+
+    def judge(self, device: DeviceId, round_: RoundId, nonce: bytes) -> Verdict:
+        """What an update is to be told before anybody looks at its bytes."""
+        if self.round is not None and round_ >= self.round.id:
+            return self.round.judge(device, round_, nonce)
+        if self.last_round is None or round_ > self.last_round:
+            return Verdict.UNKNOWN
+        known = self._store.nonce(round_, device)
+        if known is None:
+            return Verdict.LATE
+        return Verdict.REPEATED if known == nonce else Verdict.SECOND
+
+    def close(self, round_: Round, tally: Tally, *, n_late: int) -> dict[str, Any]:
+        """Make the next model of the round's updates; durable on return.
+
+        Returns:
+            The round's event.
+        """
+        parameters, state, note = self._merge(round_)
+        loss, accuracy = self._on.judge.evaluate(parameters) if self._on.judge else (None, None)
+        sha256, memory = keep(self._on.folder, parameters, state)
+        record = ModelRecord(
+            version=self.model.record.version + 1,
+            round=round_.id,
+            parent=self.model.record.sha256,
+            sha256=sha256,
+            memory=memory,
+            strategy=self._config.strategy,
+            loss=loss,
+            accuracy=accuracy,
+        )
+        report = self._report(round_, record, tally) | {"devices_late": n_late} | note
+        self._store.close_round(round_.id, record, report, tally)
+        self.model = Model(record, parameters, state)
+        self.round = None
+        return report
+
+    def between(self) -> RoundManifest:
+        """What devices are told while no round is open: wait, or that the job is finished."""
+        state = RoundState.FINISHED if self.is_finished else RoundState.CLOSED
+        kind = RoundKind.TRAINING if self.last_round else RoundKind.STATISTICS
+        self.manifest = self._manifest(RoundId(self.last_round or 0), kind, state)
+        self._store.keep_sequence(self.manifest.sequence)
+        return self.manifest
+
+    def _restore(self) -> None:
+        record = self._store.current_round()
+        if record is not None:
+            self._resume(record, self._store.accepted(record.round))
+
+    def _resume(self, record: RoundRecord, accepted: Mapping[DeviceId, bytes]) -> None:
+        self.manifest = RoundManifest.from_bytes(record.manifest)
+        self._opened_at = record.opened_at
+        self.round = Round(
+            id=record.round,
+            kind=record.kind,
+            expected=record.expected | accepted.keys(),
+            accepted=accepted,
+            quorum=record.quorum,
+            deadline_s=self._on.clock.monotonic() + self.manifest.deadline_s,
+        )
+
+    def _load(self, record: ModelRecord) -> Model:
+        n_trainable, spec = self._on.artifact.n_trainable, self._config.strategy
+        return load_model(self._on.folder, record, n_trainable, self._strategy, spec)
+
+    def _next(self) -> tuple[RoundId, RoundKind]:
+        if self.last_round is not None:
+            return RoundId(self.last_round + 1), RoundKind.TRAINING
+        if federated(self._on.artifact.manifest):
+            return RoundId(0), RoundKind.STATISTICS
+        return RoundId(1), RoundKind.TRAINING
+
+    def _manifest(self, round_: RoundId, kind: RoundKind, state: RoundState) -> RoundManifest:
+        job = self._store.job()
+        return RoundManifest(
+            job=self.id,
+            round=round_,
+            sequence=job.sequence + 1 if job else 0,
+            kind=kind,
+            state=state,
+            artifact=self._on.artifact_ref,
+            model=self.model.ref,
+            plan=self._config.plan(),
+            deadline_s=self._config.deadline_s,
+            parts=self._config.parts,
+        )
+
+    def _merge(self, round_: Round) -> tuple[Vector, State, dict[str, str]]:
+        """Parameters and state after the round, and what else is to be said of it."""
+        cohort = self._store.cohort(round_.id)
+        payloads = self._store.payloads(round_.id, [device for device, _ in cohort])
+        before = self.model
+        if round_.kind == RoundKind.STATISTICS:
+            parameters = merge_statistics(payloads, self._on.artifact, before.parameters)
+            return parameters, before.state, {}
+        n_examples = [n for _, n in cohort]
+        after = merge_deltas(self._strategy, before.state, n_examples, payloads)
+        if after is None:
+            note = "the next model would not be finite: the model stays as it was"
+            return before.parameters, before.state, {"note": note}
+        return with_state(before.parameters, after), after, {}
+
+    def _report(self, round_: Round, model: ModelRecord, tally: Tally) -> dict[str, Any]:
+        record = self._store.current_round()
+        uplink, downlink = (record.uplink_bytes, record.downlink_bytes) if record else (0, 0)
+        n_refused = sum(self._store.refusals(round_.id).values()) + sum(tally.refusals.values())
+        is_training = round_.kind == RoundKind.TRAINING
+        dense_bytes = 4 * self._on.artifact.n_trainable if is_training else 0
+        return {
+            "event": "round",
+            "round": round_.id,
+            "kind": round_.kind,
+            "accuracy": model.accuracy,
+            "loss": model.loss,
+            "uplink_bytes": uplink + tally.uplink_bytes,
+            "downlink_bytes": downlink + tally.downlink_bytes,
+            "float32_uplink_bytes": len(round_.accepted) * dense_bytes,
+            "devices_expected": len(round_.expected | round_.lost | round_.accepted.keys()),
+            "devices_accepted": len(round_.accepted),
+            "devices_lost": len(round_.lost),
+            "refused": n_refused,
+            "wall_s": round(self._on.clock.since_s(self._opened_at), 3),
+            "model_sha256": model.sha256.hex(),
+        }

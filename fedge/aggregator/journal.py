@@ -1,0 +1,103 @@
+"""What the aggregator tells people: a line in the log, and for some things an event."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fedge.aggregator.events import Events
+from fedge.aggregator.records import UpdateRecord
+from fedge.aggregator.throttle import Throttle
+from fedge.messages import Refused
+from fedge.rounds import Round
+from fedge.types import DeviceId
+
+_log = logging.getLogger(__name__)
+
+_REPEAT_S = 30.0  # how often a wait that goes on is told again
+
+
+class Journal:
+    """Logs under the aggregator's name; says nothing twice that has not changed."""
+
+    def __init__(self, name: str, events: Events) -> None:
+        self._name, self._events = name, events
+        self._refusals = Throttle(10, 10.0)
+        self._waits = Throttle(1, _REPEAT_S)
+        self._waiting: tuple[int, int] | None = None
+
+    def info(self, text: str) -> None:
+        _log.info("aggregator %s: %s", self._name, text)
+
+    def warning(self, text: str) -> None:
+        _log.warning("aggregator %s: %s", self._name, text)
+
+    def debug(self, text: str) -> None:
+        _log.debug("aggregator %s: %s", self._name, text)
+
+    def opened(self, round_: Round, *, resumed: bool) -> None:
+        self._waiting = None
+        verb = f"goes on, {len(round_.accepted)} updates in" if resumed else "opened"
+        self.info(f"round {round_.id} ({round_.kind}) {verb}, {len(round_.expected)} devices")
+
+    def refused(self, device: DeviceId, refusal: Refused, now_s: float) -> None:
+        """One refusal; floods are told in part."""
+        n_silent = self._refusals.n_silent
+        if not self._refusals.allows(now_s):
+            return
+        if n_silent and not self._refusals.n_silent:
+            self.warning(f"{n_silent} more refusals were not logged")
+        self.warning(
+            f"refused update of device {device} for round {refusal.round} "
+            f"({refusal.reason.value}): {refusal.detail}"
+        )
+
+    def accepted(self, update: UpdateRecord) -> None:
+        self.debug(
+            f"round {update.round}: accepted {len(update.payload)} bytes on {update.n_examples} "
+            f"examples from device {update.device}"
+        )
+
+    def ignored(self, what: str, now_s: float) -> None:
+        """Something that is not even an update; floods are told in part."""
+        if self._refusals.allows(now_s):
+            self.warning(f"ignored {what}")
+
+    def closed(self, report: Mapping[str, Any]) -> None:
+        self.info(_closed_line(report))
+        if "note" in report:
+            self.warning(f"round {report['round']}: {report['note']}")
+        self._events.write(report)
+
+    def waiting(self, n_online: int, wait_for: int) -> None:
+        """No round opens yet; told whenever the number changes."""
+        if (n_online, wait_for) != self._waiting:
+            self._waiting = (n_online, wait_for)
+            self.info(f"waiting for devices: {n_online} of {wait_for} are online")
+            self._events.write({"event": "waiting", "online": n_online, "wait_for": wait_for})
+
+    def below_quorum(self, round_: Round, now_s: float) -> None:
+        """Time is up and the round cannot close."""
+        if self._waits.allows(now_s):
+            self.warning(
+                f"round {round_.id}: time is up with {len(round_.accepted)} updates, "
+                f"{round_.quorum} are needed; waiting on"
+            )
+
+    def finished(self, result: Mapping[str, Any]) -> None:
+        rounds, sha256 = result["rounds"], result["model_sha256"]
+        self.info(f"job finished after {rounds} rounds, model {sha256[:16]}")
+        self._events.write({"event": "finished", **result})
+
+
+def _closed_line(report: Mapping[str, Any]) -> str:
+    accuracy, loss = report["accuracy"], report["loss"]
+    parts = [
+        f"round {report['round']} ({report['kind']}) closed",
+        f"{report['devices_accepted']} of {report['devices_expected']} devices",
+        *([f"accuracy {accuracy:.2%}"] if accuracy is not None else []),
+        *([f"loss {loss:.4g}"] if loss is not None else []),
+        f"{report['uplink_bytes']} B up",
+        f"{report['downlink_bytes']} B down",
+        f"{report['wall_s']:.1f} s",
+    ]
+    return ", ".join(parts)

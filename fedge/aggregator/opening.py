@@ -1,0 +1,92 @@
+"""What must be in order before an aggregator may work: its directory, its artifact, its model 0."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from fedge import strategies
+from fedge.aggregator.clock import Clock
+from fedge.aggregator.folder import StateFolder, locked
+from fedge.aggregator.job import Premises
+from fedge.aggregator.judge import Judge
+from fedge.aggregator.model import keep
+from fedge.aggregator.records import JobRecord, ModelRecord
+from fedge.aggregator.store import Store
+from fedge.artifact import Artifact, load_artifact
+from fedge.artifact.files import write_file
+from fedge.config.aggregator import AggregatorConfig
+from fedge.errors import ConfigError
+from fedge.messages import BlobRef
+from fedge.types import JobId
+
+
+@contextmanager
+def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Premises]:
+    """The state directory, locked and consistent, for as long as the context lasts.
+
+    Raises:
+        ConfigError: if the settings contradict themselves or what the directory is for.
+        ArtifactError, DataError: if the artifact or the test data cannot be used.
+        StorageError: if the directory is locked, full or damaged.
+    """
+    strategies.get(config.strategy)
+    artifact = load_artifact(config.artifact)
+    judge = Judge(artifact, config.test_data) if config.test_data else None
+    folder = StateFolder(config.state_dir)
+    folder.make()
+    with locked(folder.path):
+        folder.sweep()
+        with closing(Store(folder.path, timestamp=clock.timestamp)) as store:
+            data = artifact.to_bytes()
+            ref = BlobRef(bytes.fromhex(artifact.sha256), len(data))
+            found = store.job()
+            if found is None:
+                write_file(folder.artifact, data)
+                _begin(config, folder, store, artifact, clock)
+            else:
+                _check_same(found, config, ref)
+            yield Premises(
+                config=config,
+                folder=folder,
+                store=store,
+                artifact=artifact,
+                artifact_ref=ref,
+                judge=judge,
+                clock=clock,
+            )
+
+
+def _begin(
+    config: AggregatorConfig, folder: StateFolder, store: Store, artifact: Artifact, clock: Clock
+) -> None:
+    state = strategies.get(config.strategy).init(artifact.parameters[: artifact.n_trainable])
+    sha256, memory = keep(folder, artifact.parameters, state)
+    job = JobRecord(
+        fleet=config.fleet,
+        job=JobId(config.job),
+        artifact=bytes.fromhex(artifact.sha256),
+        # Later than any manifest of an earlier job of this name, which devices may remember.
+        sequence=int(clock.wall().timestamp() * 1000),
+    )
+    model = ModelRecord(
+        version=0,
+        round=None,
+        parent=None,
+        sha256=sha256,
+        memory=memory,
+        strategy=config.strategy,
+    )
+    store.begin(job, model)
+
+
+def _check_same(found: JobRecord, config: AggregatorConfig, artifact: BlobRef) -> None:
+    if (found.fleet, found.job) != (config.fleet, config.job):
+        raise ConfigError(
+            f"{config.state_dir} belongs to job {found.job!r} of fleet {found.fleet!r}, not to "
+            f"{config.job!r} of {config.fleet!r}: give this job a --state-dir of its own"
+        )
+    if found.artifact != artifact.sha256:
+        raise ConfigError(
+            f"{config.state_dir} was begun with another artifact (SHA-256 "
+            f"{found.artifact.hex()[:16]}) than {config.artifact} ({artifact.key}): give the "
+            "artifact it was begun with, or a new --state-dir"
+        )

@@ -1,0 +1,79 @@
+"""From chunks of updates to accepted updates and answers."""
+
+from fedge.aggregator.job import Job
+from fedge.aggregator.partials import Partials
+from fedge.aggregator.records import UpdateRecord
+from fedge.aggregator.verify import RefusedError, check_update
+from fedge.artifact import Artifact
+from fedge.messages import Accepted, Reason, Refused, Reply, UpdateChunk
+from fedge.messages.statistics import max_bytes
+from fedge.rounds import Verdict
+from fedge.types import DeviceId
+
+_REFUSALS = {
+    Verdict.LATE: (Reason.LATE, "round {} is over"),
+    Verdict.SECOND: (Reason.SECOND, "another update of this device for round {} was accepted"),
+    Verdict.UNKNOWN: (Reason.UNKNOWN_ROUND, "round {} was never opened"),
+}
+_HEADER = 1024  # what a payload may have beside its values
+
+
+class Reception:
+    """Takes chunks in, gives answers out; what is `pending` counts once it is in the store.
+
+    The caller must store what is pending before it sends an answer.
+    """
+
+    def __init__(self, job: Job, artifact: Artifact, *, max_examples: int) -> None:
+        self._job, self._artifact, self._max_examples = job, artifact, max_examples
+        # The largest sparse payload is a bit over four bytes a parameter, the dense one is four.
+        size = max(5 * artifact.n_trainable + _HEADER, max_bytes(artifact.manifest))
+        self.partials = Partials(size)
+        self.pending: list[UpdateRecord] = []
+
+    def take(self, device: DeviceId, chunk: UpdateChunk, now_s: float) -> Reply | None:
+        """The answer to a chunk; None if there is nothing to say yet."""
+        try:
+            return self._take(device, chunk, now_s)
+        except RefusedError as refusal:
+            return self._refuse(chunk, refusal.reason, refusal.detail)
+
+    def _take(self, device: DeviceId, chunk: UpdateChunk, now_s: float) -> Reply | None:
+        verdict = self._job.judge(device, chunk.round, chunk.nonce)
+        if verdict is not Verdict.ACCEPTED:
+            # One answer for all chunks: to the first one, and to the last in case it was lost.
+            is_edge = chunk.index in (0, chunk.total - 1)
+            return self._answer(chunk, verdict) if is_edge else None
+        payload = self.partials.add(device, chunk, now_s)
+        if payload is None:
+            return None
+        self._count(device, chunk, payload)
+        return self._answer(chunk, Verdict.ACCEPTED)
+
+    def _count(self, device: DeviceId, chunk: UpdateChunk, payload: bytes) -> None:
+        round_ = self._job.round
+        assert round_ is not None  # noqa: S101 - only an open round says ACCEPTED
+        n_examples = check_update(
+            payload, self._artifact, chunk.round, round_.kind, max_examples=self._max_examples
+        )
+        self._job.round, _ = round_.receive(device, chunk.round, chunk.nonce)
+        self.pending.append(
+            UpdateRecord(
+                round=chunk.round,
+                device=device,
+                nonce=chunk.nonce,
+                n_examples=n_examples,
+                payload=payload,
+            )
+        )
+
+    def _answer(self, chunk: UpdateChunk, verdict: Verdict) -> Reply:
+        if verdict in _REFUSALS:
+            reason, sentence = _REFUSALS[verdict]
+            return self._refuse(chunk, reason, sentence.format(chunk.round))
+        return Accepted(job=self._job.id, round=chunk.round, nonce=chunk.nonce)
+
+    def _refuse(self, chunk: UpdateChunk, reason: Reason, detail: str) -> Refused:
+        return Refused(
+            job=self._job.id, round=chunk.round, nonce=chunk.nonce, reason=reason, detail=detail
+        )

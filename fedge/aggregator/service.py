@@ -1,0 +1,133 @@
+"""What devices send, and what they get back for it."""
+
+from fedge.aggregator.blobs import Blobs
+from fedge.aggregator.fleet import Fleet
+from fedge.aggregator.job import Job, Premises
+from fedge.aggregator.journal import Journal
+from fedge.aggregator.meter import Meter
+from fedge.aggregator.post import Post
+from fedge.aggregator.reception import Reception
+from fedge.errors import PayloadError
+from fedge.messages import (
+    BlobRequest,
+    DeviceState,
+    Reason,
+    Refused,
+    Reply,
+    Topics,
+    UpdateChunk,
+)
+from fedge.messages.update import NONCE_BYTES
+from fedge.transport import Message
+from fedge.types import DeviceId, RoundId
+
+_COUNT_S = 1.0  # how old a count may be that a crash would lose
+
+
+class Service:
+    """Reads messages into the job, and answers once what they said is on the disk."""
+
+    def __init__(self, premises: Premises, job: Job, journal: Journal) -> None:
+        self._on, self._job, self._journal = premises, job, journal
+        self._topics = Topics(premises.config.fleet)
+        self._monotonic = premises.clock.monotonic
+        self._reception = Reception(
+            job, premises.artifact, max_examples=premises.config.max_examples
+        )
+        self._blobs = Blobs()
+        self._handled: list[Message] = []
+        self._replies: list[tuple[DeviceId, Reply]] = []
+        self._counted_s = self._monotonic()
+        self.fleet, self.meter = Fleet(), Meter()
+        self.offer()
+
+    def offer(self) -> None:
+        """Serve the artifact and the model of now."""
+        folder, model = self._on.folder, self._job.model
+        self._blobs.offer(
+            (self._on.artifact_ref, folder.artifact),
+            (model.ref, folder.model(model.record.sha256)),
+        )
+
+    def read(self, message: Message) -> None:
+        """Take one message; answers wait for `commit`."""
+        self._handled.append(message)
+        *_, device, last = levels = message.topic.split("/")
+        try:
+            if len(levels) == 6 and last == "state":
+                self._hear(self._topics.device_of(message.topic), message.payload)
+            elif len(levels) == 6 and last == "get":
+                self._give(self._topics.device_of(message.topic), message.payload)
+            else:
+                self._take(self._topics.device_of(message.topic), message.payload)
+        except PayloadError as error:
+            self._journal.ignored(f"message from {device[:64]}: {error}", self._monotonic())
+
+    def commit(self, post: Post) -> None:
+        """Make what was read durable, then answer it."""
+        pending = self._reception.pending
+        now_s = self._monotonic()
+        is_old = self.meter.has_refusals and now_s - self._counted_s >= _COUNT_S
+        if pending or (is_old and self._job.round is not None):
+            self.meter.sent(post.sent_bytes)
+            self._on.store.accept(self._job.id, pending, self.meter.take())
+            self._counted_s = now_s
+            for update in pending:
+                self._journal.accepted(update)
+            pending.clear()
+        for device, reply in self._replies:
+            post.reply(device, reply)
+        self._replies.clear()
+        post.done(self._handled)
+        self._handled.clear()
+
+    def serve(self, post: Post) -> None:
+        """Publish chunks that are due, and ask for chunks that are missing."""
+        now_s = self._monotonic()
+        for key, chunk in self._blobs.take(now_s, post.room):
+            post.send_chunk(key, chunk)
+        for device, missing in self._reception.partials.missing(self._job.id, now_s):
+            post.reply(device, missing)
+
+    def forget_before(self, round_: RoundId) -> None:
+        """Updates of earlier rounds that are still arriving come too late."""
+        self._reception.partials.drop_before(round_)
+
+    def due_in_s(self) -> float | None:
+        """When `serve` has something to publish."""
+        return self._blobs.due_in_s(self._monotonic())
+
+    def _hear(self, device: DeviceId, payload: bytes) -> None:
+        has_come = self.fleet.hear(device, DeviceState.from_bytes(payload))
+        if has_come is None or self._job.round is None:
+            return
+        round_ = self._job.round
+        self._job.round = round_.join(device) if has_come else round_.leave(device)
+        if not has_come:
+            self._journal.info(f"device {device} is gone")
+
+    def _give(self, device: DeviceId, payload: bytes) -> None:
+        self.meter.received(len(payload))
+        self._blobs.ask(device, BlobRequest.from_bytes(payload), self._monotonic())
+
+    def _take(self, device: DeviceId, payload: bytes) -> None:
+        self.meter.received(len(payload))
+        try:
+            chunk = UpdateChunk.from_bytes(payload)
+        except PayloadError as error:
+            # Whose bytes they were cannot be read any more; the device that sent them may know.
+            round_ = self._job.round.id if self._job.round else RoundId(0)
+            reply: Reply | None = Refused(
+                job=self._job.id,
+                round=round_,
+                nonce=bytes(NONCE_BYTES),
+                reason=Reason.DAMAGED,
+                detail=str(error),
+            )
+        else:
+            reply = self._reception.take(device, chunk, self._monotonic())
+        if isinstance(reply, Refused):
+            self.meter.refused(device, reply.reason)
+            self._journal.refused(device, reply, self._monotonic())
+        if reply is not None:
+            self._replies.append((device, reply))

@@ -1,0 +1,69 @@
+"""What is checked of an update before it is accepted: everything that counting it relies on."""
+
+import numpy as np
+
+from fedge import codecs
+from fedge.artifact import Artifact
+from fedge.errors import PayloadError
+from fedge.messages import Reason, RoundKind, StatisticsReport
+from fedge.types import RoundId
+
+
+class RefusedError(Exception):
+    """An update is not taken: the reason that its device is told, and a sentence."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        self.reason, self.detail = reason, detail
+        super().__init__(detail)
+
+
+def check_update(
+    payload: bytes, artifact: Artifact, round_: RoundId, kind: str, *, max_examples: int
+) -> int:
+    """The number of examples of an update that can be counted.
+
+    Raises:
+        RefusedError: if its bytes are damaged, made for another model or another round, hold
+            values that are not finite, or claim more examples than one device may.
+    """
+    try:
+        if kind == RoundKind.STATISTICS:
+            n_examples = _check_statistics(payload, artifact, round_)
+        else:
+            n_examples = _check_delta(payload, artifact, round_)
+    except PayloadError as error:
+        raise RefusedError(Reason.PAYLOAD, str(error)) from error
+    if n_examples > max_examples:
+        raise RefusedError(
+            Reason.PAYLOAD, f"examples: expected at most {max_examples}, found {n_examples}"
+        )
+    return n_examples
+
+
+def _check_statistics(payload: bytes, artifact: Artifact, round_: RoundId) -> int:
+    report = StatisticsReport.from_bytes(payload, artifact.manifest)
+    _check_round(report.round, round_)
+    return report.n_examples
+
+
+def _check_delta(payload: bytes, artifact: Artifact, round_: RoundId) -> int:
+    header = codecs.read_header(payload)
+    if header.schema != artifact.schema[:4]:
+        raise RefusedError(
+            Reason.SCHEMA,
+            f"made for model {header.schema.hex()}, this is {artifact.schema[:4].hex()}",
+        )
+    _check_round(header.round, round_)
+    if header.n_params != artifact.n_trainable:
+        raise PayloadError(
+            "payload parameters", expected=artifact.n_trainable, found=header.n_params
+        )
+    # Decoded once before it is stored, so that it can be counted when the round closes.
+    if not np.isfinite(codecs.decode(payload).values).all():
+        raise PayloadError("payload values", expected="finite numbers", found="NaN or infinity")
+    return header.n_examples
+
+
+def _check_round(found: int, expected: RoundId) -> None:
+    if found != expected:
+        raise PayloadError("payload round", expected=expected, found=found)

@@ -1,0 +1,205 @@
+"""The aggregator over a bus in memory: rounds from the first device to the last model."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedge.aggregator import open_registry
+from fedge.codecs import read_header
+from fedge.messages import Reason, RoundState
+from fedge.strategies import get, mean_of_payloads
+from tests.support.scripted import scripted_nonce, scripted_payload
+from tests.unit.aggregator.harness import Bench
+
+
+def rows(bench: Bench, query: str) -> list[tuple]:
+    with sqlite3.connect(bench.folder / "state" / "state.sqlite3") as db:
+        return db.execute(query).fetchall()
+
+
+def events(bench: Bench) -> list[dict]:
+    return [json.loads(line) for line in (bench.folder / "events.jsonl").read_text().splitlines()]
+
+
+def expected_parameters(bench: Bench, rounds: list[list[str]], strategy: str) -> np.ndarray:
+    """The model that these devices' scripted updates make, by the plain formulas."""
+    n = bench.artifact.n_trainable
+    chosen = get(strategy)
+    state = chosen.init(bench.artifact.parameters[:n])
+    for number, devices in enumerate(rounds, start=1):
+        payloads = [scripted_payload(bench.artifact, name, number) for name in sorted(devices)]
+        n_examples = [read_header(payload).n_examples for payload in payloads]
+        state = chosen.step(state, mean_of_payloads(n_examples, payloads, n))
+    return np.concatenate([state.parameters, bench.artifact.parameters[n:]])
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", "fedadam:lr=0.05"])
+def test_a_job_runs_all_its_rounds_and_says_so(tmp_path: Path, strategy: str) -> None:
+    bench = Bench(tmp_path, rounds=3, wait_for=2, quorum=2, strategy=strategy)
+    ann, bob = bench.add("ann", "bob")
+    bench.settle()
+    assert ann.accepted == bob.accepted == [1, 2, 3]
+    assert ann.has_finished()
+    assert bob.has_finished()
+    assert not bench.aggregator.step()
+    bench.aggregator.close()
+    registry = open_registry(bench.folder / "state")
+    want = expected_parameters(bench, [["ann", "bob"]] * 3, strategy)
+    got = registry.parameters(registry.latest())
+    assert got.tobytes() == want.astype("<f4").tobytes()
+    assert [event["event"] for event in events(bench)] == [*["round"] * 3, "finished"]
+
+
+def test_no_round_opens_below_the_number_of_devices_waited_for(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, wait_for=2, quorum=2, rounds=1)
+    (ann,) = bench.add("ann")
+    bench.settle()
+    assert ann.manifest is None
+    assert {"event": "waiting", "online": 1, "wait_for": 2} in events(bench)
+    bench.add("bob")
+    bench.settle()
+    assert ann.accepted == [1]
+
+
+def test_a_device_that_vanishes_does_not_stall_the_round(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, wait_for=2, rounds=1)
+    ann, mute = bench.add("ann", "mute")
+    mute.send = lambda: None  # type: ignore[method-assign] # it only listens
+    bench.settle()
+    assert ann.accepted == [1]
+    assert not ann.has_finished()
+    mute._transport.kill()  # type: ignore[attr-defined] # its process is gone
+    bench.devices.pop("mute")
+    bench.settle()
+    assert ann.has_finished()
+    (event,) = [event for event in events(bench) if event["event"] == "round"]
+    assert (event["devices_expected"], event["devices_lost"]) == (2, 1)
+
+
+def test_a_silent_device_is_waited_for_until_the_deadline(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, wait_for=2, rounds=1, deadline_s=30)
+    ann, mute = bench.add("ann", "mute")
+    mute.send = lambda: None  # type: ignore[method-assign] # it only listens
+    bench.settle()
+    bench.wait(29)
+    assert not ann.has_finished()
+    bench.wait(2)
+    assert ann.has_finished()
+
+
+def test_below_the_quorum_a_round_waits_past_its_deadline_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(tmp_path, wait_for=1, quorum=2, rounds=1, deadline_s=30)
+    (ann,) = bench.add("ann")
+    bench.settle()
+    bench.wait(1000)
+    assert not ann.has_finished()
+    assert "time is up with 1 updates, 2 are needed; waiting on" in caplog.text
+    bench.add("bob")
+    bench.settle()
+    assert ann.has_finished()
+
+
+def test_a_latecomer_takes_part_in_the_open_round(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, wait_for=1, quorum=2, rounds=1)
+    bench.add("ann")
+    bench.settle()
+    (bob,) = bench.add("bob")
+    bench.settle()
+    assert bob.accepted == [1]
+
+
+def test_repeated_second_late_and_unknown_updates_are_told_apart(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, wait_for=2, quorum=2, rounds=5)
+    ann, mute = bench.add("ann", "mute")
+    bench.settle(n_steps=8)
+    mute.send = lambda: None  # type: ignore[method-assign] # from now on it only listens
+    bench.settle()
+    assert ann.manifest is not None
+    current = ann.manifest.round
+    assert current > 1
+    payload = scripted_payload(bench.artifact, "ann", current)
+    ann.replies.clear()
+    ann.send_payload(payload, current, scripted_nonce("ann", current))
+    ann.send_payload(payload, current, b"another!")
+    ann.send_payload(payload, 1, scripted_nonce("ann", 1))
+    ann.send_payload(payload, 1, b"another!")
+    ann.send_payload(payload, current + 1, b"another!")
+    (eve,) = bench.add("eve")
+    eve.send = lambda: None  # type: ignore[method-assign] # only what follows
+    bench.settle()
+    eve.send_payload(payload, 1, bytes(8))
+    bench.settle()
+    told = [getattr(reply, "reason", "accepted") for reply in ann.replies]
+    assert told == ["accepted", "second", "accepted", "second", "unknown_round"]
+    assert [refusal.reason for refusal in eve.refusals] == [Reason.LATE]
+    assert rows(bench, "SELECT count(*) FROM update_ WHERE device = 'ann'") == [(current,)]
+
+
+def test_an_update_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, wait_for=1, quorum=2, rounds=1)
+    seen: list[int] = []
+
+    def look(topic: str, payload: bytes) -> int:
+        if topic.endswith("/ann/in"):
+            seen.extend(n for (n,) in rows(bench, "SELECT count(*) FROM update_"))
+        return 1
+
+    bench.bus.copies = look
+    bench.add("ann")
+    bench.settle()
+    assert seen == [1]
+
+
+def test_lost_and_doubled_messages_change_nothing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    bench = Bench(tmp_path, wait_for=2, quorum=2, rounds=3)
+    bench.bus.copies = lambda topic, payload: (
+        int(rng.integers(0, 3)) if "/up/" in topic or topic.endswith("/in") else 1
+    )
+    ann, bob = bench.add("ann", "bob", chunk_bytes=16)
+    for _ in range(200):
+        if ann.has_finished() and bob.has_finished():
+            break
+        bench.wait(1)
+    bench.aggregator.close()
+    registry = open_registry(bench.folder / "state")
+    want = expected_parameters(bench, [["ann", "bob"]] * 3, "fedavg")
+    assert registry.parameters(registry.latest()).tobytes() == want.astype("<f4").tobytes()
+    assert rows(bench, "SELECT count(*), count(applied_in) FROM update_") == [(6, 6)]
+
+
+@pytest.mark.parametrize("order", [("ann", "bob", "cid"), ("cid", "bob", "ann")])
+def test_the_model_does_not_depend_on_arrival_order(tmp_path: Path, order: tuple[str, ...]) -> None:
+    bench = Bench(tmp_path, wait_for=3, quorum=3, rounds=2)
+    bench.add(*order)
+    bench.settle()
+    bench.aggregator.close()
+    registry = open_registry(bench.folder / "state")
+    want = expected_parameters(bench, [["ann", "bob", "cid"]] * 2, "fedavg")
+    assert registry.parameters(registry.latest()).tobytes() == want.astype("<f4").tobytes()
+
+
+def test_devices_are_told_between_rounds_that_nothing_is_wanted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, wait_for=2, quorum=1, rounds=5)
+    ann, bob = bench.add("ann", "bob")
+    bench.settle(n_steps=4)
+    bob._transport.kill()  # type: ignore[attr-defined] # its process is gone
+    bench.devices.pop("bob")
+    bench.settle()
+    assert ann.manifest is not None
+    assert ann.manifest.state is RoundState.CLOSED
+
+
+def test_after_the_broker_has_forgotten_all_devices_learn_the_round_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, wait_for=2, quorum=2, rounds=3)
+    ann, bob = bench.add("ann", "bob")
+    bench.settle(n_steps=2)
+    bench.bus.restart()
+    bench.settle()
+    assert ann.accepted[-1] == bob.accepted[-1] == 3
+    assert rows(bench, "SELECT count(*), count(applied_in) FROM update_") == [(6, 6)]
