@@ -112,6 +112,14 @@ def evaluate(
     return [np.asarray(value, order="C") for value in found]
 
 
+def numpy_dtype(element_type: int) -> np.dtype[Any]:
+    """NumPy's name for one of ONNX's element types; ValueError if it has none."""
+    try:
+        return np.dtype(helper.tensor_dtype_to_np_dtype(element_type))
+    except (KeyError, TypeError):
+        raise ValueError(f"element type {element_type} is not known") from None
+
+
 def _type_proto(tensor: Tensor) -> onnx.TypeProto:
     element = helper.np_dtype_to_tensor_dtype(tensor.dtype)
     return helper.make_tensor_type_proto(element, tensor.shape)
@@ -123,4 +131,4 @@ def _static_tensor(found: onnx.TypeProto) -> Tensor:
     shape = tuple(dim for dim in dims if dim is not None)
     if not kind.HasField("shape") or len(shape) != len(dims):
         raise ValueError("the shape of its output depends on the data")
-    return Tensor(np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)), shape)
+    return Tensor(numpy_dtype(kind.elem_type), shape)

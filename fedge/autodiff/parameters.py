@@ -71,14 +71,9 @@ def find_parameters(model: onnx.ModelProto) -> dict[Name, Parameter]:
 
 def read_tensor(tensor: onnx.TensorProto) -> Array:
     """The value of a tensor stored in the model itself."""
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        raise ModelError(
-            f"initializer {tensor.name!r} lies in another file; "
-            "save the model with its weights inside (onnx.save_model)"
-        )
     try:
         return np.asarray(numpy_helper.to_array(tensor))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"initializer {tensor.name!r} cannot be read: {error}") from None
 
 

@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import onnx
-from onnx import helper
 
 from fedge.autodiff.canonical import Call, emit
 from fedge.autodiff.graph import Graph, Name
-from fedge.autodiff.infer import Tensor, attribute_value
+from fedge.autodiff.infer import Tensor, attribute_value, numpy_dtype
 from fedge.autodiff.parameters import Parameter, find_parameters, read_tensor
 from fedge.errors import ModelError
 
@@ -129,7 +127,10 @@ def _tensor(info: onnx.ValueInfoProto, batch_size: int, example: Sequence[int] |
             f"input {info.name!r} has shape {_readable(info)}; it needs a batch axis first "
             "and fixed sizes after it: give the shape of one example in input_shapes"
         )
-    return Tensor(np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)), tuple(shape))
+    try:
+        return Tensor(numpy_dtype(kind.elem_type), tuple(shape))
+    except ValueError as error:
+        raise ModelError(f"input {info.name!r} cannot be fed: {error}") from None
 
 
 def _readable(info: onnx.ValueInfoProto) -> str:

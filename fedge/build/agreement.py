@@ -10,24 +10,16 @@ from fedge.training.graphs import EvalGraph
 from fedge.types import Array
 
 
-def batch_error(artifact: Artifact, data: ArrayData) -> float:
-    """How far scores move when the examples of a batch change places, of the largest score.
-
-    It is 0 up to rounding unless the model mixes its examples, which happens
-    when a model exported for a batch of one is given more.
-    """
-    order = np.arange(data.n_examples)
-    straight, backwards = _scores(artifact, data, order), _scores(artifact, data, order[::-1])
-    return _difference(straight, backwards[::-1])
-
-
 def inference_error(artifact: Artifact, data: ArrayData) -> float:
-    """How far inference is from evaluation, of the largest score, at the artifact's parameters.
+    """How far inference, example by example, is from evaluation in a batch, of the largest score.
+
+    It is rounding unless the model mixes its examples, which happens when one
+    that was exported for a batch of one is given more.
 
     Raises:
         ArtifactError: if the inference graph does not load or run.
     """
-    scores = _scores(artifact, data, np.arange(data.n_examples))
+    scores = _scores(artifact, data)
     output = _inferred(artifact, data)
     # The output, if a final activation was left out of the scores.
     shifted = np.exp(scores - scores.max(axis=min(1, scores.ndim - 1), keepdims=True))
@@ -38,10 +30,10 @@ def inference_error(artifact: Artifact, data: ArrayData) -> float:
     return min(_difference(output, candidate) for candidate in candidates)
 
 
-def _scores(artifact: Artifact, data: ArrayData, order: Array) -> Array:
+def _scores(artifact: Artifact, data: ArrayData) -> Array:
     graph = EvalGraph(artifact, 1)
     graph.parameters[:] = artifact.parameters
-    return graph.run(data, order)[1].astype(np.float64)
+    return graph.run(data, np.arange(data.n_examples))[1].astype(np.float64)
 
 
 def _inferred(artifact: Artifact, data: ArrayData) -> Array:

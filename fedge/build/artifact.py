@@ -101,6 +101,8 @@ def _input_specs(
 ) -> tuple[InputSpec, ...]:
     tensors = input_tensors(model, 1, examples)
     for name, tensor in tensors.items():
+        if name.startswith("fedge."):
+            raise ModelError(f"input {name!r} has a name fedge keeps for itself; rename it")
         if tensor.dtype.name not in DTYPES:
             raise ModelError(f"input {name!r} is of type {tensor.dtype}, which is no number")
     return tuple(
@@ -115,6 +117,8 @@ def _with_statistics(
     """The same parameters, checked; those of the standardisation are statistics."""
     statistics = {name for spec in specs for name in (spec.mean_slot, spec.scale_slot)}
     for name, parameter in parameters.items():
+        if name.startswith("fedge."):
+            raise ModelError(f"parameter {name!r} has a name fedge keeps for itself; rename it")
         if parameter.value.dtype != np.float32:
             raise ModelError(
                 f"parameter {name!r} is {parameter.value.dtype}; convert the model to float32"

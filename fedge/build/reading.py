@@ -18,15 +18,27 @@ def read_model(source: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
         ModelError: if it cannot be read or is not a valid ONNX model.
     """
     model = _parsed(source)
-    if model.graph.sparse_initializer:
-        name = model.graph.sparse_initializer[0].values.name
-        raise ModelError(f"initializer {name!r} is sparse; export it as a dense tensor")
+    _check_tensors(model.graph)
     try:
         onnx.checker.check_model(model)
         return inliner.inline_local_functions(model) if model.functions else model
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise ModelError(f"not a valid ONNX model: {first}") from None
+
+
+def _check_tensors(graph: onnx.GraphProto) -> None:
+    """Before anything is read: a tensor in another file could name any file."""
+    if graph.sparse_initializer:
+        name = graph.sparse_initializer[0].values.name
+        raise ModelError(f"initializer {name!r} is sparse; export it as a dense tensor")
+    attributes = [attribute.t for node in graph.node for attribute in node.attribute]
+    for tensor in [*graph.initializer, *attributes]:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise ModelError(
+                f"tensor {tensor.name!r} lies in another file; "
+                "save the model with its weights inside (onnx.save_model)"
+            )
 
 
 def _parsed(source: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     for slot in report.slots:
         print(_line(slot))
     print(f"loss {report.loss:.6g}, gradient norm {report.gradient_norm:.6g}")
-    print(f"scores: batch within {report.batch_error:.1e}, inference {report.inference_error:.1e}")
+    print(f"scores of training and of inference agree within {report.inference_error:.1e}")
     print(f"{args.artifact}: {'right' if report.is_right else 'WRONG'}, SHA-256 {artifact.sha256}")
     found = {"is_right": report.is_right, "sha256": artifact.sha256, **asdict(report)}
     write_json(args.json, found)
