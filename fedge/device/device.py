@@ -8,7 +8,7 @@ from typing import Any, Self
 from fedge.config.device import DeviceConfig
 from fedge.device.assembly import assemble, connect, load_examples
 from fedge.device.outbox import Outbox
-from fedge.device.phases import Finished, Phase, Training
+from fedge.device.phases import Finished, Phase
 from fedge.device.presence import Membership
 from fedge.device.report import process_figures
 from fedge.device.storage import StateLock
@@ -70,7 +70,7 @@ class Device:
         self._finished_at_s: float | None = None
         topics = Topics(config.fleet)
         self._membership = Membership(DeviceId(config.id), topics.device_state(config.id))
-        data = data or load_examples(config)
+        data = load_examples(config) if data is None else data
         self._transport = transport or connect(config, self._membership)
         self._lock = StateLock(config.state_dir)
         try:
@@ -207,7 +207,7 @@ class Device:
             self.stop()
 
     def _pause_s(self, watch: Watch) -> float:
-        if isinstance(self.phase, Training):
+        if self._inbox.worker.is_busy:
             return 0.0
         if not watch.is_up:
             return MAX_PAUSE_S

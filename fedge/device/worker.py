@@ -59,6 +59,11 @@ class Worker:
         self._learner: Learner | None = None
         self._steps: Generator[StepReport, None, Update] | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is a local step to do."""
+        return self._steps is not None
+
     def read(self, manifest: RoundManifest) -> None:
         """Act on a manifest of the job."""
         if manifest.sequence < self._sequence:
