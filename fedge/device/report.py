@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from fedge.types import RoundId
 
@@ -39,12 +40,20 @@ class ByRound:
 def process_figures() -> dict[str, object]:
     """Peak memory, CPU time and versions of this process."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    unit = 1 if sys.platform == "darwin" else 1024  # Linux counts ru_maxrss in KiB
     return {
-        "peak_rss_bytes": usage.ru_maxrss * unit,
+        "peak_rss_bytes": _peak_rss_bytes(usage.ru_maxrss),
         "cpu_s": usage.ru_utime + usage.ru_stime,
         "versions": {"python": platform.python_version(), **_versions()},
     }
+
+
+def _peak_rss_bytes(ru_maxrss: int) -> int:
+    """Of this program alone: Linux' ru_maxrss begins with that of the process that started it."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):  # no Linux: bytes on macOS, KiB elsewhere
+        return ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _versions() -> dict[str, str]:
