@@ -246,6 +246,8 @@ class Link:
         self, _c: Client, _u: Any, flags: DisconnectFlags, reason: ReasonCode, _p: Properties | None
     ) -> None:
         url = self._options.url
+        if self.ended is not None:
+            return
         if flags.is_disconnect_packet_from_server:
             self._end(f"{url} ended the connection ({str(reason).lower()})")
         elif self.is_answered:
