@@ -80,7 +80,8 @@ def _read_file(file: Path | None, known: list[Setting]) -> dict[str, object]:
     if file is None:
         return {}
     try:
-        data = file.read_bytes()[: _MAX_FILE_BYTES + 1]
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_FILE_BYTES + 1)
         if len(data) > _MAX_FILE_BYTES:
             raise ConfigError(f"{file}: expected at most {_MAX_FILE_BYTES} bytes of settings")
         found = tomllib.loads(data.decode())
