@@ -14,8 +14,8 @@ from fedge.messages import Presence, RoundState
 from fedge.transport.mqtt import MqttTransport
 from tests.support import models
 from tests.support.broker import Broker, any_broker, mosquitto
-from tests.support.device_process import (
-    DeviceProcess,
+from tests.support.processes import (
+    FedgeProcess,
     environment,
     stopping,
     wait_until,
@@ -35,11 +35,13 @@ def aggregator(any_broker: Broker) -> Iterator[ScriptedAggregator]:
     made.close()
 
 
-def start(folder: Path, broker: str, *words: str, **flags: object) -> DeviceProcess:
+def start(folder: Path, broker: str, *words: str, **flags: object) -> FedgeProcess:
     data = write_examples(folder / "data.npz")
     named = {"broker": broker, "fleet": FLEET, "job": JOB, "id": "pi-3", "data": data}
     state = {"state-dir": folder / "state"}
-    return DeviceProcess(folder, {**named, **state, **flags}, words=words, env=environment(folder))
+    return FedgeProcess(
+        "device", folder, {**named, **state, **flags}, words=words, env=environment(folder)
+    )
 
 
 def pending(folder: Path) -> list[bytes]:
@@ -133,7 +135,7 @@ def test_a_full_disk_gives_exit_code_8_in_one_sentence(tmp_path: Path, mosquitto
         "broker": mosquitto.url, "fleet": FLEET, "job": JOB, "id": "pi-3",
         "data": tmp_path / "data.npz", "state-dir": tmp_path / "state",
     }  # fmt: skip
-    device = DeviceProcess(tmp_path, flags, before=limited, env=environment(tmp_path))
+    device = FedgeProcess("device", tmp_path, flags, before=limited, env=environment(tmp_path))
     with stopping(device):
         wait_until(lambda: device.process.poll() is not None, work=aggregator.work)
     assert device.process.returncode == 8, device.said()

@@ -10,7 +10,7 @@ from fedge.messages import RoundState
 from fedge.transport.mqtt import MqttTransport
 from tests.support import models
 from tests.support.broker import Broker, mosquitto
-from tests.support.device_process import environment, wait_until, write_examples
+from tests.support.processes import environment, wait_until, write_examples
 from tests.unit.device.scripted import FLEET, JOB, ScriptedAggregator
 
 __all__ = ["mosquitto"]

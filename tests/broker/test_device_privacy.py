@@ -17,8 +17,8 @@ from fedge.messages import RoundState
 from fedge.transport.mqtt import MqttTransport
 from tests.support import models
 from tests.support.broker import Broker, mosquitto
-from tests.support.device_process import (
-    DeviceProcess,
+from tests.support.processes import (
+    FedgeProcess,
     environment,
     stopping,
     wait_until,
@@ -49,7 +49,8 @@ def test_a_whole_round_touches_the_broker_and_the_state_directory_alone(
         "broker": mosquitto.url, "fleet": FLEET, "job": JOB, "id": "pi-3",
         "data": write_examples(tmp_path / "data.npz"), "state-dir": state,
     }  # fmt: skip
-    device = DeviceProcess(
+    device = FedgeProcess(
+        "device",
         tmp_path / "logs",
         flags,
         words=["--exit-when-finished"],

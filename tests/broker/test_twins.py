@@ -9,7 +9,7 @@ from fedge.transport.mqtt import MqttTransport
 from tests.broker.test_device import start
 from tests.support import models
 from tests.support.broker import Broker, mosquitto
-from tests.support.device_process import stopping, wait_until
+from tests.support.processes import stopping, wait_until
 from tests.unit.device.scripted import ScriptedAggregator
 
 __all__ = ["mosquitto"]

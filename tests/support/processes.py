@@ -1,4 +1,4 @@
-"""`fedge device` as a process of its own."""
+"""`fedge` commands as processes of their own."""
 
 import os
 import subprocess
@@ -24,11 +24,12 @@ def environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-class DeviceProcess:
-    """A running `fedge device`; what it says goes to a file."""
+class FedgeProcess:
+    """A running `fedge COMMAND`; what it says goes to `COMMAND.log` in its folder."""
 
     def __init__(
         self,
+        command: str,
         folder: Path,
         flags: Mapping[str, object],
         *,
@@ -37,13 +38,13 @@ class DeviceProcess:
         env: Mapping[str, str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.log = folder / "device.log"
-        command = [*before, sys.executable, "-m", "fedge", "device", *words]
+        self.log = folder / f"{command}.log"
+        line = [*before, sys.executable, "-m", "fedge", command, *words]
         for name, value in flags.items():
-            command += [f"--{name}", str(value)]
+            line += [f"--{name}", str(value)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
+                line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
             )
 
     def said(self) -> str:
@@ -61,7 +62,7 @@ class DeviceProcess:
 
 
 @contextmanager
-def stopping(*processes: DeviceProcess) -> Iterator[None]:
+def stopping(*processes: FedgeProcess) -> Iterator[None]:
     """No process outlives its test."""
     try:
         yield
