@@ -55,7 +55,7 @@ class Aggregator:
             self._on = stack.enter_context(opened(config, clock))
             events = Events(config.events)
             events.catch_up(self._on.store.reports())
-            self._journal = Journal(config.name, events)
+            self._journal = Journal(events)
             self._job = Job(self._on)
             self._resources = stack.pop_all()
         self._service = Service(self._on, self._job, self._journal)

@@ -36,6 +36,7 @@ class Blobs:
     def offer(self, *offers: tuple[BlobRef, Path]) -> None:
         """From now on serve these and no others."""
         self._offers = {ref.key: _Offer(ref, path) for ref, path in offers}
+        self._spent.clear()  # what was asked of an earlier model counts against no later one
         for key in self._wanted.keys() - self._offers.keys():
             del self._wanted[key]
 

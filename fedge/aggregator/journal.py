@@ -17,22 +17,22 @@ _REPEAT_S = 30.0  # how often a wait that goes on is told again
 
 
 class Journal:
-    """Logs under the aggregator's name; says nothing twice that has not changed."""
+    """Says nothing twice that has not changed, and of a flood only a part."""
 
-    def __init__(self, name: str, events: Events) -> None:
-        self._name, self._events = name, events
+    def __init__(self, events: Events) -> None:
+        self._events = events
         self._refusals = Throttle(10, 10.0)
         self._waits = Throttle(1, _REPEAT_S)
         self._waiting: tuple[int, int] | None = None
 
     def info(self, text: str) -> None:
-        _log.info("aggregator %s: %s", self._name, text)
+        _log.info("%s", text)
 
     def warning(self, text: str) -> None:
-        _log.warning("aggregator %s: %s", self._name, text)
+        _log.warning("%s", text)
 
     def debug(self, text: str) -> None:
-        _log.debug("aggregator %s: %s", self._name, text)
+        _log.debug("%s", text)
 
     def opened(self, round_: Round, *, resumed: bool) -> None:
         self._waiting = None

@@ -41,6 +41,7 @@ class Partials:
         self._max_bytes = max_bytes
         self._max_chunks = max(MIN_CHUNKS, -(-max_bytes // SMALLEST_CHUNK))
         self._partials: OrderedDict[_Key, _Partial] = OrderedDict()
+        self._of: dict[DeviceId, list[_Key]] = {}  # oldest first
         self.size_bytes = 0
 
     def add(self, device: DeviceId, chunk: UpdateChunk, now_s: float) -> bytes | None:
@@ -83,10 +84,10 @@ class Partials:
             self._forget(key)
 
     def _begin(self, key: _Key, now_s: float) -> _Partial:
-        if key[3] > 1:  # an update of one chunk is whole at once and displaces nothing
-            mine = [other for other in self._partials if other[0] == key[0]]
-            for other in mine[: len(mine) - PER_DEVICE + 1]:
-                self._forget(other)
+        mine = self._of.get(key[0], [])
+        if key[3] > 1 and len(mine) >= PER_DEVICE:  # one of one chunk is whole at once
+            self._forget(mine[0])
+        self._of.setdefault(key[0], []).append(key)
         assembly = Assembly(key[4], key[3], max_bytes=max(self._max_bytes, key[3]))
         self._partials[key] = _Partial(assembly, now_s, now_s + _ASK_AFTER_S)
         return self._partials[key]
@@ -107,6 +108,10 @@ class Partials:
 
     def _forget(self, key: _Key) -> None:
         self.size_bytes -= self._partials.pop(key).assembly.size_bytes
+        mine = self._of[key[0]]
+        mine.remove(key)
+        if not mine:
+            del self._of[key[0]]
 
 
 def _whole(assembly: Assembly) -> bytes:

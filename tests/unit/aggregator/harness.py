@@ -85,6 +85,12 @@ class Bench:
             if quiet > 2:
                 return
 
+    def settle_devices(self) -> None:
+        """Let the devices read what was sent to them."""
+        for device in self.devices.values():
+            while device.step(self.time.now_s):
+                pass
+
     def wait(self, seconds: float) -> None:
         """Time passes, and everybody notices."""
         self.time.now_s += seconds

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedge import codecs
@@ -21,9 +21,9 @@ from tests.unit.aggregator.harness import Bench
 EVE = DeviceId("eve")
 
 
-def a_bench(tmp_path: Path, **settings: int) -> tuple[Bench, ScriptedDevice]:
+def a_bench(tmp_path: Path, **options: int) -> tuple[Bench, ScriptedDevice]:
     """A round is open, and eve sends only what the test makes her send."""
-    bench = Bench(tmp_path, wait_for=2, quorum=2, rounds=1, **settings)  # type: ignore[arg-type] # no artifact
+    bench = Bench(tmp_path, wait_for=2, quorum=2, rounds=1, **options)  # type: ignore[arg-type] # no artifact
     _, eve = bench.add("ann", "eve")
     eve.send = lambda: None  # type: ignore[method-assign] # only what follows
     bench.settle()
@@ -118,6 +118,7 @@ def test_the_bound_on_examples_can_be_set(tmp_path: Path) -> None:
     assert eve.refusals[0].detail == "examples: expected at most 5, found 6"
 
 
+@settings(deadline=None, max_examples=30)  # each example is a whole aggregator
 @given(st.data())
 def test_no_bytes_on_any_topic_stop_the_aggregator(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

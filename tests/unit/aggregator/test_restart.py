@@ -1,0 +1,293 @@
+"""An aggregator that dies and comes back: nothing is lost, nothing counts twice."""
+
+import json
+import logging
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedge.aggregator import open_registry
+from fedge.aggregator.folder import StateFolder
+from fedge.aggregator.records import (
+    JobRecord,
+    ModelRecord,
+    RoundRecord,
+    Tally,
+    UpdateRecord,
+)
+from fedge.aggregator.store import Store
+from fedge.errors import ConfigError, StorageError
+from fedge.types import DeviceId, JobId, RoundId
+from tests.support.models import softmax
+from tests.unit.aggregator.harness import Bench
+
+JOB = JobId("default")
+QUIET = Tally(refusals={})
+
+
+def undisturbed(folder: Path, **settings: object) -> bytes:
+    """The last model of a job that nobody killed."""
+    folder.mkdir()
+    bench = Bench(folder, **settings)  # type: ignore[arg-type] # no artifact among them
+    bench.add("ann", "bob")
+    bench.settle()
+    bench.aggregator.close()
+    return last_model(bench)
+
+
+def last_model(bench: Bench) -> bytes:
+    registry = open_registry(bench.folder / "state")
+    return registry.parameters(registry.latest()).tobytes()
+
+
+def check_laws(state: Path) -> None:
+    """What `fedge.aggregator.schema` promises of a state directory at any instant."""
+    with sqlite3.connect(state / "state.sqlite3") as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+        wrong = db.execute(
+            "SELECT count(*) FROM update_ JOIN round USING (round) "
+            "WHERE (closed_at IS NULL) != (applied_in IS NULL) OR (payload IS NULL) = "
+            "(applied_in IS NULL)"
+        ).fetchone()
+        assert wrong == (0,)
+        assert db.execute("SELECT count(*) <= 1 FROM round WHERE closed_at IS NULL").fetchone()[0]
+    models = open_registry(state).models()
+    assert [model.version for model in models] == list(range(len(models)))
+    for before, after in zip([None, *models], models, strict=False):
+        assert after.parent == (before and before.sha256)
+    for model in models:
+        assert StateFolder(state).read_model(model.sha256).size
+        assert model.memory is None or StateFolder(state).read_memory(model.memory)
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", "fedadam:lr=0.05"])
+def test_killed_after_any_step_it_makes_the_same_model(tmp_path: Path, strategy: str) -> None:
+    settings = {"rounds": 6, "wait_for": 2, "quorum": 2, "strategy": strategy}
+    want = undisturbed(tmp_path / "calm", **settings)
+    (tmp_path / "killed").mkdir()
+    bench = Bench(tmp_path / "killed", **settings)  # type: ignore[arg-type] # no artifact
+    ann, bob = bench.add("ann", "bob")
+    dice = np.random.default_rng(0)
+    for _ in range(200):
+        bench.settle(n_steps=int(dice.integers(1, 3)))
+        if ann.has_finished() and bob.has_finished():
+            break
+        bench.kill()
+        check_laws(bench.folder / "state")
+        bench.begin()
+        bench.time.now_s += 1  # so that devices send again
+    assert bench.n_starts > 4
+    bench.aggregator.close()
+    assert last_model(bench) == want
+    with sqlite3.connect(bench.folder / "state" / "state.sqlite3") as db:
+        assert db.execute("SELECT count(*), count(applied_in) FROM update_").fetchone() == (12, 12)
+
+
+def test_a_restart_goes_on_with_the_same_round_and_what_it_had(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rounds=1, wait_for=1, quorum=2)
+    (ann,) = bench.add("ann")
+    bench.settle()
+    before = ann.manifest
+    bench.kill()
+    bench.begin()
+    bench.settle()
+    assert ann.manifest == before
+    bench.add("bob")
+    bench.settle()
+    assert ann.has_finished()
+    (event,) = [e for e in _events(tmp_path) if e["event"] == "round"]
+    assert (event["devices_accepted"], event["devices_expected"]) == (2, 2)
+
+
+def test_a_restart_waits_for_those_who_were_there_before(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rounds=1, wait_for=2, quorum=1, deadline_s=30)
+    ann, mute = bench.add("ann", "mute")
+    mute.send = lambda: None  # type: ignore[method-assign] # it only listens
+    bench.settle()
+    bench.kill()
+    bench.bus.retained.clear()  # the broker was restarted as well: it knows no births
+    bench.begin()
+    bench.settle()
+    assert not ann.has_finished()
+    bench.wait(31)
+    assert ann.has_finished()
+
+
+def test_a_finished_job_says_so_and_does_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    bench = Bench(tmp_path, rounds=1)
+    bench.add("ann")
+    bench.settle()
+    bench.aggregator.close()
+    again = bench.begin()
+    assert again.run()["is_finished"]
+    assert "job default is finished, there is nothing to do" in caplog.text
+    assert len([e for e in _events(tmp_path) if e["event"] == "finished"]) == 1
+
+
+def test_more_rounds_continue_a_finished_job(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rounds=1)
+    (ann,) = bench.add("ann")
+    bench.settle()
+    bench.aggregator.close()
+    bench.settings["rounds"] = 2
+    bench.begin()
+    bench.settle()
+    assert ann.accepted == [1, 2]
+    assert ann.has_finished()
+
+
+def test_another_artifact_or_job_on_the_same_directory_is_refused(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rounds=1)
+    bench.aggregator.close()
+    bench.settings["job"] = "other"
+    with pytest.raises(ConfigError, match="belongs to job 'default'"):
+        bench.begin()
+    bench.settings["job"] = "default"
+    softmax(seed=9).save(tmp_path / "model.fedge")
+    with pytest.raises(ConfigError, match=r"begun with another artifact .* or a new --state-dir"):
+        bench.begin()
+
+
+def test_two_aggregators_cannot_share_a_directory(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    with pytest.raises(StorageError, match="in use by another running aggregator"):
+        bench.begin()
+
+
+def test_a_torn_event_line_is_mended_from_the_database(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rounds=3)
+    bench.add("ann")
+    bench.settle()
+    bench.aggregator.close()
+    path = tmp_path / "events.jsonl"
+    whole = _events(tmp_path)
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2])[:-5])
+    bench.begin()
+    assert _events(tmp_path) == [e for e in whole if e["event"] == "round"]
+
+
+def test_a_damaged_model_file_is_named(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rounds=2)
+    bench.aggregator.close()
+    (model,) = (tmp_path / "state" / "models").glob("*.f32")
+    model.write_bytes(b"rubbish!")
+    with pytest.raises(StorageError, match="is damaged"):
+        bench.begin()
+
+
+def _events(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+
+
+def scenario(store: Store, folder: StateFolder) -> None:
+    """A round from begin to end, as the aggregator writes it."""
+    parents = [folder.put_model(np.full(3, value, np.float32)) for value in (1.0, 2.0)]
+    zero = ModelRecord(
+        version=0, round=None, parent=None, sha256=parents[0], memory=None, strategy="fedavg"
+    )
+    job = JobRecord(fleet="default", job=JOB, artifact=bytes(32), sequence=1)
+    store.begin(job, zero)
+    record = RoundRecord(
+        round=RoundId(1),
+        kind="training",
+        manifest=b"m",
+        expected=frozenset({DeviceId("ann")}),
+        quorum=1,
+        opened_at="2026-01-31T00:00:00.000+00:00",
+    )
+    store.open_round(record, 2)
+    updates = [
+        UpdateRecord(
+            round=RoundId(1), device=DeviceId(name), nonce=bytes(8), n_examples=1, payload=b"p"
+        )
+        for name in ("ann", "bob")
+    ]
+    store.accept(JOB, updates, Tally(uplink_bytes=5, refusals={"late": 1}))
+    one = ModelRecord(
+        version=1,
+        round=RoundId(1),
+        parent=parents[0],
+        sha256=parents[1],
+        memory=None,
+        strategy="fedavg",
+    )
+    store.close_round(RoundId(1), one, {"event": "round", "round": 1}, QUIET)
+
+
+def test_the_database_keeps_its_laws_at_every_statement(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path / "state")
+    folder.make()
+    store = Store(folder.path, timestamp=lambda: "now")
+    copies: list[Path] = []
+
+    def copy(_statement: str) -> None:
+        target = tmp_path / f"copy-{len(copies)}"
+        shutil.copytree(folder.path, target)
+        copies.append(target)
+
+    store._db.set_trace_callback(copy)
+    scenario(store, folder)
+    store._db.set_trace_callback(None)
+    copy("the end")
+    seen = set()
+    for path in copies:
+        with sqlite3.connect(path / "state.sqlite3") as db:
+            seen.add(
+                db.execute(
+                    "SELECT (SELECT count(*) FROM model), (SELECT count(*) FROM round), "
+                    "(SELECT count(*) FROM update_), (SELECT count(applied_in) FROM update_)"
+                ).fetchone()
+            )
+        check_laws(path)
+    # Nothing but whole transactions is ever seen: begun, opened, accepted, closed.
+    assert seen == {(0, 0, 0, 0), (1, 0, 0, 0), (1, 1, 0, 0), (1, 1, 2, 0), (2, 1, 2, 2)}
+
+
+def test_the_same_device_cannot_be_accepted_twice_in_a_round(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path)
+    folder.make()
+    store = Store(tmp_path, timestamp=lambda: "now")
+    scenario(store, folder)
+    again = UpdateRecord(
+        round=RoundId(1), device=DeviceId("ann"), nonce=b"another!", n_examples=1, payload=b"p"
+    )
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+        store.accept(JOB, [again], QUIET)
+
+
+def _full(db: sqlite3.Connection) -> None:
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def _read_only(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA query_only = 1")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"), [(_full, "the disk is full"), (_read_only, "readonly")]
+)
+def test_a_disk_that_takes_no_more_is_one_sentence_and_loses_nothing(
+    tmp_path: Path, spoil: Callable[[sqlite3.Connection], None], sentence: str
+) -> None:
+    bench = Bench(tmp_path, artifact=softmax(n_in=4000), rounds=1, wait_for=1, quorum=2)
+    bench.add("ann")
+    bench.settle()
+    spoil(bench.aggregator._on.store._db)
+    (bob,) = bench.add("bob")
+    with pytest.raises(StorageError, match=sentence):
+        bench.settle()
+    bench.kill()
+    bench.settle_devices()
+    assert bob.replies == []
+    check_laws(tmp_path / "state")
+    with sqlite3.connect(tmp_path / "state" / "state.sqlite3") as db:
+        assert db.execute("SELECT device FROM update_").fetchall() == [("ann",)]
