@@ -37,7 +37,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--loss", metavar="NAME", help="cross_entropy, mse or binary_cross_entropy (by the data)")
     add("--codec", default=start["codec"].default, help="how updates are sent (%(default)s)")
     add("--strategy", default=start["strategy"].default, help="aggregation (%(default)s)")
-    add("--broker", metavar="URL", help="a broker that runs already, such as mqtt://127.0.0.1:1883")
+    add(
+        "--broker",
+        metavar="URL",
+        help="a broker that runs already, such as mqtt://127.0.0.1:1883; or mosquitto or amqtt,"
+        " to choose which one is started (mosquitto if it is installed)",
+    )
     add(
         "--standardize",
         action="store_true",

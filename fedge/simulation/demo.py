@@ -5,16 +5,19 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
+from fedge import codecs, strategies
 from fedge.build import build_artifact
 from fedge.config.npz import Dataset, read_npz, write_npz
 from fedge.errors import FedgeError
 from fedge.simulation.data import Parts, digits, part
 from fedge.simulation.fleet import Fleet
 from fedge.simulation.model import default_loss, default_model
-from fedge.transport.broker import start_broker
+from fedge.transport.broker import RunningBroker, start_broker
 
+OWN_BROKERS: tuple[Literal["auto", "mosquitto", "amqtt"], ...] = ("auto", "mosquitto", "amqtt")
+_CONNECT_S = 10  # the broker is on this machine, or should be reachable from it
 _POLL_S = 0.05
 
 
@@ -30,7 +33,7 @@ class DemoOptions:
     loss: str | None = None
     codec: str = "topk:0.01/sign"
     strategy: str = "fedavg"
-    broker: str | None = None
+    broker: str | None = None  # a URL, or one of OWN_BROKERS
     standardize: bool = False
     alpha: float = 0.3
     seed: int = 0
@@ -54,6 +57,8 @@ class Prepared:
 
 def prepare(options: DemoOptions) -> Prepared:
     """Write the artifact, every device's own data file and the test data into the folder."""
+    codecs.get(options.codec)
+    strategies.get(options.strategy)  # both refuse now what would else be refused by a process
     data = read_npz(options.data) if options.data else digits()
     parts = part(
         data,
@@ -99,7 +104,7 @@ def play(options: DemoOptions, ready: Prepared) -> Iterator[dict[str, Any]]:
     with Fleet(folder / "logs") as fleet:
         with _Broker(options, folder) as broker:
             url = broker.url
-            yield {"event": "broker", "url": url, "broker": broker.kind}
+            yield {"event": "broker", "url": url, "broker": broker.name}
             fleet.start("aggregator", _aggregate(options, ready, url))
             for name, own in ready.devices.items():
                 fleet.start(name, _device(ready, name, own, url))
@@ -119,9 +124,13 @@ class _Broker:
     """The broker that was asked for, or one of our own for as long as the context lasts."""
 
     def __init__(self, options: DemoOptions, folder: Path) -> None:
-        self._own = None if options.broker else start_broker(port=0, folder=folder / "broker")
-        self.url = options.broker or (self._own.url if self._own else "")
-        self.kind = self._own.kind if self._own else "yours"
+        self._own: RunningBroker | None = None
+        self.url, self.name = options.broker or "auto", "yours"
+        for kind in OWN_BROKERS:
+            if self.url == kind:
+                self._own = start_broker(kind=kind, folder=folder / "broker")
+                self.url, self.name = self._own.url, f"{self._own.kind} {self._own.version}"
+                break
 
     def __enter__(self) -> Self:
         return self
@@ -146,6 +155,7 @@ def _aggregate(options: DemoOptions, ready: Prepared, url: str) -> list[str]:
         wait_for=n_devices,
         quorum=max(1, n_devices // 2),
         deadline=options.deadline_s,
+        connect_timeout=_CONNECT_S,
         strategy=options.strategy,
         codec=options.codec,
         local_steps=options.local_steps,

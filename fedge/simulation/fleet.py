@@ -54,16 +54,16 @@ class Fleet:
     def run(self, name: str, words: Sequence[str]) -> None:
         """Run `fedge WORDS` to its end; FedgeError with its last words if it fails."""
         self.start(name, words)
-        if self._running.pop(name).wait() != 0:
-            raise FedgeError(f"{name} failed: {self.last_words(name)}")
+        code = self._running.pop(name).wait()
+        if code != 0:
+            raise self._failure(name, code)
 
     def check(self) -> None:
         """FedgeError if a process has ended by itself with an error."""
         for name, process in self._running.items():
-            if process.poll() not in {None, 0}:
-                raise FedgeError(
-                    f"{name} stopped with exit code {process.returncode}: {self.last_words(name)}"
-                )
+            code = process.poll()
+            if code not in {None, 0}:
+                raise self._failure(name, code)
 
     def has_ended(self, name: str) -> bool:
         """Whether this process has come to its end."""
@@ -88,6 +88,12 @@ class Fleet:
             except subprocess.TimeoutExpired:
                 _signal(process, signal.SIGKILL)
                 process.wait()
+
+    def _failure(self, name: str, code: int | None) -> FedgeError:
+        """What a process said last, with its exit code for ours."""
+        error = FedgeError(f"{name}: {self.last_words(name)}")
+        error.exit_code = code if code and code > 0 else 1
+        return error
 
     def _log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
