@@ -87,7 +87,7 @@ def infer_outputs(
             schema(proto.op_type), proto, types, data, opset_imports=opset
         )
     except (shape_inference.InferenceError, onnx.checker.ValidationError) as error:
-        raise ValueError(str(error).splitlines()[0]) from None
+        raise ValueError(str(error).partition("\n")[0]) from None
     return [_static_tensor(found[name]) for name in proto.output if name]
 
 
@@ -108,7 +108,8 @@ def evaluate(
         with np.errstate(all="ignore"):
             found = ReferenceEvaluator(model).run(None, dict(values))
     except (NotImplementedError, RuntimeError, TypeError, IndexError, KeyError) as error:
-        raise ValueError(f"cannot be evaluated: {str(error).splitlines()[0]}") from None
+        first, _, _ = str(error).partition("\n")
+        raise ValueError(f"cannot be evaluated: {first}") from None
     return [np.asarray(value, order="C") for value in found]
 
 

@@ -23,7 +23,7 @@ def read_model(source: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
         onnx.checker.check_model(model)
         return inliner.inline_local_functions(model) if model.functions else model
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
+        first = str(error).strip().partition("\n")[0]
         raise ModelError(f"not a valid ONNX model: {first}") from None
 
 

@@ -3,6 +3,7 @@
 from math import prod
 
 from fedge.autodiff.graph import Graph, Name, Node
+from fedge.autodiff.rules.depthwise import depthwise_kernel_gradient, is_depthwise
 from fedge.autodiff.rules.linear import swapped
 from fedge.autodiff.rules.window import Window
 from fedge.autodiff.table import Grads, vjp
@@ -43,9 +44,11 @@ def _input_gradient(g: Graph, window: Window, x: Name, w: Name, dy: Name, group:
 
 
 def _kernel_gradient(g: Graph, window: Window, x: Name, dy: Name, group: int) -> Name:
-    """The gradient of w, shape (group, m / group, c / group, taps)."""
+    """The gradient of w, its elements in order."""
     n, m, *y = g.shape(dy)
     c = g.shape(x)[1]
+    if is_depthwise(g, x, dy, group):
+        return depthwise_kernel_gradient(g, window, x, dy)
     seen = [g.reshape(tap, (n, group, c // group, prod(y))) for tap in window.taps(g, x, tuple(y))]
     rows = g.reshape(dy, (n, group, m // group, prod(y)))
     if c // group < _FEW_CHANNELS:
