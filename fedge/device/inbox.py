@@ -93,7 +93,7 @@ class Inbox:
 
     def _read_aggregator(self, payload: bytes, now_s: float) -> None:
         if AggregatorState.from_bytes(payload).presence is Presence.ONLINE:
-            _log.info("an aggregator has come: what is unanswered is sent again")
+            _log.info("an aggregator has come")
             self.sender.hurry(now_s)
             self.fetcher.hurry(now_s)
 

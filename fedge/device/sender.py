@@ -71,12 +71,14 @@ class Sender:
     def connected(self, max_payload_bytes: int, now_s: float) -> None:
         """What was on its way is lost: send everything again at once, in chunks that fit."""
         self._chunk_bytes = max(1, min(CHUNK_BYTES, max_payload_bytes - _PACKET_OVERHEAD))
-        self.hurry(now_s)
-
-    def hurry(self, now_s: float) -> None:
-        """Somebody new listens: send everything again at once."""
         for nonce in self._sends:
             self._sends[nonce] = _Send(due_at_s=now_s)
+
+    def hurry(self, now_s: float) -> None:
+        """Somebody new listens: send everything again, unless a copy is still on its way."""
+        for send in self._sends.values():
+            send.due_at_s = now_s
+            send.backoff = _RESEND.next() if send.backoff.n_tries else _RESEND
 
     def due_at_s(self) -> float:
         """When `send` has something to do; infinity if all is answered."""

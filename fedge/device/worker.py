@@ -159,8 +159,8 @@ class Worker:
             n_examples=learner.data.n_examples,
             features=measure(learner.data, learner.artifact.manifest),
         )
-        _log.info("round %d: measured the features", manifest.round)
         self._put(manifest, learner, report.to_bytes(), residual=None)
+        _log.info("round %d: measured the features", manifest.round)
 
     def _finish(self, manifest: RoundManifest, update: Update) -> None:
         learner, outbox = self._learner, self._bench.outbox
@@ -174,12 +174,12 @@ class Worker:
         except _SKIP as error:
             self._skip(manifest, error)
             return
+        self._put(manifest, learner, encoded.payload, encoded.residual)
         self.n_trained += 1
         _log.info(
             "round %d: trained %d steps on %d examples, loss %.4g, update of %d bytes",
             manifest.round, update.n_steps, update.n_examples, update.loss, len(encoded.payload),
         )  # fmt: skip
-        self._put(manifest, learner, encoded.payload, encoded.residual)
 
     def _put(
         self, manifest: RoundManifest, learner: Learner, payload: bytes, residual: Vector | None

@@ -8,25 +8,25 @@ from fedge.device.identity import SETTLED_S
 from fedge.transport.mqtt import MqttTransport
 from tests.broker.test_device import start
 from tests.support import models
-from tests.support.broker import Broker, mosquitto
+from tests.support.broker import Broker, any_broker
 from tests.support.processes import stopping, wait_until
 from tests.unit.device.scripted import ScriptedAggregator
 
-__all__ = ["mosquitto"]
+__all__ = ["any_broker"]
 pytestmark = pytest.mark.broker
 
 
 def test_the_second_of_two_with_one_id_stops_with_exit_code_9_and_the_first_goes_on(
-    tmp_path: Path, mosquitto: Broker
+    tmp_path: Path, any_broker: Broker
 ) -> None:
-    aggregator = ScriptedAggregator(MqttTransport(mosquitto.url, "scripted"), models.linear())
+    aggregator = ScriptedAggregator(MqttTransport(any_broker.url, "scripted"), models.linear())
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-    first = start(tmp_path / "first", mosquitto.url)
+    first = start(tmp_path / "first", any_broker.url)
     with stopping(first):
         wait_until(lambda: "connected" in first.said(), work=aggregator.work)
         aggregator.work(SETTLED_S + 0.2)  # from now on the first one has the name
-        second = start(tmp_path / "second", mosquitto.url)
+        second = start(tmp_path / "second", any_broker.url)
         with stopping(second):
             wait_until(lambda: second.process.poll() is not None, work=aggregator.work)
         assert second.process.returncode == 9
@@ -41,11 +41,11 @@ def test_the_second_of_two_with_one_id_stops_with_exit_code_9_and_the_first_goes
     aggregator.close()
 
 
-def test_of_two_that_start_together_exactly_one_stays(tmp_path: Path, mosquitto: Broker) -> None:
-    aggregator = ScriptedAggregator(MqttTransport(mosquitto.url, "scripted"), models.linear())
+def test_of_two_that_start_together_exactly_one_stays(tmp_path: Path, any_broker: Broker) -> None:
+    aggregator = ScriptedAggregator(MqttTransport(any_broker.url, "scripted"), models.linear())
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
-    both = [start(tmp_path / name, mosquitto.url) for name in ("one", "other")]
+    both = [start(tmp_path / name, any_broker.url) for name in ("one", "other")]
     with stopping(*both):
         wait_until(
             lambda: any(device.process.poll() is not None for device in both),
