@@ -63,11 +63,12 @@ class Transport(Protocol):
     Laws: no method blocks on the network; events come in order, from one queue;
     `publish` works at any time, and what cannot be delivered before the next
     disconnect is lost; a topic subscribed once stays subscribed through
-    reconnects until `unsubscribe`. Methods may be called from one thread only.
+    reconnects until `unsubscribe`; no message overtakes a subscription that was
+    asked for before it. Methods may be called from one thread only.
     """
 
     def start(self) -> None:
-        """Begin to connect. Comes before everything else."""
+        """Begin to connect. Only `subscribe` may come before, to be part of the first Connected."""
         ...
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:

@@ -79,8 +79,9 @@ class Link:
 
     @property
     def has_room(self) -> bool:
-        """Whether another message may be sent now."""
-        return self.is_up and self.ended is None and len(self._in_flight) < self._window
+        """Whether another message may be sent now: not before what was subscribed to is."""
+        is_ready = self.is_up and self.ended is None and not self._asked
+        return is_ready and len(self._in_flight) < self._window
 
     @property
     def socket(self) -> Any:

@@ -24,8 +24,10 @@ pytestmark = pytest.mark.broker
 
 
 def test_what_is_published_is_received(any_broker: Broker) -> None:
-    with transport(any_broker.url, "sub") as sub, transport(any_broker.url, "pub") as pub:
-        sub.subscribe("a/+")
+    with (
+        transport(any_broker.url, "sub", filters=["a/+"]) as sub,
+        transport(any_broker.url, "pub") as pub,
+    ):
         next_event(sub, Connected)
         pub.publish("a/b", b"\x00payload\xff")
         message = next_event(sub, Message)
@@ -50,8 +52,10 @@ def test_a_version_can_be_required(mosquitto: Broker) -> None:
 
 
 def test_all_of_2000_messages_arrive_in_order(any_broker: Broker) -> None:
-    with transport(any_broker.url, "sub") as sub, transport(any_broker.url, "pub") as pub:
-        sub.subscribe("many")
+    with (
+        transport(any_broker.url, "sub", filters=["many"]) as sub,
+        transport(any_broker.url, "pub") as pub,
+    ):
         next_event(sub, Connected)
         for number in range(2000):
             pub.publish("many", b"%d" % number)
@@ -60,8 +64,10 @@ def test_all_of_2000_messages_arrive_in_order(any_broker: Broker) -> None:
 
 
 def test_bytes_are_counted_exactly(any_broker: Broker) -> None:
-    with transport(any_broker.url, "sub") as sub, transport(any_broker.url, "pub") as pub:
-        sub.subscribe("a/+")
+    with (
+        transport(any_broker.url, "sub", filters=["a/+"]) as sub,
+        transport(any_broker.url, "pub") as pub,
+    ):
         next_event(sub, Connected)
         sizes = [0, 1, 127, 128, 61_440, 100_000]
         for size in sizes:
@@ -77,8 +83,10 @@ def test_a_retained_message_waits_for_a_later_subscriber(any_broker: Broker) -> 
     with transport(any_broker.url, "pub") as pub:
         pub.publish("a", b"kept", retain=True)
         assert pub.flush(5.0)
-    with transport(any_broker.url, "sub") as sub, transport(any_broker.url, "pub") as pub:
-        sub.subscribe("a")
+    with (
+        transport(any_broker.url, "sub", filters=["a"]) as sub,
+        transport(any_broker.url, "pub") as pub,
+    ):
         message = next_event(sub, Message)
         assert (message.payload, message.is_retained) == (b"kept", True)
         pub.publish("a", b"live", retain=True)
@@ -106,8 +114,7 @@ def test_after_unsubscribe_nothing_comes(any_broker: Broker) -> None:
 
 
 def test_a_close_is_no_death(any_broker: Broker) -> None:
-    with transport(any_broker.url, "watcher") as watcher:
-        watcher.subscribe("state")
+    with transport(any_broker.url, "watcher", filters=["state"]) as watcher:
         next_event(watcher, Connected)
         for _ in range(5):
             with transport(any_broker.url, "mortal", will=("state", b"dead")) as mortal:
@@ -150,10 +157,9 @@ def test_a_payload_published_before_the_limit_was_known_is_reported(mosquitto: B
 def test_while_nothing_is_done_no_more_than_the_window_is_sent(mosquitto: Broker) -> None:
     """mosquitto 2.0.11 sends a whole window for every message done; others send one."""
     with (
-        transport(mosquitto.url, "sub", receive_maximum=3) as sub,
+        transport(mosquitto.url, "sub", filters=["a"], receive_maximum=3) as sub,
         transport(mosquitto.url, "pub") as pub,
     ):
-        sub.subscribe("a")
         next_event(sub, Connected)
         for number in range(10):
             pub.publish("a", b"%d" % number)

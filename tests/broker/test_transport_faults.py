@@ -84,8 +84,7 @@ def test_a_message_of_an_earlier_link_can_still_be_done(mosquitto: Broker) -> No
 
 
 def test_the_will_of_a_killed_process_is_published_and_kept(any_broker: Broker) -> None:
-    with transport(any_broker.url, "watcher") as watcher:
-        watcher.subscribe("state")
+    with transport(any_broker.url, "watcher", filters=["state"]) as watcher:
         next_event(watcher, Connected)
         command = [sys.executable, "-c", _MORTAL, any_broker.url]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as mortal:

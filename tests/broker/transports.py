@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -13,10 +13,17 @@ E = TypeVar("E", Connected, Disconnected, Message)
 
 
 @contextmanager
-def transport(url: str, client_id: str, **options: Any) -> Iterator[MqttTransport]:
-    """A started transport with seeded pauses, closed at the end."""
+def transport(
+    url: str, client_id: str, *, filters: Iterable[str] = (), **options: Any
+) -> Iterator[MqttTransport]:
+    """A started transport with seeded pauses, closed at the end.
+
+    The filters are subscribed to before its first Connected.
+    """
     options.setdefault("rng", random.Random(7))  # noqa: S311 - jitter
     made = MqttTransport(url, client_id, **options)
+    for topic_filter in filters:
+        made.subscribe(topic_filter)
     made.start()
     try:
         yield made
