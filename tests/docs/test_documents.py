@@ -1,7 +1,9 @@
 """What the documents say is run, and what they point to is there."""
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,17 +19,24 @@ NAMES = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
 
 
 def run(script: str, folder: Path, *, timeout_s: float, **variables: str) -> None:
-    done = subprocess.run(
-        ["bash", "-c", script],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    """Run a script in a session of its own, which ends with it: documents start servers."""
+    with (folder / "output.log").open("w+") as log:
+        shell = subprocess.Popen(
+            ["bash", "-c", script],
+            cwd=folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            code = shell.wait(timeout_s)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+        log.seek(0)
+        assert code == 0, log.read()[-6000:]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
