@@ -230,6 +230,12 @@ def batch_normalization(g: Graph, call: Call) -> tuple[Name, ...]:
     return (g.op("BatchNormalization", *call.inputs, **call.without("spatial", "momentum")),)
 
 
+@canonical("LayerNormalization")
+def layer_normalization(g: Graph, call: Call) -> tuple[Name, ...]:
+    """Without the mean and deviation it can give too: whoever reads them is refused."""
+    return (g.op("LayerNormalization", *call.inputs, **call.attributes),)
+
+
 @canonical("Conv", "ConvTranspose")
 def convolution(g: Graph, call: Call) -> tuple[Name, ...]:
     """With explicit pads and kernel shape."""
@@ -247,7 +253,10 @@ def max_pool(g: Graph, call: Call) -> tuple[Name, ...]:
 
 @canonical("AveragePool")
 def average_pool(g: Graph, call: Call) -> tuple[Name, ...]:
-    """With explicit pads, and never rounding up."""
+    """With explicit pads, never rounding up, and without the dilations of opset 19."""
+    if set(call.attributes.get("dilations", (1,))) != {1}:
+        raise ValueError("has dilations, which opset 18 does not know")
+    call = replace(call, attributes=call.without("dilations"))
     call = _explicit_pads(g, call, call.attributes["kernel_shape"])
     y = g.op("AveragePool", *call.inputs, **{**call.attributes, "ceil_mode": 0})
     if call.attributes.get("ceil_mode", 0):

@@ -42,15 +42,23 @@ def get_loss(name: str) -> Loss:
 
 
 def _before_softmax(g: Graph, output: Name) -> Name:
-    """Scores whose softmax along axis 1 is the output; the output itself if it is none."""
+    """Scores whose softmax along axis 1 is the output; the output itself if it is none.
+
+    Raises:
+        ModelError: if it is a softmax along another axis.
+    """
     node = _producer(g, output)
     if node is None:
         return output
     if node.op_type == "Identity":
         return _before_softmax(g, node.inputs[0])
     if node.op_type in ("Softmax", "LogSoftmax"):
-        along_classes = node.attributes["axis"] % g.rank(output) == 1
-        return node.inputs[0] if along_classes else output
+        if node.attributes["axis"] % g.rank(output) != 1:
+            raise ModelError(
+                f"the final {node.op_type} runs along axis {node.attributes['axis']}, but "
+                "cross_entropy takes classes along axis 1; transpose the output before it"
+            )
+        return node.inputs[0]
     return _decomposed_softmax(g, node) or output
 
 

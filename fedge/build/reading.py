@@ -50,7 +50,8 @@ def _parsed(source: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
     try:
         model.ParseFromString(data)
     except DecodeError:
-        raise ModelError("not an ONNX model: the bytes are corrupt or truncated") from None
+        what = "the bytes are" if isinstance(source, bytes) else f"{source} is"
+        raise ModelError(f"{what} no ONNX model, or corrupt, or truncated") from None
     return model
 
 

@@ -143,13 +143,13 @@ def power(g: Graph, node: Node, dy: Name) -> Grads:
 
 @vjp("Min")
 def minimum(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = min(x1, x2, ...), broadcast; each input that attains it gets the whole gradient."""
+    """y = min(x1, x2, ...), broadcast; inputs that tie share the gradient equally."""
     return _to_the_chosen(g, node, dy)
 
 
 @vjp("Max")
 def maximum(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = max(x1, x2, ...), broadcast; each input that attains it gets the whole gradient."""
+    """y = max(x1, x2, ...), broadcast; inputs that tie share the gradient equally."""
     return _to_the_chosen(g, node, dy)
 
 
@@ -173,8 +173,9 @@ def _passed_on(g: Graph, node: Node, dy: Name) -> Grads:
 
 
 def _to_the_chosen(g: Graph, node: Node, dy: Name) -> Grads:
-    def share(x: Name) -> Name:
-        chosen = g.mask(g.op("Equal", x, node.outputs[0]), like=dy)
-        return g.unbroadcast(g.op("Mul", dy, chosen), like=x)
-
-    return tuple(share(x) if node.needs(i) else None for i, x in enumerate(node.inputs))
+    chosen = [g.mask(g.op("Equal", x, node.outputs[0]), like=dy) for x in node.inputs]
+    share = g.op("Div", dy, g.op("Sum", *chosen)) if len(chosen) > 1 else dy
+    return tuple(
+        g.unbroadcast(g.op("Mul", share, chosen[i]), like=x) if node.needs(i) else None
+        for i, x in enumerate(node.inputs)
+    )

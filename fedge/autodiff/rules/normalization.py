@@ -25,10 +25,9 @@ def batch_normalization(g: Graph, node: Node, dy: Name) -> Grads:
 
 
 @vjp("LayerNormalization")
-def layer_normalization(g: Graph, node: Node, *dys: Name) -> Grads:
+def layer_normalization(g: Graph, node: Node, dy: Name) -> Grads:
     """y = s h + b, h = (x - mean) / sqrt(var + e) over the axes from `axis` on."""
     x, s, *rest = node.inputs
-    dy = dys[0]
     axes = g.ints(range(int(node.attributes["axis"]) % g.rank(x), g.rank(x)))
 
     def mean(value: Name) -> Name:

@@ -100,12 +100,19 @@ def test_final_activations_are_left_out() -> None:
 def test_activations_that_are_not_the_loss_s_stay() -> None:
     g = Graph()
     x = g.add_input("x", Tensor(REAL, (2, 3)))
-    over_examples, sigmoid = g.op("Softmax", x, axis=0), g.op("Sigmoid", x)
+    sigmoid = g.op("Sigmoid", x)
     ratio = g.op("Div", g.op("Exp", x), g.op("ReduceSum", g.op("Exp", x), g.ints([0])))
     entropy = get_loss("cross_entropy")
-    for output in (over_examples, sigmoid, ratio, x):
+    for output in (sigmoid, ratio, x):
         assert entropy.scores(g, output) == output
     assert get_loss("mse").scores(g, sigmoid) == sigmoid
+
+
+def test_a_final_softmax_along_another_axis_is_refused() -> None:
+    g = Graph()
+    x = g.add_input("x", Tensor(REAL, (2, 3, 4)))
+    with pytest.raises(ModelError, match="along axis 1; transpose"):
+        get_loss("cross_entropy").scores(g, g.op("Softmax", x, axis=-1))
 
 
 def test_cross_entropy_needs_an_axis_of_classes() -> None:

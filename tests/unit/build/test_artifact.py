@@ -1,5 +1,8 @@
 """Artifacts from small models: what is trained, what is refused, and that nothing else changes."""
 
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -189,6 +192,23 @@ def test_parameters_that_are_not_finite_are_refused() -> None:
 def test_wrong_options_are_refused(options: dict, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         build_artifact(perceptron(), **options)
+
+
+def test_a_model_of_a_newer_opset_is_built() -> None:
+    nodes = (
+        "c = Conv <pads = [1, 1]> (x, k) r = Relu(c)"
+        "p = AveragePool <kernel_shape = [2], dilations = [1]> (r) f = Flatten(p) y = Gemm(f, w)"
+    )
+    model = model_of(nodes, inputs="float[N, 1, 4] x", opset=21, k=(2, 1, 3), w=(6, 3))
+    assert build_artifact(model, loss="cross_entropy").n_trainable == 6 + 18
+
+
+def test_building_without_onnx_says_what_to_install() -> None:
+    code = "import sys; sys.modules['onnx'] = None; import fedge.build"
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert "pip install 'fedge[build]'" in found.stderr.splitlines()[-1]
 
 
 def test_names_that_fedge_keeps_for_itself_are_refused() -> None:
