@@ -97,6 +97,8 @@ class Link:
         try:
             connect(self._client, self._options, self._version)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except ssl.SSLError as error:
+            self._end(f"no TLS with {self._options.url} ({_say(error)})")
         except OSError as error:
             self._end(f"nobody answers at {self._options.url} ({_say(error)})")
         self._opened_at = self._heard_at = time.monotonic()

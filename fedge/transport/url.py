@@ -29,9 +29,10 @@ class BrokerUrl:
         try:
             parts = urlsplit(text)
             port = parts.port
-        except ValueError as error:
-            raise ConfigError(f"broker URL: {error}") from None
-        if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/"):
+        except ValueError:  # whose text may hold a password that lost its host
+            raise ConfigError("broker URL: expected mqtt://host:port, a port to 65535") from None
+        is_known = parts.scheme in _PORTS and port != 0 and not parts.path.strip("/")
+        if not parts.hostname or not is_known:
             shown = text.rpartition("@")[2]
             raise ConfigError(f"broker URL: expected mqtt://host:port or mqtts://, found {shown!r}")
         return cls(
