@@ -153,6 +153,7 @@ class Aggregator:
     def _greet(self, post: Post) -> None:
         """The link stands; the broker may have forgotten everything, other devices may be there."""
         self._service.fleet.clear()
+        self._service.acknowledge(post)
         if self._job.manifest is not None:
             post.tell(self._job.manifest)
         if self._job.round is not None:

@@ -22,6 +22,7 @@ class Journal:
     def __init__(self, events: Events) -> None:
         self._events = events
         self._refusals = Throttle(10, 10.0)
+        self._leavings = Throttle(20, 10.0)
         self._waits = Throttle(1, _REPEAT_S)
         self._waiting: tuple[int, int] | None = None
 
@@ -56,6 +57,11 @@ class Journal:
             f"round {update.round}: accepted {len(update.payload)} bytes on {update.n_examples} "
             f"examples from device {update.device}"
         )
+
+    def gone(self, device: DeviceId, now_s: float) -> None:
+        """A device that the open round waited for."""
+        if self._leavings.allows(now_s):
+            self.info(f"device {device} is gone")
 
     def ignored(self, what: str, now_s: float) -> None:
         """Something that is not even an update; floods are told in part."""

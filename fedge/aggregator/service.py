@@ -9,6 +9,7 @@ from fedge.aggregator.post import Post
 from fedge.aggregator.reception import Reception
 from fedge.errors import PayloadError
 from fedge.messages import (
+    Accepted,
     BlobRequest,
     DeviceState,
     Reason,
@@ -81,6 +82,15 @@ class Service:
         post.done(self._handled)
         self._handled.clear()
 
+    def acknowledge(self, post: Post) -> None:
+        """Say again what was accepted last: a lost answer must not wait for a process that ends."""
+        rounds = {self._job.last_round, self._job.round.id if self._job.round else None}
+        for round_ in rounds:
+            if round_ is None:
+                continue
+            for device, nonce in self._on.store.accepted(round_).items():
+                post.reply(device, Accepted(job=self._job.id, round=round_, nonce=nonce))
+
     def serve(self, post: Post) -> None:
         """Publish chunks that are due, and ask for chunks that are missing."""
         now_s = self._monotonic()
@@ -104,7 +114,7 @@ class Service:
         round_ = self._job.round
         self._job.round = round_.join(device) if has_come else round_.leave(device)
         if not has_come:
-            self._journal.info(f"device {device} is gone")
+            self._journal.gone(device, self._monotonic())
 
     def _give(self, device: DeviceId, payload: bytes) -> None:
         self.meter.received(len(payload))

@@ -173,6 +173,8 @@ def test_killed_at_every_seam_it_goes_on(
     assert process.exit_code == 0, process.log
     check_outcome(tmp_path, 2, STRATEGY)
     assert rounds_in_events(tmp_path) == [1, 2]
+    assert fleet.play(fleet.have_finished, timeout_s=5)
+    assert [sorted(device.accepted) for device in fleet.devices] == [[1, 2]] * 3
 
 
 def check_empty_or_begun(state: Path) -> None:

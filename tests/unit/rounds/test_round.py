@@ -100,7 +100,8 @@ a_step = st.one_of(
 
 @given(steps=st.lists(a_step, max_size=30), quorum=st.integers(1, 4))
 def test_each_device_counts_once_whatever_happens(steps: list[tuple], quorum: int) -> None:
-    state, first = a_round(ANN, BOB, quorum=quorum), {}
+    first: dict[DeviceId, bytes] = {}
+    state = a_round(ANN, BOB, quorum=quorum)
     for step in steps:
         if step[0] == "send":
             _, device, number, nonce = step

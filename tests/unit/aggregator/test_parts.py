@@ -1,0 +1,91 @@
+"""Small parts of the aggregator, each alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fedge.aggregator.events import Events
+from fedge.aggregator.fleet import Fleet
+from fedge.aggregator.meter import Meter
+from fedge.aggregator.registry import open_registry
+from fedge.aggregator.throttle import Throttle
+from fedge.errors import ConfigError, StorageError
+from fedge.messages import DeviceState, Presence, Reason
+from fedge.types import DeviceId
+from tests.unit.aggregator.harness import Bench
+
+ANN = DeviceId("ann")
+
+
+def state(presence: Presence, instance: bytes) -> DeviceState:
+    return DeviceState(presence=presence, instance=instance, software="test")
+
+
+def test_a_birth_and_a_will_bring_a_device_and_take_it() -> None:
+    fleet = Fleet()
+    assert fleet.hear(ANN, state(Presence.ONLINE, b"1" * 8)) is True
+    assert fleet.hear(ANN, state(Presence.ONLINE, b"1" * 8)) is None
+    assert fleet.online == {ANN}
+    assert fleet.hear(ANN, state(Presence.OFFLINE, b"1" * 8)) is False
+    assert fleet.online == frozenset()
+
+
+def test_a_late_will_of_an_earlier_instance_does_not_take_the_device() -> None:
+    fleet = Fleet()
+    fleet.hear(ANN, state(Presence.ONLINE, b"1" * 8))
+    fleet.hear(ANN, state(Presence.ONLINE, b"2" * 8))
+    assert fleet.hear(ANN, state(Presence.OFFLINE, b"1" * 8)) is None
+    assert fleet.online == {ANN}
+
+
+def test_a_throttle_says_some_and_counts_the_rest() -> None:
+    throttle = Throttle(2, 10.0)
+    assert [throttle.allows(t) for t in (0.0, 1.0, 2.0, 3.0)] == [True, True, False, False]
+    assert throttle.n_silent == 2
+    assert throttle.allows(11.0)
+
+
+def test_a_meter_gives_each_byte_once() -> None:
+    meter = Meter()
+    meter.received(10)
+    meter.sent(100)
+    meter.refused(ANN, Reason.LATE)
+    meter.refused(ANN, Reason.LATE)
+    tally = meter.take()
+    assert (tally.uplink_bytes, tally.downlink_bytes, tally.refusals) == (10, 100, {"late": 2})
+    assert meter.take_late() == 1
+    meter.sent(130)
+    tally = meter.take()
+    assert (tally.uplink_bytes, tally.downlink_bytes, tally.refusals) == (0, 30, {})
+
+
+def test_events_leave_lines_of_others_alone(tmp_path: Path) -> None:
+    path = tmp_path / "events"
+    path.write_text('not json\n{"event": "round", "round": 1}\n[1]\n{"event": "rou')
+    Events(path).catch_up([{"event": "round", "round": 1}, {"event": "round", "round": 2}])
+    lines = path.read_text().splitlines()
+    assert lines[:3] == ["not json", '{"event": "round", "round": 1}', "[1]"]
+    assert [json.loads(line) for line in lines[3:]] == [{"event": "round", "round": 2}]
+
+
+def test_events_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot write"):
+        Events(tmp_path / "no" / "such" / "folder").write({})
+
+
+def test_the_registry_gives_every_model_while_the_aggregator_works(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rounds=3, wait_for=1)
+    bench.add("ann")
+    bench.settle()
+    registry = open_registry(tmp_path / "state")
+    assert [model.round for model in registry.models()] == [None, 1, 2, 3]
+    assert registry.latest() == registry.model(3)
+    assert registry.artifact().sha256 == bench.artifact.sha256
+    with pytest.raises(ConfigError, match="there is no model of round 9"):
+        registry.model(9)
+
+
+def test_a_folder_that_is_no_state_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="is not the state directory of an aggregator"):
+        open_registry(tmp_path)
