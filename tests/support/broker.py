@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fedge.transport.broker import BrokerKind, RunningBroker, start_broker
-from tests.support.tools import need_tool
+from tests.support.tools import need_package, need_tool
 
 
 class Broker:
@@ -54,7 +54,7 @@ def running(kind: BrokerKind, folder: Path) -> Iterator[Broker]:
     if kind == "mosquitto":
         need_tool("mosquitto")
     else:
-        pytest.importorskip("amqtt")
+        need_package("amqtt")
     broker = Broker(kind, folder)
     try:
         yield broker

@@ -1,5 +1,6 @@
 """What a test needs from the machine: named when missing, and then skipped, or failed under CI."""
 
+import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -25,6 +26,12 @@ def need_tool(name: str) -> str:
     if found is None:
         _missing(f"{name} is not installed")
     return found
+
+
+def need_package(name: str) -> None:
+    """A Python package that the test uses."""
+    if importlib.util.find_spec(name) is None:
+        _missing(f"the package {name} is not installed")
 
 
 def _missing(what: str) -> NoReturn:
