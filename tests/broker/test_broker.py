@@ -16,7 +16,7 @@ from fedge.errors import ConfigError, MissingDependencyError, TransportError
 from fedge.transport import Connected, Message, broker
 from fedge.transport.broker import is_loopback, start_broker
 from tests.broker.transports import eventually, next_event, transport
-from tests.support.tools import need_tool
+from tests.support.tools import need_package, need_tool
 
 pytestmark = pytest.mark.broker
 
@@ -28,7 +28,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
     if request.param == "mosquitto":
         need_tool("mosquitto")
     else:
-        pytest.importorskip("amqtt")
+        need_package("amqtt")
     found: Kind = request.param
     return found
 
@@ -99,7 +99,7 @@ def test_without_any_broker_the_sentence_says_what_to_install(
 
 
 def test_without_mosquitto_amqtt_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("amqtt")
+    need_package("amqtt")
     monkeypatch.setattr(broker, "find_mosquitto", lambda: None)
     with start_broker(folder=tmp_path) as started:
         assert started.kind == "amqtt"
