@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from fedge import strategies
+from fedge import codecs, strategies
 from fedge.aggregator.clock import Clock
 from fedge.aggregator.folder import StateFolder, locked
 from fedge.aggregator.job import Premises
@@ -29,6 +29,7 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Premises]:
         StorageError: if the directory is locked, full or damaged.
     """
     strategies.get(config.strategy)
+    codecs.get(config.plan().codec)  # better refused here than by every device
     artifact = load_artifact(config.artifact)
     judge = Judge(artifact, config.test_data) if config.test_data else None
     folder = StateFolder(config.state_dir)
@@ -39,8 +40,9 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Premises]:
             data = artifact.to_bytes()
             ref = BlobRef(bytes.fromhex(artifact.sha256), len(data))
             found = store.job()
-            if found is None:
+            if not folder.artifact.is_file():
                 write_file(folder.artifact, data)
+            if found is None:
                 _begin(config, folder, store, artifact, clock)
             else:
                 _check_same(found, config, ref)

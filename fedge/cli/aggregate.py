@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+from types import FrameType
 
 from fedge.aggregator import Aggregator
 from fedge.cli import logs
@@ -26,7 +27,17 @@ def run(args: argparse.Namespace) -> int:
     config = load_args(AggregatorConfig, args)
     logs.set_up(config.log_level, f"aggregator {config.name}")
     aggregator = Aggregator(config)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: aggregator.stop())
+    _stop_on_signals(aggregator)
     write_json(args.json, aggregator.run())
     return 0
+
+
+def _stop_on_signals(aggregator: Aggregator) -> None:
+    """The first signal asks it to stop; a second one ends the process at once and loses nothing."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        aggregator.stop()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)

@@ -17,9 +17,9 @@ from fedge.messages import Reason
 from fedge.strategies import get, mean_of_payloads
 from tests.support.aggregator_process import AggregatorProcess, ScriptedFleet
 from tests.support.broker import Broker
+from tests.support.laws import check_laws
 from tests.support.models import softmax
 from tests.support.scripted import scripted_payload
-from tests.unit.aggregator.test_restart import check_laws
 
 pytestmark = pytest.mark.broker
 

@@ -4,15 +4,21 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fedge.aggregator import Aggregator
 from fedge.aggregator.events import Events
 from fedge.aggregator.fleet import Fleet
 from fedge.aggregator.meter import Meter
+from fedge.aggregator.partials import Partials
 from fedge.aggregator.registry import open_registry
 from fedge.aggregator.throttle import Throttle
+from fedge.config.aggregator import AggregatorConfig
 from fedge.errors import ConfigError, StorageError
-from fedge.messages import DeviceState, Presence, Reason
-from fedge.types import DeviceId
+from fedge.messages import DeviceState, Presence, Reason, split_update
+from fedge.types import DeviceId, RoundId
+from tests.support.models import softmax
 from tests.unit.aggregator.harness import Bench
 
 ANN = DeviceId("ann")
@@ -89,3 +95,40 @@ def test_the_registry_gives_every_model_while_the_aggregator_works(tmp_path: Pat
 def test_a_folder_that_is_no_state_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="is not the state directory of an aggregator"):
         open_registry(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"strategy": "krum"}, "unknown strategy 'krum'"),
+        ({"codec": "zip"}, "zip"),
+        ({"artifact": Path("/no/such.fedge")}, "cannot read /no/such.fedge"),
+        ({"test_data": Path("/no/such.npz")}, "cannot read /no/such.npz"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_before_anything_is_written(
+    tmp_path: Path, settings: dict[str, object], sentence: str
+) -> None:
+    softmax().save(tmp_path / "model.fedge")
+    given = {"artifact": tmp_path / "model.fedge", "state_dir": tmp_path / "state", **settings}
+    with pytest.raises(ConfigError) as caught:
+        Aggregator(AggregatorConfig(**given))  # type: ignore[arg-type] # as the case says
+    assert sentence in str(caught.value)
+    assert not (tmp_path / "state").exists()
+
+
+@given(data=st.data())
+def test_chunks_of_several_devices_make_the_updates_that_were_sent(data: st.DataObject) -> None:
+    partials = Partials(max_bytes=1000)
+    sent = {
+        DeviceId(name): data.draw(st.binary(max_size=200), label=name) for name in ("ann", "bob")
+    }
+    chunks = [
+        (device, chunk)
+        for device, payload in sent.items()
+        for chunk in split_update(payload, RoundId(1), bytes(8), chunk_bytes=32)
+    ]
+    order = data.draw(st.permutations(chunks))
+    found = {device: partials.add(device, chunk, 0.0) for device, chunk in order}
+    assert found == sent
+    assert partials.size_bytes == 0

@@ -22,6 +22,7 @@ from fedge.aggregator.records import (
 from fedge.aggregator.store import Store
 from fedge.errors import ConfigError, StorageError
 from fedge.types import DeviceId, JobId, RoundId
+from tests.support.laws import check_laws
 from tests.support.models import softmax
 from tests.unit.aggregator.harness import Bench
 
@@ -42,27 +43,6 @@ def undisturbed(folder: Path, **settings: object) -> bytes:
 def last_model(bench: Bench) -> bytes:
     registry = open_registry(bench.folder / "state")
     return registry.parameters(registry.latest()).tobytes()
-
-
-def check_laws(state: Path) -> None:
-    """What `fedge.aggregator.schema` promises of a state directory at any instant."""
-    with sqlite3.connect(state / "state.sqlite3") as db:
-        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
-        wrong = db.execute(
-            "SELECT count(*) FROM update_ JOIN round USING (round) "
-            "WHERE (closed_at IS NULL) != (applied_in IS NULL) OR (payload IS NULL) = "
-            "(applied_in IS NULL)"
-        ).fetchone()
-        assert wrong == (0,)
-        assert db.execute("SELECT count(*) <= 1 FROM round WHERE closed_at IS NULL").fetchone()[0]
-    models = open_registry(state).models()
-    assert [model.version for model in models] == list(range(len(models)))
-    for before, after in zip([None, *models], models, strict=False):
-        assert after.parent == (before and before.sha256)
-    for model in models:
-        assert StateFolder(state).read_model(model.sha256).size
-        assert model.memory is None or StateFolder(state).read_memory(model.memory)
 
 
 @pytest.mark.parametrize("strategy", ["fedavg", "fedadam:lr=0.05"])

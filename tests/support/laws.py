@@ -1,0 +1,28 @@
+"""What holds of an aggregator's state directory at any instant, also after a SIGKILL."""
+
+import sqlite3
+from pathlib import Path
+
+from fedge.aggregator import open_registry
+from fedge.aggregator.folder import StateFolder
+
+
+def check_laws(state: Path) -> None:
+    """What `fedge.aggregator.schema` promises of a state directory at any instant."""
+    with sqlite3.connect(state / "state.sqlite3") as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+        wrong = db.execute(
+            "SELECT count(*) FROM update_ JOIN round USING (round) "
+            "WHERE (closed_at IS NULL) != (applied_in IS NULL) OR (payload IS NULL) = "
+            "(applied_in IS NULL)"
+        ).fetchone()
+        assert wrong == (0,)
+        assert db.execute("SELECT count(*) <= 1 FROM round WHERE closed_at IS NULL").fetchone()[0]
+    models = open_registry(state).models()
+    assert [model.version for model in models] == list(range(len(models)))
+    for before, after in zip([None, *models], models, strict=False):
+        assert after.parent == (before and before.sha256)
+    for model in models:
+        assert StateFolder(state).read_model(model.sha256).size
+        assert model.memory is None or StateFolder(state).read_memory(model.memory)
