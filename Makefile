@@ -5,6 +5,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# cython-lint looks for pycodestyle on PATH.
+export PATH := $(abspath $(BIN)):$(PATH)
+
 .PHONY: help demo test check bench golden wheel clean
 .DEFAULT_GOAL := help
 

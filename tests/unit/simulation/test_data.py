@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from fedge.config.npz import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedge.config.npz import Dataset
 from fedge.errors import DataError
 from fedge.simulation.data import digits, part
 
