@@ -1,37 +1,19 @@
 """One job from round to round: what is open, what comes next, when it is done."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fedge import strategies
-from fedge.aggregator.clock import Clock
-from fedge.aggregator.folder import StateFolder
-from fedge.aggregator.judge import Judge
 from fedge.aggregator.merge import merge_deltas, merge_statistics
 from fedge.aggregator.model import Model, keep, load_model, with_state
+from fedge.aggregator.outcome import round_event
+from fedge.aggregator.premises import Premises
 from fedge.aggregator.records import ModelRecord, RoundRecord, Tally
-from fedge.aggregator.store import Store
-from fedge.artifact import Artifact
-from fedge.config.aggregator import AggregatorConfig
-from fedge.messages import BlobRef, RoundKind, RoundManifest, RoundState
+from fedge.messages import RoundKind, RoundManifest, RoundState
 from fedge.rounds import Round, Verdict
 from fedge.strategies import State
 from fedge.training.statistics import federated
 from fedge.types import DeviceId, JobId, RoundId, Vector
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Premises:
-    """What a job stands on; all of it is there before the job is."""
-
-    config: AggregatorConfig
-    folder: StateFolder
-    store: Store
-    artifact: Artifact
-    artifact_ref: BlobRef
-    judge: Judge | None
-    clock: Clock
 
 
 class Job:
@@ -117,7 +99,13 @@ class Job:
             loss=loss,
             accuracy=accuracy,
         )
-        report = self._report(round_, record, tally) | {"devices_late": n_late} | note
+        wall_s = self._on.clock.since_s(self._opened_at)
+        report = {
+            **round_event(self._on, round_, record, tally),
+            "devices_late": n_late,
+            "wall_s": round(wall_s, 3),
+            **note,
+        }
         self._store.close_round(round_.id, record, report, tally)
         self.model = Model(record, parameters, state)
         self.round = None
@@ -188,26 +176,3 @@ class Job:
             note = "the next model would not be finite: the model stays as it was"
             return before.parameters, before.state, {"note": note}
         return with_state(before.parameters, after), after, {}
-
-    def _report(self, round_: Round, model: ModelRecord, tally: Tally) -> dict[str, Any]:
-        record = self._store.current_round()
-        uplink, downlink = (record.uplink_bytes, record.downlink_bytes) if record else (0, 0)
-        n_refused = sum(self._store.refusals(round_.id).values()) + sum(tally.refusals.values())
-        is_training = round_.kind == RoundKind.TRAINING
-        dense_bytes = 4 * self._on.artifact.n_trainable if is_training else 0
-        return {
-            "event": "round",
-            "round": round_.id,
-            "kind": round_.kind,
-            "accuracy": model.accuracy,
-            "loss": model.loss,
-            "uplink_bytes": uplink + tally.uplink_bytes,
-            "downlink_bytes": downlink + tally.downlink_bytes,
-            "float32_uplink_bytes": len(round_.accepted) * dense_bytes,
-            "devices_expected": len(round_.expected | round_.lost | round_.accepted.keys()),
-            "devices_accepted": len(round_.accepted),
-            "devices_lost": len(round_.lost),
-            "refused": n_refused,
-            "wall_s": round(self._on.clock.since_s(self._opened_at), 3),
-            "model_sha256": model.sha256.hex(),
-        }

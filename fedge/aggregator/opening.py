@@ -6,9 +6,9 @@ from contextlib import closing, contextmanager
 from fedge import codecs, strategies
 from fedge.aggregator.clock import Clock
 from fedge.aggregator.folder import StateFolder, locked
-from fedge.aggregator.job import Premises
 from fedge.aggregator.judge import Judge
 from fedge.aggregator.model import keep
+from fedge.aggregator.premises import Premises
 from fedge.aggregator.records import JobRecord, ModelRecord
 from fedge.aggregator.store import Store
 from fedge.artifact import Artifact, load_artifact

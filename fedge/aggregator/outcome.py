@@ -1,14 +1,42 @@
-"""What a job has come to, from the database alone."""
+"""What a round and a job have come to, from the database alone."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from fedge.aggregator.job import Premises
+from fedge.aggregator.premises import Premises
+from fedge.aggregator.records import ModelRecord, Tally
 from fedge.messages import RoundKind
+from fedge.rounds import Round
 
 _SUMS = ("uplink_bytes", "downlink_bytes", "float32_uplink_bytes", "refused", "devices_late")
 _PACKAGES = ("fedge", "numpy", "onnxruntime", "paho-mqtt", "cbor2")
+
+
+def round_event(
+    premises: Premises, round_: Round, model: ModelRecord, tally: Tally
+) -> dict[str, Any]:
+    """The event of a round that is about to close, with what was counted but not yet kept."""
+    record = premises.store.current_round()
+    uplink, downlink = (record.uplink_bytes, record.downlink_bytes) if record else (0, 0)
+    n_refused = sum(premises.store.refusals(round_.id).values()) + sum(tally.refusals.values())
+    is_training = round_.kind == RoundKind.TRAINING
+    dense_bytes = 4 * premises.artifact.n_trainable if is_training else 0
+    return {
+        "event": "round",
+        "round": round_.id,
+        "kind": round_.kind,
+        "accuracy": model.accuracy,
+        "loss": model.loss,
+        "uplink_bytes": uplink + tally.uplink_bytes,
+        "downlink_bytes": downlink + tally.downlink_bytes,
+        "float32_uplink_bytes": len(round_.accepted) * dense_bytes,
+        "devices_expected": len(round_.expected | round_.lost | round_.accepted.keys()),
+        "devices_accepted": len(round_.accepted),
+        "devices_lost": len(round_.lost),
+        "refused": n_refused,
+        "model_sha256": model.sha256.hex(),
+    }
 
 
 def outcome(premises: Premises) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from fedge.aggregator.blobs import Blobs
 from fedge.aggregator.fleet import Fleet
-from fedge.aggregator.job import Job, Premises
+from fedge.aggregator.job import Job
 from fedge.aggregator.journal import Journal
 from fedge.aggregator.meter import Meter
 from fedge.aggregator.post import Post
+from fedge.aggregator.premises import Premises
 from fedge.aggregator.reception import Reception
 from fedge.errors import PayloadError
 from fedge.messages import (
