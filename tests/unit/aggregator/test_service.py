@@ -9,8 +9,9 @@ import pytest
 
 from fedge.aggregator import open_registry
 from fedge.codecs import read_header
-from fedge.messages import Reason, RoundState
+from fedge.messages import AggregatorState, Presence, Reason, RoundState, Topics, split_update
 from fedge.strategies import get, mean_of_payloads
+from fedge.types import RoundId
 from tests.support.scripted import scripted_nonce, scripted_payload
 from tests.unit.aggregator.harness import Bench
 
@@ -203,3 +204,48 @@ def test_after_the_broker_has_forgotten_all_devices_learn_the_round_again(tmp_pa
     bench.settle()
     assert ann.accepted[-1] == bob.accepted[-1] == 3
     assert rows(bench, "SELECT count(*), count(applied_in) FROM update_") == [(6, 6)]
+
+
+def test_updates_that_wait_together_share_one_commit(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, wait_for=1, quorum=100, rounds=1)
+    bench.add("ann")
+    bench.settle()
+    sender, topics = bench.bus.transport("sender"), Topics("default")
+    sender.start()
+    for number in range(30):
+        name = f"d{number}"
+        payload = scripted_payload(bench.artifact, name, 1)
+        (chunk,) = split_update(payload, RoundId(1), bytes(8))
+        sender.publish(topics.up("default", name, 1), chunk.to_bytes())
+    commits: list[str] = []
+    bench.aggregator._on.store._db.set_trace_callback(
+        lambda text: commits.append(text) if text == "COMMIT" else None
+    )
+    bench.aggregator.step()
+    assert len(commits) == 1
+    assert rows(bench, "SELECT count(*) FROM update_") == [(31,)]
+
+
+def test_time_without_a_link_does_not_count_against_the_devices(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, wait_for=2, quorum=1, rounds=1, deadline_s=30)
+    ann, mute = bench.add("ann", "mute")
+    mute.send = lambda: None  # type: ignore[method-assign] # it only listens
+    bench.settle()
+    bench.bus.cut(bench.transport)
+    bench.wait(1000)
+    bench.bus.join(bench.transport)
+    bench.wait(1)
+    assert not ann.has_finished()
+    bench.wait(30)
+    assert ann.has_finished()
+
+
+def test_devices_learn_that_the_aggregator_is_there_and_when_it_goes(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.settle()
+    topic = Topics("default").aggregator_state("aggregator")
+    here = AggregatorState.from_bytes(bench.bus.retained[topic])
+    bench.aggregator.close()
+    gone = AggregatorState.from_bytes(bench.bus.retained[topic])
+    assert (here.presence, gone.presence) == (Presence.ONLINE, Presence.OFFLINE)
+    assert here.instance == gone.instance
