@@ -21,6 +21,7 @@ from fedge.types import DeviceId
 MAX_DAMAGED = 5  # a result that arrives damaged so often is given up
 _PACKET_OVERHEAD = 512  # topic, properties and the chunk's own fields, with room to spare
 _RESEND = Backoff(first_s=2.0, most_s=60.0)
+_LOOK_S = 0.05  # an idle transport says so within this; at 0 its thread has no chance to answer
 
 
 @dataclass(slots=True)
@@ -92,7 +93,7 @@ class Sender:
         send = self._sends[nonce]
         is_repeat = send.backoff.n_tries > 0
         send.due_at_s = now_s + send.backoff.pause_s(self._dice)
-        if is_repeat and not self._transport.flush(0):
+        if is_repeat and not self._transport.flush(_LOOK_S):
             return None  # the copy before is still on its way; another would only delay it
         send.backoff = send.backoff.next()
         result = self._outbox.result(nonce)

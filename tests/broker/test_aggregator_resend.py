@@ -1,0 +1,45 @@
+"""A device sends again what nobody answered, over a real link as over the bus in memory."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedge.device.outbox import Outbox, Result
+from fedge.device.sender import Sender
+from fedge.messages import RoundKind, Topics
+from fedge.transport import Connected, Message
+from fedge.transport.mqtt import MqttTransport
+from fedge.types import DeviceId, JobId, RoundId
+from tests.support.broker import Broker
+from tests.unit.device.parts import dice
+
+pytestmark = pytest.mark.broker
+
+
+def test_an_unanswered_update_is_sent_again_over_a_real_link(
+    mosquitto: Broker, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        link, listener = (MqttTransport(mosquitto.url, name) for name in ("pi-3", "listener"))
+        for transport in (link, listener):
+            transport.start()
+            stack.callback(transport.close)
+            assert isinstance(transport.receive(5), Connected)
+        listener.subscribe(Topics("home").up_filter("digits"))
+        assert listener.flush(5)
+        outbox = Outbox(tmp_path / "outbox.sqlite3", fleet="home", device="pi-3")
+        result = Result(
+            job=JobId("digits"), round=RoundId(4), nonce=b"12345678", kind=RoundKind.TRAINING,
+            parts=1, schema=b"s" * 32, has_feedback=True, payload=b"payload",
+        )  # fmt: skip
+        outbox.put(result, model_sha256=b"m" * 32, residual=np.zeros(4, np.float32))
+        sender = Sender(outbox, link, Topics("home"), DeviceId("pi-3"), dice())
+        for _ in range(3):
+            sender.hurry(time.monotonic())
+            assert sender.send(time.monotonic())
+            heard = listener.receive(5)
+            assert isinstance(heard, Message)
+            listener.done(heard)
