@@ -3,10 +3,11 @@
 from fedge.artifact.artifact import Artifact
 from fedge.artifact.files import load_artifact
 from fedge.artifact.layout import Kind, Layout, Slot, arrange, flatten, schema_hash
-from fedge.artifact.manifest import InputSpec, Manifest, TargetSpec
+from fedge.artifact.manifest import DropoutSpec, InputSpec, Manifest, TargetSpec
 
 __all__ = [
     "Artifact",
+    "DropoutSpec",
     "InputSpec",
     "Kind",
     "Layout",

@@ -25,8 +25,10 @@ class Artifact:
     Attributes:
         manifest: the facts about the graphs.
         train_graph: ONNX bytes; inputs, `fedge.target`, `fedge.weight` and parameters to
-            `fedge.loss` and one `fedge.grad.{slot}` for each trainable slot.
-        eval_graph: ONNX bytes; the same without weights, to `fedge.losses` and `fedge.output`.
+            `fedge.loss` and one `fedge.grad.{slot}` for each trainable slot. If the manifest
+            names dropout, `fedge.dropout` is one more input: what activations are multiplied by.
+        eval_graph: ONNX bytes; the same without weights and dropout, to `fedge.losses` and
+            `fedge.output`.
         infer_graph: ONNX bytes; the user's model with its parameters as graph inputs.
         parameters: float32 (n_params,), read-only: the values of model version 0.
 

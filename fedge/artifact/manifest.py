@@ -25,6 +25,7 @@ LOSSES = ("cross_entropy", "mse", "binary_cross_entropy")
 DTYPES = ("float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
 MAX_BATCH = 2**16
 MAX_INPUTS = 64
+MAX_DROPOUT = 2**12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +68,24 @@ class TargetSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DropoutSpec:
+    """One place where training drops activations.
+
+    Attributes:
+        ratio: the probability of being dropped, 0 <= ratio < 1.
+        size: elements that are dropped or kept, one by one, in a whole batch.
+    """
+
+    ratio: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """The facts that training needs beside the graphs.
+
+    `dropout` is in the order in which `fedge.dropout` holds its factors. Where it is empty the
+    training graph has no such input, and the JSON no such key.
 
     Raises:
         ArtifactError: on construction, if the facts contradict each other.
@@ -80,6 +97,7 @@ class Manifest:
     inputs: tuple[InputSpec, ...]
     target: TargetSpec
     layout: Layout
+    dropout: tuple[DropoutSpec, ...] = ()
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -91,10 +109,14 @@ class Manifest:
         check_layout(self.layout)
         _check_target(self)
         _check_inputs(self)
+        _check_dropout(self.dropout)
 
     def to_json(self, hashes: Mapping[str, str]) -> bytes:
         """Canonical JSON with sorted keys and no spaces; `hashes` is the SHA-256 of each member."""
-        record = {**asdict(self), "members": dict(hashes), "schema": schema_hash(self.layout).hex()}
+        facts = asdict(self)
+        if not self.dropout:
+            del facts["dropout"]
+        record = {**facts, "members": dict(hashes), "schema": schema_hash(self.layout).hex()}
         return json.dumps(record, sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @classmethod
@@ -107,13 +129,17 @@ class Manifest:
         Raises:
             ArtifactError: for anything else.
         """
-        fields = records.fields(records.parse(data, "manifest.json"), "manifest", _MANIFEST)
+        record = records.parse(data, "manifest.json")
+        drops = isinstance(record, dict) and "dropout" in record
+        types = _MANIFEST | {"dropout": list} if drops else _MANIFEST
+        fields = records.fields(record, "manifest", types)
         hashes = fields.pop("members")
         members = records.fields(hashes, "members", dict.fromkeys(hashes, str))
         fields.pop("schema")
         fields["inputs"] = tuple(_input(item) for item in fields["inputs"])
         fields["target"] = _target(fields["target"])
         fields["layout"] = tuple(_slot(item) for item in fields["layout"])
+        fields["dropout"] = tuple(_dropout(item) for item in fields.get("dropout", ()))
         manifest = cls(**fields)
         if manifest.to_json(members) != data:
             raise ArtifactError(
@@ -145,6 +171,10 @@ def _target(item: object) -> TargetSpec:
     return TargetSpec(
         **records.fields(item, "target", {"dtype": str, "shape": list, "n_classes": classes})
     )
+
+
+def _dropout(item: object) -> DropoutSpec:
+    return DropoutSpec(**records.fields(item, "dropout", {"ratio": float, "size": int}))
 
 
 def _slot(item: object) -> Slot:
@@ -187,6 +217,15 @@ def _check_inputs(manifest: Manifest) -> None:
         _one_of(f"standardize of {spec.name}", spec.standardize, get_args(Standardize))
         if spec.standardize != "none":
             _check_statistics(spec, shapes)
+
+
+def _check_dropout(specs: tuple[DropoutSpec, ...]) -> None:
+    _within("number of dropouts", len(specs), 0, MAX_DROPOUT)
+    for spec in specs:
+        _within("size of dropout", spec.size, 1, MAX_PARAMS)
+        if not 0 <= spec.ratio < 1:
+            raise ArtifactError("ratio of dropout", expected="0 to below 1", found=spec.ratio)
+    _within("elements of dropout", sum(spec.size for spec in specs), 0, MAX_PARAMS)
 
 
 def _check_batch(what: str, shape: tuple[int, ...], batch_size: int) -> None:

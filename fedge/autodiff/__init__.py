@@ -1,11 +1,13 @@
 """Reverse-mode gradients of ONNX models: a graph in, a graph of its gradients out.
 
-`trace` reads a model into a `Graph`, `get_loss` adds a loss to it, `gradients`
-runs backwards over it with one rule per operator, `to_model` writes what the
-results need. Nothing but standard ONNX operators comes out.
+`trace` reads a model into a `Graph`, `apply_dropout` makes its scores those of
+training, `get_loss` adds a loss to them, `gradients` runs backwards over it with
+one rule per operator, `to_model` writes what the results need. Nothing but
+standard ONNX operators comes out.
 """
 
 from fedge.autodiff.backward import gradients
+from fedge.autodiff.dropout import FACTORS, apply_dropout
 from fedge.autodiff.export import to_bytes, to_model
 from fedge.autodiff.graph import Graph, Node
 from fedge.autodiff.infer import OPSET, Tensor
@@ -15,6 +17,7 @@ from fedge.autodiff.rules import RULES
 from fedge.autodiff.trace import Traced, input_tensors, trace
 
 __all__ = [
+    "FACTORS",
     "LOSSES",
     "OPSET",
     "RULES",
@@ -24,6 +27,7 @@ __all__ = [
     "Parameter",
     "Tensor",
     "Traced",
+    "apply_dropout",
     "get_loss",
     "gradients",
     "input_tensors",

@@ -96,8 +96,28 @@ def cast(g: Graph, call: Call) -> tuple[Name, ...]:
 
 @canonical("Dropout")
 def dropout(g: Graph, call: Call) -> tuple[Name, ...]:
-    """Off; the ratio goes. Its mask is not among the outputs, so its readers are refused."""
-    return (g.op("Dropout", call.inputs[0]),)
+    """The identity, with its ratio where that is above 0; the mask is not among the outputs.
+
+    The ratio was an attribute before opset 12. A `training_mode` says what the exporter did, not
+    what is wanted here.
+    """
+    x, given = call.inputs[0], call.input(1)
+    with np.errstate(over="ignore"):  # a ratio of float64 that becomes infinite is refused below
+        ratio = np.float32(_number(g, given) if given else call.attributes.get("ratio", 0.5))
+    if call.input(2):
+        _number(g, call.input(2))
+    if not 0 <= ratio < 1:
+        raise ValueError(f"its ratio is {ratio:g}, not from 0 to below 1")
+    if ratio == 0:
+        return (g.op("Dropout", x),)
+    # A seed of its own keeps two on the same value apart; without training_mode nothing reads it.
+    return (g.op("Dropout", x, g.constant(np.asarray(ratio)), seed=len(g.nodes), fold=False),)
+
+
+def _number(g: Graph, name: Name) -> float:
+    if name not in g.constants or g.size(name) != 1:
+        raise ValueError("its ratio and training_mode must be constants of one element")
+    return float(g.constants[name].item())
 
 
 @canonical("Reshape")

@@ -1,7 +1,7 @@
 """Reads an ONNX model into a graph: every shape static, every operator in one form."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import onnx
 
@@ -41,6 +41,7 @@ class _Reader:
     names: dict[str, Name]  # the user's name of a value to the graph's
     data: set[Name]  # values that depend on the inputs, not on parameters alone
     batch: tuple[int, int] | None
+    withheld: dict[str, str] = field(default_factory=dict)  # outputs that training cannot give
 
 
 def trace(
@@ -159,11 +160,17 @@ def _read(reader: _Reader, node: onnx.NodeProto) -> None:
     made = [name for added in g.nodes[n_before:] for name in added.outputs]
     g.origins.update(dict.fromkeys(made, node.name or node.output[0]))
     reader.names.update(zip(node.output, outputs, strict=False))
+    reader.withheld.update(dict.fromkeys(node.output[len(outputs) :], title))
     if call.reads_data:
         reader.data.update(made, outputs)
 
 
 def _lookup(reader: _Reader, name: str, title: str) -> Name:
+    if name in reader.withheld:
+        raise ModelError(
+            f"{reader.withheld[name]} has the output {name!r}, which training cannot give, and "
+            f"{title} reads it; remove that"
+        )
     if name and name not in reader.names:
         raise ModelError(f"{title} reads {name!r}, which no earlier node or input gives")
     return reader.names[name] if name else ""

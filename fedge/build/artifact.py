@@ -46,8 +46,8 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
 
     Args:
         model: a path, the bytes of a file, or the model itself; float32, opset 7
-            or later, its first output the scores. Dropout is off in training and
-            batch normalisation keeps its statistics.
+            or later, its first output the scores. Dropout is at work in training
+            only; batch normalisation keeps its statistics.
         loss: "cross_entropy" (targets int64 (n, ...), scores (n, classes, ...)),
             "mse" or "binary_cross_entropy" (targets float32, of the output's
             shape). A final Softmax or Sigmoid is left out in training.
@@ -81,6 +81,7 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
         inputs=specs,
         target=_target_spec(made, chosen),
         layout=layout,
+        dropout=made.dropout,
     )
     infer = to_bytes(inference_model(source, parameters))
     graphs = train_graph(made, layout), eval_graph(made, layout), infer

@@ -5,8 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedge.artifact.layout import Layout
-from fedge.autodiff import Graph, Loss, Tensor, Traced, gradients, to_bytes, to_model
+from fedge.artifact import DropoutSpec, Layout
+from fedge.autodiff import (
+    FACTORS,
+    Graph,
+    Loss,
+    Tensor,
+    Traced,
+    apply_dropout,
+    gradients,
+    to_bytes,
+    to_model,
+)
 from fedge.errors import ModelError
 
 TARGET = "fedge.target"
@@ -18,20 +28,24 @@ class LossGraph:
     """A model with its loss and gradients, in one graph.
 
     Attributes:
-        graph: the graph; its inputs are the data, the parameters, target and weight.
+        graph: the graph; its inputs are the data, the parameters, target, weight and factors.
         inputs: names of the data's inputs.
         scores: what the loss was taken of, batch first.
         losses: one loss per example, shape (batch,).
+        trained_losses: the same with dropout at work.
         target: type and shape of the targets, batch first.
-        gradients: of sum(weight * losses), by parameter.
+        gradients: of sum(weight * trained_losses), by parameter.
+        dropout: what the factors are, if anything is dropped.
     """
 
     graph: Graph
     inputs: tuple[str, ...]
     scores: str
     losses: str
+    trained_losses: str
     target: Tensor
     gradients: Mapping[str, str]
+    dropout: tuple[DropoutSpec, ...]
 
 
 def loss_graph(traced: Traced, loss: Loss, trainable: Collection[str]) -> LossGraph:
@@ -49,19 +63,34 @@ def loss_graph(traced: Traced, loss: Loss, trainable: Collection[str]) -> LossGr
     target = loss.target(g.tensors[scores])
     g.add_input(TARGET, target)
     g.add_input(WEIGHT, Tensor(np.dtype(np.float32), batch))
-    losses, slope = loss.losses(g, scores, TARGET)
+    losses, _ = loss.losses(g, scores, TARGET)
+    trained, dropout = apply_dropout(g, scores)
+    trained_losses, slope = loss.losses(g, trained, TARGET)
     column = g.reshape(WEIGHT, (*batch, *[1] * (g.rank(scores) - 1)))
-    found = gradients(g, {scores: g.op("Mul", slope, column)}, trainable)
-    return LossGraph(g, traced.inputs, scores, losses, target, found)
+    found = gradients(g, {trained: g.op("Mul", slope, column)}, trainable)
+    return LossGraph(
+        graph=g,
+        inputs=traced.inputs,
+        scores=scores,
+        losses=losses,
+        trained_losses=trained_losses,
+        target=target,
+        gradients=found,
+        dropout=dropout,
+    )
 
 
 def train_graph(made: LossGraph, layout: Layout) -> bytes:
-    """Data, `fedge.target`, `fedge.weight` and slots to `fedge.loss` and `fedge.grad.{slot}`."""
+    """Data, `fedge.target`, `fedge.weight` and slots to `fedge.loss` and `fedge.grad.{slot}`.
+
+    Where anything is dropped, `fedge.dropout` is an input too.
+    """
     g = made.graph
-    total = g.op("ReduceSum", g.op("Mul", made.losses, WEIGHT), keepdims=0)
+    total = g.op("ReduceSum", g.op("Mul", made.trained_losses, WEIGHT), keepdims=0)
     outputs = {"fedge.loss": total}
     outputs |= {f"fedge.grad.{s.name}": made.gradients[s.name] for s in layout if s.trainable}
-    inputs = [*made.inputs, TARGET, WEIGHT, *(slot.name for slot in layout)]
+    fed = [TARGET, WEIGHT, FACTORS] if made.dropout else [TARGET, WEIGHT]
+    inputs = [*made.inputs, *fed, *(slot.name for slot in layout)]
     return to_bytes(to_model(g, inputs, outputs))
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fedge.artifact import Artifact, Manifest
+from fedge.training import dropout
 from fedge.training.batch import Batch
 from fedge.training.data import DataSource
 from fedge.training.engine import Engine, OnnxRuntime
@@ -23,6 +24,9 @@ class TrainGraph:
         self._sum = self.gradient[:0]  # grows on the first batch of more than one micro-batch
         self._loss = np.zeros((), np.float32)
         self._batch = Batch(artifact.manifest)
+        self._dropout = artifact.manifest.dropout
+        self._factors = np.zeros(sum(spec.size for spec in self._dropout), np.float32)
+        factors = {"fedge.dropout": self._factors} if self._dropout else {}
         gradients = {
             f"fedge.grad.{slot.name}": slot.view(self.gradient)
             for slot in artifact.layout
@@ -30,28 +34,41 @@ class TrainGraph:
         }
         self._engine: Engine = OnnxRuntime(
             artifact.train_graph,
-            _inputs(artifact, self._batch, self.parameters) | {"fedge.weight": self._batch.weight},
+            _inputs(artifact, self._batch, self.parameters)
+            | {"fedge.weight": self._batch.weight}
+            | factors,
             {"fedge.loss": self._loss} | gradients,
             threads=threads,
         )
 
-    def run(self, data: DataSource, indices: Array) -> tuple[float, Vector]:
-        """Loss and gradient; the gradient's memory is used again by the next run."""
+    def run(
+        self, data: DataSource, indices: Array, rng: np.random.Generator | None = None
+    ) -> tuple[float, Vector]:
+        """Loss and gradient; the gradient's memory is used again by the next run.
+
+        The rng draws what is dropped, anew for each micro-batch; without one nothing is.
+        """
         n, size = len(indices), self._batch.size
         if n <= size:
-            return self._run_part(data, indices, 1 / n), self.gradient
+            return self._run_part(data, indices, 1 / n, rng), self.gradient
         if not len(self._sum):
             self._sum = np.empty_like(self.gradient)
         self._sum[:] = 0
         loss = 0.0
         for start in range(0, n, size):
-            loss += self._run_part(data, indices[start : start + size], 1 / n)
+            loss += self._run_part(data, indices[start : start + size], 1 / n, rng)
             with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the result
                 self._sum += self.gradient
         return loss, self._sum
 
-    def _run_part(self, data: DataSource, indices: Array, weight: float) -> float:
+    def _run_part(
+        self, data: DataSource, indices: Array, weight: float, rng: np.random.Generator | None
+    ) -> float:
         self._batch.fill(data, indices, weight)
+        if rng is None:
+            self._factors[:] = 1
+        else:
+            dropout.draw(self._dropout, rng, self._factors)
         self._engine.run()
         return float(self._loss)
 

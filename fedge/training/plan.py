@@ -26,7 +26,7 @@ class Plan:
         proximal: mu of FedProx (Li et al., 2020, arXiv:1812.06127): pulls towards the global model.
         clip_norm: longest gradient of a step, in the Euclidean norm; longer ones are shortened.
         codec: spec of the codec that the update is to be sent with.
-        seed: of the order of the examples.
+        seed: of the order of the examples, and of what dropout drops.
 
     Raises:
         ConfigError: on construction, naming the field and its range.

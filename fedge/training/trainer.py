@@ -10,7 +10,7 @@ import numpy as np
 
 from fedge.artifact import Artifact
 from fedge.errors import DataError, TrainingError
-from fedge.training import sampling
+from fedge.training import dropout, sampling
 from fedge.training.data import ArrayData, DataSource
 from fedge.training.evaluation import Evaluation, n_right
 from fedge.training.graphs import EvalGraph, TrainGraph
@@ -35,9 +35,9 @@ class StepReport:
 class Trainer:
     """Trains and evaluates one artifact's model, with no network and no files.
 
-    Graphs are loaded on first use. Memory, beside the graphs' own: parameters and gradient for
-    training, parameters for evaluation, and one more vector each for the global model, momentum,
-    and batches larger than the artifact's.
+    Graphs are loaded on first use. Memory, beside the graphs' own: parameters, gradient and factors
+    of dropout for training, parameters for evaluation, and one more vector each for the global
+    model, momentum, and batches larger than the artifact's.
 
     Args:
         artifact: the model.
@@ -61,6 +61,9 @@ class Trainer:
         self, parameters: Vector, inputs: Mapping[str, Array], targets: Array
     ) -> tuple[float, Vector]:
         """Mean loss over a batch of any size, and its gradient.
+
+        Nothing is dropped, so the same arguments give the same result: with dropout in the model
+        this is the slope of what `evaluate` measures, not the mean of the steps of `fit`.
 
         Args:
             parameters: (n_params,).
@@ -114,7 +117,8 @@ class Trainer:
     ) -> Generator[StepReport, None, Update]:
         """Trains one step per `next`; closing the generator early gives no update.
 
-        The caller's parameters, shape (n_params,), are copied first and never written.
+        The caller's parameters, shape (n_params,), are copied first and never written. The plan's
+        seed decides the order of the examples and what dropout drops, each by itself.
 
         Raises:
             DataError: if there are no examples, or other ones than the artifact expects.
@@ -128,9 +132,10 @@ class Trainer:
         try:
             optimizer = LocalSgd(self._train.parameters[: self.artifact.n_trainable], plan)
             order = sampling.batches(n_examples, plan.batch_size, plan.seed)
+            rng = dropout.generator(plan.seed)
             total = 0.0
             for step, indices in enumerate(itertools.islice(order, n_steps), start=1):
-                loss, gradient = self._train.run(data, indices)
+                loss, gradient = self._train.run(data, indices, rng)
                 norm = _norm(gradient)
                 _check_finite(f"step {step}", loss, norm)
                 optimizer.step(gradient, norm)

@@ -17,7 +17,8 @@ later, batch axis open or fixed, weights as initialisers, as graph inputs too, a
 or behind `Identity`.
 
 Losses: {losses}. A final Softmax or Sigmoid is left out in training and kept in
-the exported model. Batch normalisation keeps its statistics and trains scale and bias.
+the exported model. Batch normalisation keeps its statistics and trains scale and bias. Dropout
+is at work in local training only; its ratio must be constant and its mask unused.
 
 Each rule is one entry of a table in `fedge/autodiff/rules`, and one test compares every rule with
 finite differences in float64 through onnxruntime.

@@ -1,13 +1,14 @@
 """Artifacts written by hand, node by node, so that tests of training need no autodiff."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fedge.artifact import Artifact, InputSpec, Manifest, TargetSpec, arrange
+from fedge.artifact import Artifact, DropoutSpec, InputSpec, Manifest, TargetSpec, arrange
 
 OPSET, IR = 18, 9
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -32,6 +33,22 @@ def linear(
         head, slope, constants, sizes=(n_in, n_out, batch_size), loss="mse",
         train_bias=train_bias, seed=seed,
     )  # fmt: skip
+
+
+def dropping(artifact: Artifact, ratio: float) -> Artifact:
+    """The same with dropout of its input x in training."""
+    model = onnx.load_from_string(artifact.train_graph)
+    graph, shape = model.graph, (artifact.manifest.batch_size, *artifact.manifest.inputs[0].shape)
+    for node in graph.node:
+        node.input[:] = ["dropped" if name == "x" else name for name in node.input]
+    graph.node.insert(0, _node("Reshape", ["fedge.dropout", "shape"], "factors"))
+    graph.node.insert(1, _node("Mul", ["x", "factors"], "dropped"))
+    graph.initializer.append(numpy_helper.from_array(np.array(shape), "shape"))
+    spec = DropoutSpec(ratio=ratio, size=int(np.prod(shape)))
+    graph.input.append(_info("fedge.dropout", (spec.size,)))
+    onnx.checker.check_model(model, full_check=True)
+    manifest = replace(artifact.manifest, dropout=(spec,))
+    return replace(artifact, manifest=manifest, train_graph=bytes(model.SerializeToString()))
 
 
 def softmax(n_in: int = 2, n_out: int = 3, batch_size: int = 4, *, seed: int = 0) -> Artifact:

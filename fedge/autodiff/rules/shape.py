@@ -32,7 +32,11 @@ def unsqueeze(g: Graph, node: Node, dy: Name) -> Grads:
 
 @vjp("Dropout")
 def dropout(_g: Graph, _node: Node, dy: Name) -> Grads:
-    """y = x: dropout is off in training too, so that a step depends on nothing but its data."""
+    """y = x; in training y = x f, where f is 0 with probability ratio, else 1 / (1 - ratio).
+
+    `apply_dropout` has put a product in the place of each node that drops, so those that come
+    here are identities.
+    """
     return (dy,)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from typing import Any
 
 import pytest
@@ -10,12 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedge.artifact.layout import arrange
-from fedge.artifact.manifest import InputSpec, Manifest, TargetSpec
+from fedge.artifact.manifest import DropoutSpec, InputSpec, Manifest, TargetSpec
 from fedge.errors import ArtifactError
 from tests.support import models
 
 HASHES = {"train.onnx": "00", "eval.onnx": "11"}
 MANIFEST = models.linear().manifest
+DROPPING = dataclasses.replace(
+    MANIFEST, dropout=(DropoutSpec(ratio=0.5, size=8), DropoutSpec(ratio=0.0, size=1))
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -64,13 +68,20 @@ def test_json_is_the_documented_text() -> None:
     }
 
 
+def test_dropout_is_a_list_where_there_is_any_and_else_no_key() -> None:
+    """An artifact without dropout has the bytes that it had before dropout could be said."""
+    without, dropping = (json.loads(m.to_json(HASHES)) for m in (MANIFEST, DROPPING))
+    assert dropping.pop("dropout") == [{"ratio": 0.5, "size": 8}, {"ratio": 0.0, "size": 1}]
+    assert dropping == without  # the same schema too: updates of both have one form
+
+
 def manifest_schema(manifest: Manifest) -> str:
     slots = [[s.name, list(s.shape), "float32", s.trainable] for s in manifest.layout]
     return hashlib.sha256(json.dumps([1, slots], separators=(",", ":")).encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
-    "manifest", [MANIFEST, models.softmax().manifest, standardized((5,), (5,))]
+    "manifest", [MANIFEST, DROPPING, models.softmax().manifest, standardized((5,), (5,))]
 )
 def test_a_manifest_survives_its_json(manifest: Manifest) -> None:
     assert Manifest.from_json(manifest.to_json(HASHES)) == (manifest, HASHES)
@@ -105,6 +116,13 @@ def test_standardization_without_its_slots_is_refused() -> None:
         {"inputs": (InputSpec(name="x", dtype="object", shape=(2,)),)},
         {"inputs": (InputSpec(name="x", dtype="float32", shape=(2**28,)),)},
         {"inputs": (InputSpec(name="x", dtype="float32", shape=(), standardize="twice"),)},  # type: ignore[arg-type]
+        {"dropout": (DropoutSpec(ratio=1.0, size=1),)},
+        {"dropout": (DropoutSpec(ratio=-0.1, size=1),)},
+        {"dropout": (DropoutSpec(ratio=math.nan, size=1),)},
+        {"dropout": (DropoutSpec(ratio=0.5, size=0),)},
+        {"dropout": (DropoutSpec(ratio=0.5, size=2**29 + 1),)},
+        {"dropout": (DropoutSpec(ratio=0.5, size=2**28),) * 3},
+        {"dropout": (DropoutSpec(ratio=0.5, size=1),) * (2**12 + 1)},
         {"target": TargetSpec(dtype="int64", shape=(1,), n_classes=None)},
         {"target": TargetSpec(dtype="float32", shape=(1,), n_classes=2)},
         {"target": TargetSpec(dtype="float32", shape=(0,), n_classes=None)},
@@ -126,6 +144,11 @@ def test_only_canonical_json_is_taken() -> None:
         data.replace(b'"opset":18', b'"opset":18.0'),
         data.replace(b'"schema":"', b'"schema":"0'),
         data[:-1] + b',"zebra":1}',
+        data.replace(b'"format_version"', b'"dropout":[],"format_version"'),
+        DROPPING.to_json(HASHES).replace(b"0.5", b"0.50"),
+        DROPPING.to_json(HASHES).replace(b'"size":1', b'"size":true'),
+        DROPPING.to_json(HASHES).replace(b'"ratio":0.0', b'"ratio":0'),
+        DROPPING.to_json(HASHES).replace(b'"ratio":0.0', b'"ratio":NaN'),
         b"[" * 100_000,
         b'{"batch_size":' + b"9" * 5000 + b"}",
         b"\xff\xfe",
@@ -137,7 +160,7 @@ def test_only_canonical_json_is_taken() -> None:
 
 @given(st.data())
 def test_any_value_in_any_place_is_taken_whole_or_refused(data: st.DataObject) -> None:
-    record = json.loads(MANIFEST.to_json(HASHES))
+    record = json.loads(data.draw(st.sampled_from([MANIFEST, DROPPING])).to_json(HASHES))
     place, key = record, data.draw(st.sampled_from(sorted(record)))
     while isinstance(place[key], dict | list) and place[key] and data.draw(st.booleans()):
         place = place[key]

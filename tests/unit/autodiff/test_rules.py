@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from fedge.autodiff import RULES, gradients, to_model, trace
+from fedge.autodiff import FACTORS, RULES, apply_dropout, gradients, to_model, trace
 from tests.unit.autodiff.cases import CASES, Case
 from tests.unit.autodiff.engine import ENGINES, Arrays, run_onnxruntime
 
@@ -22,7 +22,7 @@ def test_a_rule_gives_the_slope_of_its_operator(case: Case) -> None:
     rng = np.random.default_rng(0)
     operands = _operands(case, rng)
     forward, backward, wanted = _models(case, operands, np.float64)
-    feeds = {**operands, **_seeds(forward, rng)}
+    feeds = {**operands, **_seeds(forward, rng), **_factors(forward, rng)}
     if case.engine != "float32":
         found = ENGINES[case.engine](backward, feeds)
         _assert_slopes(case, forward, feeds, dict(zip(wanted, found, strict=True)), rel=1e-6)
@@ -73,14 +73,14 @@ def _models(
     """The operator alone, its gradient, and the operands that have one."""
     traced = trace(_model(case, operands, dtype), batch_size=operands[f"x{case.data}"].shape[0])
     g = traced.graph
-    outputs = [name for name in traced.outputs if g.tensors[name].is_float]
+    outputs = [apply_dropout(g, name)[0] for name in traced.outputs if g.tensors[name].is_float]
+    data = [*traced.inputs, *traced.parameters, *({FACTORS} & g.tensors.keys())]
     parameters = [name for name, p in traced.parameters.items() if p.kind != "statistic"]
     wanted = [name for name in (*traced.inputs, *parameters) if g.tensors[name].is_float]
-    forward = to_model(g, [*traced.inputs, *traced.parameters], {f"y.{n}": n for n in outputs})
+    forward = to_model(g, data, {f"y.{n}": n for n in outputs})
     seeds = {y: g.add_input(f"seed{i}", g.tensors[y]) for i, y in enumerate(outputs)}
     found = gradients(g, seeds, wanted)
-    inputs = [*traced.inputs, *traced.parameters, *seeds.values()]
-    backward = to_model(g, inputs, {f"d.{name}": found[name] for name in wanted})
+    backward = to_model(g, [*data, *seeds.values()], {f"d.{name}": found[name] for name in wanted})
     return forward, backward, wanted
 
 
@@ -106,3 +106,10 @@ def _seeds(forward: onnx.ModelProto, rng: np.random.Generator) -> dict[str, npt.
     dtypes = [helper.tensor_dtype_to_np_dtype(kind.elem_type) for kind in types]
     drawn = [rng.standard_normal(shape).astype(t) for shape, t in zip(shapes, dtypes, strict=True)]
     return {f"seed{i}": value for i, value in enumerate(drawn)}
+
+
+def _factors(forward: onnx.ModelProto, rng: np.random.Generator) -> dict[str, npt.NDArray]:
+    """Any numbers for what dropout multiplies by: an input that has no gradient."""
+    shapes = {i.name: i.type.tensor_type.shape.dim for i in forward.graph.input}
+    sizes = [dim.dim_value for dim in shapes.get(FACTORS, ())]
+    return {FACTORS: rng.standard_normal(sizes).astype(np.float32)} if sizes else {}

@@ -128,6 +128,8 @@ def test_a_shape_computed_from_the_input_is_a_constant() -> None:
         (11, "y = Unsqueeze <axes = [1]> (x)"),
         (11, "a, b = Split <axis = 1, split = [1, 3]> (x) y = Concat <axis = 1> (b, a)"),
         (11, "y, mask = Dropout <ratio = 0.9> (x)"),
+        (7, "y = Dropout (x)"),
+        (22, "half = Constant <value_float = 0.5> () y, mask = Dropout <seed = 7> (x, half)"),
         (17, "a = Cast <to = 1> (x) y = Identity (a)"),
     ],
 )
@@ -180,7 +182,18 @@ def test_what_cannot_be_read_is_refused_by_node_and_operator() -> None:
         ("y = NonZero(x)", "depends on the data"),
         ("y = Reshape(x, x)", "Reshape"),
         ("y, m, v = BatchNormalization <training_mode = 1> (x, s, b, m0, v0)", "for inference"),
-        ("z, mask = Dropout(x) y = Not(mask)", "'mask'"),
+        ("z, mask = Dropout(x) y = Not(mask)", "node 'z' (Dropout) has the output 'mask'"),
+        ("z, y = Dropout(x)", "the output reads it"),
+        ("r = ReduceMax <keepdims = 0> (x) y = Dropout(x, r)", "node 'y' (Dropout)"),
+        ("y = Dropout(x, h)", "constants of one element"),
+        (
+            "m = ReduceMax <keepdims = 0> (x) b = Cast <to = 9> (m) y = Dropout(x, one, b)",
+            "constants of one element",
+        ),
+        ("y = Dropout(x, one)", "its ratio is 1, not from 0 to below 1"),
+        ("y = Dropout(x, nan)", "its ratio is nan"),
+        ("r = Constant <value = double {1e300}> () y = Dropout(x, r)", "its ratio is inf"),
+        ("y = Dropout(x, below)", "its ratio is -0.1"),
         ("y = Add(x, nobody)", "'nobody'"),
         ("y = Gemm(x, x)", "Gemm"),
         ("y = Nothing(x)", "no operator Nothing"),
@@ -191,6 +204,7 @@ def test_what_cannot_be_read_is_refused_by_node_and_operator() -> None:
 def test_refusals_say_why(nodes: str, expected: str) -> None:
     model = model_of(nodes)
     store(model, c=True, s=random(4), b=random(4), m0=random(4), v0=np.ones(4))
+    store(model, one=1.0, nan=np.nan, below=-0.1, h=[0.5, 0.5])
     assert expected in refusal(model)
 
 
