@@ -1,6 +1,8 @@
 """Compiled inner loops. Each has a NumPy twin of the same name in `reference`."""
 
 from fedge._kernels._dense import accumulate_dense, quantise_dense
+from fedge._kernels._eden import accumulate_rotated, fwht, quantise_rotated
+from fedge._kernels._mask import draw_mask
 from fedge._kernels._optimizer import sgd_step
 from fedge._kernels._pack import pack
 from fedge._kernels._quantise import quantise_kept
@@ -10,9 +12,13 @@ from fedge._kernels._unpack import scatter_add_stream, unpack
 __all__ = [
     "accumulate_blockmax",
     "accumulate_dense",
+    "accumulate_rotated",
+    "draw_mask",
+    "fwht",
     "pack",
     "quantise_dense",
     "quantise_kept",
+    "quantise_rotated",
     "scatter_add_stream",
     "select_topk",
     "sgd_step",

@@ -5,6 +5,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fedge._kernels.reference_eden import accumulate_rotated as accumulate_rotated  # noqa: PLC0414 - exported
+from fedge._kernels.reference_eden import draw_mask as draw_mask  # noqa: PLC0414 - exported
+from fedge._kernels.reference_eden import fwht as fwht  # noqa: PLC0414 - exported
+from fedge._kernels.reference_eden import quantise_rotated as quantise_rotated  # noqa: PLC0414 - exported
 from fedge.types import Vector
 
 I8 = npt.NDArray[np.int8]

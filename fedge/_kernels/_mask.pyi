@@ -1,0 +1,8 @@
+import numpy as np
+import numpy.typing as npt
+
+from fedge.types import Vector
+
+def draw_mask(
+    n_params: int, seed: int, indices: npt.NDArray[np.uint32], widths: Vector
+) -> None: ...

@@ -1,0 +1,41 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=True
+"""A random mask that a seed says: one place in each of k runs of nearly equal length."""
+
+from libc.stdint cimport uint32_t, uint64_t
+
+from fedge._kernels._dice cimport MASK, die
+
+
+def draw_mask(Py_ssize_t n_params, uint32_t seed, uint32_t[::1] indices, float[::1] widths):
+    """One place of each run, each with the same chance to widths / 2**32.
+
+    Run j of k has the places from j * n_params // k to before (j + 1) * n_params // k. So a value
+    times the width of its run is, over all seeds, the mean of nothing and of all that is dropped:
+    unbiased. The dice cost O(k), and each run depends only on its own die.
+
+    Args:
+        n_params: at most 2**29, at least k.
+        seed: the dice.
+        indices: result, increasing, one for each run.
+        widths: result, the length of each run.
+    """
+    cdef Py_ssize_t k = indices.shape[0], j
+    if widths.shape[0] != k:
+        raise ValueError("indices and widths must have the same length")
+    if not k <= n_params <= 1 << 29:
+        raise ValueError("n_params must be at most 2**29 and at least the number of indices")
+    if k == 0:
+        return
+    cdef uint64_t start = 0, end = 0, left = 0, width
+    with nogil:
+        for j in range(k):
+            end += n_params // k
+            left += n_params % k
+            if left >= <uint64_t>k:
+                left -= k
+                end += 1
+            width = end - start
+            indices[j] = <uint32_t>(start + (die(seed, MASK, <uint32_t>j) * width >> 32))
+            widths[j] = <float>width
+            start = end

@@ -1,0 +1,92 @@
+# cython: language_level=3str
+"""A seeded random rotation of a block: signs by dice, then the Walsh-Hadamard transform, twice.
+
+Twice, because after one transform a block with few values other than zero has few different
+magnitudes, and its signs alone would say nothing of the smaller ones. A length that is no power of
+two is covered by two transforms that overlap: of its first and of its last 2**i values.
+"""
+
+from libc.stdint cimport uint32_t
+
+from fedge._kernels._dice cimport SIGNS, die
+
+cdef extern from "_rotation.h":
+    void fedge_fwht(float* x, size_t n) noexcept nogil
+    void fedge_flip_signs(float* x, uint32_t dice, float factor) noexcept nogil
+
+cdef enum:
+    ROTATED = 4096  # values that are rotated together: they fit the first cache
+    MOST_ROTATED = 6144  # the last block takes what is left over if that is less than half a block
+
+
+cdef inline Py_ssize_t n_rotations(Py_ssize_t n) noexcept nogil:
+    """How many blocks n values make. All but the last have ROTATED values."""
+    if n < ROTATED:
+        return n > 0
+    return (n + ROTATED // 2) // ROTATED
+
+
+cdef inline Py_ssize_t rotation_length(Py_ssize_t n, Py_ssize_t block) noexcept nogil:
+    return ROTATED if block + 1 < n_rotations(n) else n - block * ROTATED
+
+
+cdef inline Py_ssize_t power_below(Py_ssize_t n) noexcept nogil:
+    """The largest power of two not above n."""
+    cdef Py_ssize_t power = 1
+    while 2 * power <= n:
+        power *= 2
+    return power
+
+
+cdef inline float inverse_root(Py_ssize_t power) noexcept nogil:
+    """1 / sqrt(power) of a power of two, rounded once."""
+    cdef float root = 1
+    while power >= 4:
+        root *= <float>0.5
+        power //= 4
+    return root * <float>0.70710678 if power == 2 else root
+
+
+cdef inline void flip_signs(
+    float* x, Py_ssize_t n, uint32_t seed, uint32_t counter, float factor
+) noexcept nogil:
+    cdef float rest[32]
+    cdef Py_ssize_t i, j
+    for i in range(0, n - 31, 32):
+        fedge_flip_signs(x + i, die(seed, SIGNS, counter + <uint32_t>(i // 32)), factor)
+    i = n - n % 32
+    if i < n:
+        for j in range(32):
+            rest[j] = x[i + j] if i + j < n else 0
+        fedge_flip_signs(rest, die(seed, SIGNS, counter + <uint32_t>(i // 32)), factor)
+        for j in range(n - i):
+            x[i + j] = rest[j]
+
+
+cdef inline void rotate(float* x, Py_ssize_t n, uint32_t seed, Py_ssize_t block) noexcept nogil:
+    cdef Py_ssize_t power = power_below(n), start
+    cdef uint32_t counter
+    cdef int stage
+    for stage in range(4):
+        start = n - power if stage & 1 else 0
+        if stage & 1 and start == 0:
+            continue
+        counter = <uint32_t>(block * 4 + stage) * (ROTATED // 32)
+        flip_signs(x + start, power, seed, counter, inverse_root(power))
+        fedge_fwht(x + start, power)
+
+
+cdef inline void rotate_back(
+    float* x, Py_ssize_t n, uint32_t seed, Py_ssize_t block
+) noexcept nogil:
+    """The steps of rotate, each undone, last first."""
+    cdef Py_ssize_t power = power_below(n), start
+    cdef uint32_t counter
+    cdef int stage
+    for stage in range(3, -1, -1):
+        start = n - power if stage & 1 else 0
+        if stage & 1 and start == 0:
+            continue
+        counter = <uint32_t>(block * 4 + stage) * (ROTATED // 32)
+        fedge_fwht(x + start, power)
+        flip_signs(x + start, power, seed, counter, inverse_root(power))
