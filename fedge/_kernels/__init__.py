@@ -6,6 +6,7 @@ from fedge._kernels._mask import draw_mask
 from fedge._kernels._optimizer import sgd_step
 from fedge._kernels._pack import pack
 from fedge._kernels._quantise import quantise_kept
+from fedge._kernels._robust import robust_tile
 from fedge._kernels._topk import accumulate_blockmax, select_topk
 from fedge._kernels._unpack import scatter_add_stream, unpack
 
@@ -19,6 +20,7 @@ __all__ = [
     "quantise_dense",
     "quantise_kept",
     "quantise_rotated",
+    "robust_tile",
     "scatter_add_stream",
     "select_topk",
     "sgd_step",

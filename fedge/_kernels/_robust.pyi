@@ -1,0 +1,3 @@
+from fedge.types import Vector
+
+def robust_tile(rows: Vector, low: int, high: int, out: Vector) -> None: ...
