@@ -35,11 +35,12 @@ def _run(code: str) -> None:
     "what", ["pass", "import fedge", "import numpy", "from fedge import Device"]
 )
 def bench_import(benchmark: BenchmarkFixture, what: str) -> None:
-    benchmark.pedantic(_run, (what,), rounds=15, warmup_rounds=2)
+    benchmark.pedantic(_run, (what,), rounds=15, warmup_rounds=2)  # type: ignore[no-untyped-call]
     loaded = "import sys; assert 'onnxruntime' not in sys.modules and 'onnx' not in sys.modules"
     _run(f"{what}; {loaded}")
 
 
 def bench_first_training_step(benchmark: BenchmarkFixture, artifact: str) -> None:
     """A new process, from nothing to one step of local training."""
-    benchmark.pedantic(_run, (_FIRST_STEP.format(path=artifact),), rounds=10, warmup_rounds=2)
+    code = _FIRST_STEP.format(path=artifact)
+    benchmark.pedantic(_run, (code,), rounds=10, warmup_rounds=2)  # type: ignore[no-untyped-call]
