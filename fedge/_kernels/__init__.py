@@ -7,13 +7,14 @@ from fedge._kernels._optimizer import sgd_step
 from fedge._kernels._pack import pack
 from fedge._kernels._quantise import quantise_kept
 from fedge._kernels._robust import robust_tile
-from fedge._kernels._topk import accumulate_blockmax, select_topk
+from fedge._kernels._topk import accumulate_blockmax, accumulate_topk, select_topk
 from fedge._kernels._unpack import scatter_add_stream, unpack
 
 __all__ = [
     "accumulate_blockmax",
     "accumulate_dense",
     "accumulate_rotated",
+    "accumulate_topk",
     "draw_mask",
     "fwht",
     "pack",

@@ -7,10 +7,21 @@ the next set bit. The best r for m numbers leaves at most 2 * m of rest, since o
 be better; so the unary stream has at most 3 * m bits, and a reader can hold to that.
 """
 
-from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.stdint cimport int8_t, int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from fedge._kernels._bits cimport BLOCK, MAX_PARAMS
+
+cdef extern from "_lanes.h" nogil:
+    uint8_t* write_low "fedge_write_low"(
+        const uint32_t* numbers, long m, int rice, uint8_t* out
+    ) noexcept
+    uint8_t* write_unary "fedge_write_unary"(
+        const uint32_t* numbers, long m, int rice, uint8_t* out
+    ) noexcept
+    uint8_t* write_signs "fedge_write_signs"(
+        const int8_t* levels, long m, uint8_t* out
+    ) noexcept
 
 
 def pack(
@@ -63,11 +74,12 @@ def pack(
 
 
 cdef bint _are_increasing(const uint32_t[::1] indices) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(1, indices.shape[0]):
-        if indices[i] <= indices[i - 1]:
-            return False
-    return indices.shape[0] == 0 or indices[indices.shape[0] - 1] < MAX_PARAMS
+    """Without a way out of the loop it goes four at a time."""
+    cdef Py_ssize_t i, n = indices.shape[0]
+    cdef uint32_t wrong = 0
+    for i in range(1, n):
+        wrong |= indices[i] <= indices[i - 1]
+    return n == 0 or (wrong == 0 and indices[n - 1] < MAX_PARAMS)
 
 
 cdef uint8_t* _write_block(
@@ -84,9 +96,9 @@ cdef uint8_t* _write_block(
     cdef uint32_t smallest = 0
     cdef int gap_rice, value_rice = 0
     cdef Py_ssize_t i
-    for i in range(m):
-        gaps[i] = indices[i] - previous - 1
-        previous = indices[i]
+    gaps[0] = indices[0] - previous - 1
+    for i in range(1, m):
+        gaps[i] = indices[i] - indices[i - 1] - 1
     gap_rice = _best_rice(gaps, m)
     if bits != 32:
         memcpy(out, &scale, 2)
@@ -110,23 +122,24 @@ cdef uint8_t* _write_block(
 cdef uint32_t _levels_above_smallest(
     const int8_t* levels, Py_ssize_t m, uint32_t* numbers
 ) noexcept nogil:
-    cdef uint32_t smallest = 255
+    cdef int32_t smallest = 255, magnitude
     cdef Py_ssize_t i
     for i in range(m):
-        numbers[i] = <uint32_t>(-levels[i] if levels[i] < 0 else levels[i])
-        smallest = min(smallest, numbers[i])
+        magnitude = -levels[i] if levels[i] < 0 else levels[i]
+        numbers[i] = <uint32_t>magnitude
+        smallest = magnitude if magnitude < smallest else smallest
     for i in range(m):
-        numbers[i] -= smallest
-    return smallest
+        numbers[i] -= <uint32_t>smallest
+    return <uint32_t>smallest
 
 
 cdef int _best_rice(const uint32_t* numbers, Py_ssize_t m) noexcept nogil:
-    """The smallest parameter with the shortest code.
+    """The smallest parameter with the shortest code, for numbers whose sum is below 2**31.
 
     r + 1 saves sum(ceil((x >> r) / 2)) bits of unary and costs m. The saving never grows with r,
     so the first r for which it does not pay is the best; the search begins where the mean says.
     """
-    cdef uint64_t total = 0
+    cdef uint32_t total = 0
     cdef Py_ssize_t i
     cdef int rice = 0
     for i in range(m):
@@ -142,41 +155,21 @@ cdef int _best_rice(const uint32_t* numbers, Py_ssize_t m) noexcept nogil:
 
 cdef bint _pays(const uint32_t* numbers, Py_ssize_t m, int rice) noexcept nogil:
     """Is the code with parameter rice + 1 shorter than with rice?"""
-    cdef uint64_t saved = 0
+    cdef uint32_t saved = 0
     cdef Py_ssize_t i
     for i in range(m):
         saved += ((numbers[i] >> rice) + 1) >> 1
-    return saved > <uint64_t>m
+    return saved > m
 
 
 cdef uint8_t* _write_rice(
     const uint32_t* numbers, Py_ssize_t m, int rice, uint8_t* out
 ) noexcept nogil:
     """The low bits of all numbers, then their unary rests; each stream ends on a whole byte."""
-    cdef uint64_t mask = (<uint64_t>1 << rice) - 1, pending = 0
-    cdef int n_pending = 0
-    cdef Py_ssize_t i, position = -1
-    for i in range(m):
-        pending |= (numbers[i] & mask) << n_pending
-        n_pending += rice
-        while n_pending >= 8:
-            out[0] = <uint8_t>pending
-            out += 1
-            pending >>= 8
-            n_pending -= 8
-    if n_pending > 0:
-        out[0] = <uint8_t>pending
-        out += 1
-    memset(out, 0, (3 * m + 7) // 8)
-    for i in range(m):
-        position += (numbers[i] >> rice) + 1
-        out[position >> 3] |= <uint8_t>(1 << (position & 7))
-    return out + (position >> 3) + 1
+    return write_unary(numbers, m, rice, write_low(numbers, m, rice, out))
 
 
 cdef uint8_t* _write_signs(const int8_t* levels, Py_ssize_t m, uint8_t* out) noexcept nogil:
-    cdef Py_ssize_t i
-    memset(out, 0, (m + 7) // 8)
-    for i in range(m):
-        out[i >> 3] |= <uint8_t>((levels[i] < 0) << (i & 7))
-    return out + (m + 7) // 8
+    cdef int8_t[BLOCK] padded  # whole words are read
+    memcpy(padded, levels, m)
+    return write_signs(padded, m, out)

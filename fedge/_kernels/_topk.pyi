@@ -11,3 +11,10 @@ def select_topk(
     work: npt.NDArray[np.uint32],
     indices: npt.NDArray[np.uint32],
 ) -> int: ...
+def accumulate_topk(
+    residual: Vector,
+    delta: Vector,
+    k: int,
+    work: npt.NDArray[np.uint32],
+    indices: npt.NDArray[np.uint32],
+) -> int: ...

@@ -5,27 +5,40 @@
 The bytes are untrusted: every length and number is held to its bound before it is used.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from fedge._kernels._bits cimport (
-    BLOCK,
-    INFINITE,
-    MAX_PARAMS,
-    is_scale,
-    load16,
-    load64,
-    load_float,
-    lowest_set_bit,
-    magnitude,
-    scale_value,
+    BLOCK, INFINITE, MAX_PARAMS, is_scale, load16, load_float, magnitude, scale_value,
 )
+
+cdef extern from "_lanes.h" nogil:
+    bint read_ends "fedge_read_ends"(const uint8_t* source, long m, uint32_t* ends) noexcept
+    void read_low "fedge_read_low"(
+        const uint8_t* source, long m, int rice, uint32_t* numbers
+    ) noexcept
+    void set_signs "fedge_set_signs"(
+        const uint8_t* signs, long m, float scale, float* values
+    ) noexcept
+    bint set_levels "fedge_set_levels"(
+        const uint32_t* ends,
+        const uint32_t* low,
+        const uint8_t* signs,
+        long m,
+        int rice,
+        int32_t smallest,
+        float scale,
+        float* values,
+    ) noexcept
+    void prefetch "__builtin_prefetch"(const void* address, int is_write, int locality) noexcept
 
 cdef enum:
     LARGEST_GAP_RICE = 28
     LARGEST_VALUE_RICE = 6
     WINDOW = 2048  # a block is at most 4 + 896 + 96 + 1024 bytes
     PADDING = 16  # words are loaded whole
+    MOST_HELD = 1 << 16  # kept values: half a megabyte
 
 
 cdef struct Reader:
@@ -36,8 +49,8 @@ cdef struct Reader:
     const uint8_t* end
     uint32_t indices[BLOCK]  # of the block last read
     float values[BLOCK]
-    uint32_t numbers[BLOCK]
-    uint32_t ends[BLOCK + 64]
+    uint32_t low[BLOCK]
+    uint32_t ends[1 + BLOCK + 64]  # the first one is -1
     uint8_t window[WINDOW + PADDING]
 
 
@@ -49,7 +62,7 @@ def unpack(
     Args:
         body: untrusted.
         bits: 1, 8 or 32, as it was packed.
-        n_params: indices are below it.
+        n_params: indices are below it, and below 2**29.
         indices: result, increasing.
         values: result, finite.
 
@@ -62,21 +75,13 @@ def unpack(
     if values.shape[0] != k:
         raise ValueError("indices and values must have the same length")
     cdef Reader reader
-    cdef Py_ssize_t start = 0, m
-    reader.bits = bits
-    reader.n_params = n_params
-    reader.next_index = 0
-    reader.position = &body[0] if body.shape[0] else NULL
-    reader.end = reader.position + body.shape[0]
+    cdef bint is_valid
+    _open(&reader, body, bits, n_params)
     with nogil:
-        while start < k:
-            m = min(k - start, BLOCK)
-            if not _read_block(&reader, m):
-                break
-            memcpy(&indices[start], reader.indices, m * sizeof(uint32_t))
-            memcpy(&values[start], reader.values, m * sizeof(float))
-            start += m
-    return start >= k and reader.position == reader.end
+        is_valid = _read_all(
+            &reader, k, &indices[0] if k else NULL, &values[0] if k else NULL, NULL
+        )
+    return is_valid
 
 
 def scatter_add_stream(
@@ -84,7 +89,8 @@ def scatter_add_stream(
 ):
     """out[index] += weight * value for every kept value of a sparse body.
 
-    The body is read twice: once to check it, once to apply it. Memory does not grow with it.
+    Nothing is added before the whole body was checked. Up to 2**16 kept values are held until
+    then; a larger body is read twice, so that memory does not grow with it.
 
     Args:
         body: untrusted.
@@ -100,40 +106,80 @@ def scatter_add_stream(
         raise ValueError("bits must be 1, 8 or 32")
     if n_kept < 0:
         raise ValueError("n_kept must not be negative")
+    if n_kept == 0 or body.shape[0] == 0 or out.shape[0] == 0:
+        return n_kept == 0 and body.shape[0] == 0
     cdef Reader reader
-    cdef Py_ssize_t n = body.shape[0]
     cdef bint is_valid
-    cdef const uint8_t* start = &body[0] if n else NULL
-    cdef float* sums = &out[0] if out.shape[0] else NULL
-    reader.bits = bits
-    reader.n_params = <uint64_t>min(out.shape[0], <Py_ssize_t>MAX_PARAMS)
+    cdef uint32_t* held = NULL
+    if n_kept <= MOST_HELD:
+        held = <uint32_t*>malloc(n_kept * (sizeof(uint32_t) + sizeof(float)))
+        if held == NULL:
+            raise MemoryError
+    _open(&reader, body, bits, <uint64_t>out.shape[0])
     with nogil:
-        is_valid = _walk(&reader, start, start + n, n_kept, 0, NULL)
-        if is_valid:
-            _walk(&reader, start, start + n, n_kept, weight, sums)
+        if held != NULL:
+            is_valid = _read_all(&reader, n_kept, held, <float*>(held + n_kept), &out[0])
+            if is_valid:
+                _add(held, <float*>(held + n_kept), n_kept, weight, &out[0])
+            free(held)
+        else:
+            is_valid = _read_all(&reader, n_kept, NULL, NULL, NULL)
+            if is_valid:
+                _rewind(&reader, &body[0])
+                _read_and_add(&reader, n_kept, weight, &out[0])
     return is_valid
 
 
-cdef bint _walk(
-    Reader* reader,
-    const uint8_t* start,
-    const uint8_t* end,
-    Py_ssize_t n_kept,
-    float weight,
-    float* out,
+cdef void _add(
+    const uint32_t* indices, const float* values, Py_ssize_t n, float weight, float* out
 ) noexcept nogil:
-    """Reads the whole body and adds it to out, or only checks it if out is NULL."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[indices[i]] = out[indices[i]] + weight * values[i]
+
+
+cdef void _open(Reader* reader, const uint8_t[::1] body, int bits, uint64_t n_params):
+    reader.bits = bits
+    reader.n_params = min(n_params, <uint64_t>MAX_PARAMS)
+    reader.ends[0] = 0xFFFFFFFF
+    reader.end = (&body[0] if body.shape[0] else NULL) + body.shape[0]
+    _rewind(reader, reader.end - body.shape[0])
+
+
+cdef void _rewind(Reader* reader, const uint8_t* start) noexcept nogil:
+    reader.position, reader.next_index = start, 0
+
+
+cdef void _read_and_add(
+    Reader* reader, Py_ssize_t n_kept, float weight, float* out
+) noexcept nogil:
+    """Of a body that was found valid."""
+    cdef Py_ssize_t m
+    while n_kept > 0:
+        m = min(n_kept, BLOCK)
+        _read_block(reader, m)
+        _add(reader.indices, reader.values, m, weight, out)
+        n_kept -= m
+
+
+cdef bint _read_all(
+    Reader* reader, Py_ssize_t n_kept, uint32_t* indices, float* values, const float* wanted
+) noexcept nogil:
+    """Reads the whole body, into indices and values unless they are NULL. The cache is asked for
+    the places in wanted, unless that is NULL, while the next block is read."""
     cdef Py_ssize_t m, i
-    cdef uint32_t index
-    reader.position, reader.end, reader.next_index = start, end, 0
     while n_kept > 0:
         m = min(n_kept, BLOCK)
         if not _read_block(reader, m):
             return False
-        if out != NULL:
+        if wanted != NULL:
             for i in range(m):
-                index = reader.indices[i]
-                out[index] = out[index] + weight * reader.values[i]
+                prefetch(wanted + reader.indices[i], 1, 2)
+        if indices != NULL:
+            memcpy(indices, reader.indices, m * sizeof(uint32_t))
+            memcpy(values, reader.values, m * sizeof(float))
+            indices += m
+            values += m
         n_kept -= m
     return reader.position == reader.end
 
@@ -175,7 +221,7 @@ cdef Py_ssize_t _parse_block(Reader* reader, const uint8_t* source, Py_ssize_t m
         smallest = p[0]
         p += 1
     length = _read_rice(reader, p, m, gap_rice)
-    if length < 0 or not _set_indices(reader, m):
+    if length < 0 or not _set_indices(reader, m, gap_rice):
         return -1
     p += length
     if reader.bits == 32:
@@ -183,10 +229,21 @@ cdef Py_ssize_t _parse_block(Reader* reader, const uint8_t* source, Py_ssize_t m
     cdef const uint8_t* signs = p
     p += (m + 7) // 8
     if reader.bits == 1:
-        _set_signs(reader, signs, m, scale_value(scale))
+        set_signs(signs, m, scale_value(scale), reader.values)
         return p - source
     length = _read_rice(reader, p, m, value_rice)
-    if length < 0 or not _set_levels(reader, signs, m, smallest, scale_value(scale)):
+    if length < 0:
+        return -1
+    if not set_levels(
+        reader.ends + 1,
+        reader.low,
+        signs,
+        m,
+        value_rice,
+        smallest,
+        scale_value(scale),
+        reader.values,
+    ):
         return -1
     return p + length - source
 
@@ -195,49 +252,27 @@ cdef Py_ssize_t _read_rice(
     Reader* reader, const uint8_t* p, Py_ssize_t m, int rice
 ) noexcept nogil:
     """Reads m numbers; gives the length of both streams, or -1 if no encoder wrote them."""
-    cdef Py_ssize_t n_low = (m * rice + 7) // 8, i, bit
-    cdef uint64_t mask = (<uint64_t>1 << rice) - 1
-    cdef uint32_t unary, longest = 0, previous = 0xFFFFFFFF
-    if not _find_ends(p + n_low, m, reader.ends):
+    cdef Py_ssize_t n_low = (m * rice + 7) // 8, i
+    cdef uint32_t* ends = reader.ends + 1
+    if not read_ends(p + n_low, m, ends):
         return -1
-    for i in range(m):
-        bit = i * rice
-        unary = reader.ends[i] - previous - 1
-        previous = reader.ends[i]
-        longest = max(longest, unary)
-        reader.numbers[i] = unary << rice | <uint32_t>(load64(p + (bit >> 3)) >> (bit & 7) & mask)
-    if <uint64_t>longest << rice >= MAX_PARAMS:
-        return -1
-    return n_low + (previous >> 3) + 1
+    read_low(p, m, rice, reader.low)
+    for i in range(m, (m + 3) // 4 * 4):  # numbers that are zero, up to the next four
+        ends[i] = ends[i - 1] + 1
+        reader.low[i] = 0
+    return n_low + (ends[m - 1] >> 3) + 1
 
 
-cdef bint _find_ends(const uint8_t* p, Py_ssize_t m, uint32_t* ends) noexcept nogil:
-    """Positions of the first m set bits; False if they reach beyond 3 * m bits."""
-    cdef Py_ssize_t n = 0
-    cdef uint32_t base = 0
-    cdef uint64_t word
-    while n < m:
-        if base >= 3 * m:
-            return False
-        word = load64(p + (base >> 3))
-        while word:
-            ends[n] = base + <uint32_t>lowest_set_bit(word)
-            n += 1
-            word &= word - 1
-        base += 64
-    return ends[m - 1] < 3 * m
-
-
-cdef bint _set_indices(Reader* reader, Py_ssize_t m) noexcept nogil:
-    """Gaps to indices. Gaps are below 2**29, so a 64-bit sum cannot wrap before the check."""
+cdef bint _set_indices(Reader* reader, Py_ssize_t m, int rice) noexcept nogil:
+    """Gaps to indices. Their sum is exact in 64 bits, and no index is used if it is too large."""
     cdef uint64_t index = reader.next_index
+    cdef const uint32_t* ends = reader.ends + 1
     cdef Py_ssize_t i
-    for i in range(m):
-        index += reader.numbers[i]
-        reader.indices[i] = <uint32_t>index
-        index += 1
-    reader.next_index = index
-    return index <= reader.n_params
+    for i in range(m):  # the rests before i, and i, sum up to the i-th end
+        index += reader.low[i]
+        reader.indices[i] = <uint32_t>(index + ((ends[i] - i) << rice) + i)
+    reader.next_index = index + ((<uint64_t>ends[m - 1] + 1 - m) << rice) + m
+    return reader.next_index <= reader.n_params
 
 
 cdef bint _set_floats(Reader* reader, const uint8_t* p, Py_ssize_t m) noexcept nogil:
@@ -247,25 +282,3 @@ cdef bint _set_floats(Reader* reader, const uint8_t* p, Py_ssize_t m) noexcept n
         reader.values[i] = load_float(p + 4 * i)
         top = max(top, magnitude(reader.values[i]))
     return top < INFINITE
-
-
-cdef void _set_signs(
-    Reader* reader, const uint8_t* signs, Py_ssize_t m, float scale
-) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(m):
-        reader.values[i] = -scale if signs[i >> 3] >> (i & 7) & 1 else scale
-
-
-cdef bint _set_levels(
-    Reader* reader, const uint8_t* signs, Py_ssize_t m, uint32_t smallest, float scale
-) noexcept nogil:
-    cdef uint32_t top = 0, level
-    cdef float value
-    cdef Py_ssize_t i
-    for i in range(m):
-        level = smallest + reader.numbers[i]
-        top = max(top, level)
-        value = <float>level * scale
-        reader.values[i] = -value if signs[i >> 3] >> (i & 7) & 1 else value
-    return top <= 127

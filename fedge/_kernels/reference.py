@@ -95,10 +95,33 @@ def select_topk(values: Vector, maxima: U32, k: int, work: U32, indices: U32) ->
         raise ValueError("maxima must have one entry for each 32 values, work two for each")
     if k < 0 or len(indices) < k:
         raise ValueError("indices must have room for k")
+    return _write_largest(values, k, indices)
+
+
+def _write_largest(values: Vector, k: int, indices: U32) -> int:
     largest = np.argsort(-np.abs(values), kind="stable")[:k]
     selected = np.sort(largest[values[largest] != 0])
     indices[: selected.size] = selected
     return selected.size
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def accumulate_topk(residual: Vector, delta: Vector, k: int, work: U32, indices: U32) -> int:
+    """residual += delta; indices[:n] = the increasing indices of its k largest magnitudes.
+
+    Returns:
+        How many indices were written: k, or fewer if fewer sums are not zero. -1, with residual
+        as it was up to rounding, if a sum is not finite.
+    """
+    if len(delta) != len(residual):
+        raise ValueError("delta must have the length of residual")
+    if k < 0 or len(indices) < k or len(work) // 3 < k + 2048:
+        raise ValueError("indices must have room for k, work three times for k + 2048")
+    sums = residual + delta
+    if not np.isfinite(sums).all():
+        return -1
+    residual[:] = sums
+    return _write_largest(residual, k, indices)
 
 
 def quantise_kept(residual: Vector, indices: U32, bits: int, levels: I8, scales: U16) -> None:
@@ -193,7 +216,7 @@ def unpack(
     _check_bits(bits, {1, 8, 32})
     if len(values) != len(indices):
         raise ValueError("indices and values must have the same length")
-    kept = _read_body(bytes(body), bits, len(indices), n_params)
+    kept = _read_body(bytes(body), bits, len(indices), min(n_params, MAX_PARAMS))
     if kept is None:
         return False
     indices[:], values[:] = kept

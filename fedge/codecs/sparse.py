@@ -62,14 +62,12 @@ class TopK:
 
 def _select(delta: Vector, residual: Vector, k: int) -> Indices:
     """Adds delta into residual; gives the indices to send."""
-    maxima = np.empty(-(-delta.size // 32), np.uint32)
-    n_added = _kernels.accumulate_blockmax(residual, delta, maxima)
-    if n_added < delta.size:
-        residual[:n_added] -= delta[:n_added]
-        raise ValueError("delta or residual has NaN or infinity: clip or drop it before encoding")
-    work = np.empty(2 * delta.size, np.uint32)  # only its start is touched, so only that is mapped
     indices = np.empty(k, np.uint32)
-    return indices[: _kernels.select_topk(residual, maxima, k, work, indices)]
+    work = np.empty(6 * (k + 2048), np.uint32)
+    n_kept = _kernels.accumulate_topk(residual, delta, k, work, indices)
+    if n_kept < 0:
+        raise ValueError("delta or residual has NaN or infinity: clip or drop it before encoding")
+    return indices[:n_kept]
 
 
 def _body(residual: Vector, indices: Indices, bits: int) -> memoryview:
