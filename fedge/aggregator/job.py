@@ -40,6 +40,11 @@ class Job:
         return JobId(self._config.job)
 
     @property
+    def run(self) -> bytes:
+        """Drawn when the state directory was begun: under the same name nothing else has it."""
+        return self._on.run
+
+    @property
     def last_round(self) -> RoundId | None:
         """The last round that made a model."""
         return self.model.record.round
@@ -151,6 +156,7 @@ class Job:
         job = self._store.job()
         return RoundManifest(
             job=self.id,
+            run=self.run,
             round=round_,
             sequence=job.sequence + 1 if job else 0,
             kind=kind,

@@ -1,5 +1,6 @@
 """What must be in order before an aggregator may work: its directory, its artifact, its model 0."""
 
+import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -16,6 +17,7 @@ from fedge.artifact.files import write_file
 from fedge.config.aggregator import AggregatorConfig
 from fedge.errors import ConfigError
 from fedge.messages import BlobRef
+from fedge.messages.update import RUN_BYTES
 from fedge.types import JobId
 
 
@@ -43,13 +45,14 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Premises]:
             if not folder.artifact.is_file():
                 write_file(folder.artifact, data)
             if found is None:
-                _begin(config, folder, store, artifact, clock)
+                found = _begin(config, folder, store, artifact)
             else:
                 _check_same(found, config, ref)
             yield Premises(
                 config=config,
                 folder=folder,
                 store=store,
+                run=found.run,
                 artifact=artifact,
                 artifact_ref=ref,
                 judge=judge,
@@ -58,16 +61,16 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Premises]:
 
 
 def _begin(
-    config: AggregatorConfig, folder: StateFolder, store: Store, artifact: Artifact, clock: Clock
-) -> None:
+    config: AggregatorConfig, folder: StateFolder, store: Store, artifact: Artifact
+) -> JobRecord:
     state = strategies.get(config.strategy).init(artifact.parameters[: artifact.n_trainable])
     sha256, memory = keep(folder, artifact.parameters, state)
     job = JobRecord(
         fleet=config.fleet,
         job=JobId(config.job),
+        run=secrets.token_bytes(RUN_BYTES),
         artifact=bytes.fromhex(artifact.sha256),
-        # Later than any manifest of an earlier job of this name, which devices may remember.
-        sequence=int(clock.wall().timestamp() * 1000),
+        sequence=0,
     )
     model = ModelRecord(
         version=0,
@@ -78,6 +81,7 @@ def _begin(
         strategy=config.strategy,
     )
     store.begin(job, model)
+    return job
 
 
 def _check_same(found: JobRecord, config: AggregatorConfig, artifact: BlobRef) -> None:

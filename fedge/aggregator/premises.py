@@ -18,6 +18,7 @@ class Premises:
     config: AggregatorConfig
     folder: StateFolder
     store: Store
+    run: bytes
     artifact: Artifact
     artifact_ref: BlobRef
     judge: Judge | None

@@ -39,16 +39,22 @@ class Reception:
             return self._refuse(chunk, refusal.reason, refusal.detail)
 
     def _take(self, device: DeviceId, chunk: UpdateChunk, now_s: float) -> Reply | None:
+        if chunk.run != self._job.run:
+            return self._refuse_stranger(chunk)
         verdict = self._job.judge(device, chunk.round, chunk.nonce)
         if verdict is not Verdict.ACCEPTED:
-            # One answer for all chunks: to the first one, and to the last in case it was lost.
-            is_edge = chunk.index in (0, chunk.total - 1)
-            return self._answer(chunk, verdict) if is_edge else None
+            return self._answer(chunk, verdict) if _is_edge(chunk) else None
         payload = self.partials.add(device, chunk, now_s)
         if payload is None:
             return None
         self._count(device, chunk, payload)
         return self._answer(chunk, Verdict.ACCEPTED)
+
+    def _refuse_stranger(self, chunk: UpdateChunk) -> Refused | None:
+        if not _is_edge(chunk):
+            return None
+        runs = f"made for run {chunk.run.hex()} of the job, this is {self._job.run.hex()}"
+        return self._refuse(chunk, Reason.OTHER_RUN, runs)
 
     def _count(self, device: DeviceId, chunk: UpdateChunk, payload: bytes) -> None:
         round_ = self._job.round
@@ -77,3 +83,8 @@ class Reception:
         return Refused(
             job=self._job.id, round=chunk.round, nonce=chunk.nonce, reason=reason, detail=detail
         )
+
+
+def _is_edge(chunk: UpdateChunk) -> bool:
+    """Whether to answer it when all chunks get the same answer: the first, and the last in case."""
+    return chunk.index in (0, chunk.total - 1)

@@ -12,6 +12,7 @@ class JobRecord:
 
     fleet: str
     job: JobId
+    run: bytes  # drawn when it was begun
     artifact: bytes  # SHA-256
     sequence: int
     is_announced: bool = False

@@ -22,6 +22,7 @@ TABLES = (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         fleet TEXT NOT NULL,
         job TEXT NOT NULL,
+        run BLOB NOT NULL,                  -- drawn when the directory was begun
         artifact BLOB NOT NULL,             -- SHA-256 of the .fedge file
         sequence INTEGER NOT NULL,          -- of the last manifest; only ever grows
         is_announced INTEGER NOT NULL DEFAULT 0,  -- whether the devices were told it is finished

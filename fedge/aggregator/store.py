@@ -37,14 +37,15 @@ class Store:
         """What the directory is for; None if it is new."""
         with database.mapped(self._folder):
             row = self._db.execute(
-                "SELECT fleet, job, artifact, sequence, is_announced FROM job"
+                "SELECT fleet, job, run, artifact, sequence, is_announced FROM job"
             ).fetchone()
         if row is None:
             return None
-        fleet, job, artifact, sequence, is_announced = row
+        fleet, job, run, artifact, sequence, is_announced = row
         return JobRecord(
             fleet=fleet,
             job=job,
+            run=run,
             artifact=artifact,
             sequence=sequence,
             is_announced=bool(is_announced),
@@ -54,9 +55,9 @@ class Store:
         """A new directory: what it is for, and model version 0."""
         with self._writing() as db:
             db.execute(
-                "INSERT INTO job (id, fleet, job, artifact, sequence, created_at) "
-                "VALUES (1, ?, ?, ?, ?, ?)",
-                (job.fleet, job.job, job.artifact, job.sequence, self._timestamp()),
+                "INSERT INTO job (id, fleet, job, run, artifact, sequence, created_at) "
+                "VALUES (1, ?, ?, ?, ?, ?, ?)",
+                (job.fleet, job.job, job.run, job.artifact, job.sequence, self._timestamp()),
             )
             insert_model(db, model, self._timestamp())
 

@@ -4,10 +4,11 @@ SQLite in WAL mode with synchronous=FULL, so that a transaction which returned
 is on the disk.
 
     identity(fleet, device)     one row: whose outbox this is
-    job(name, schema, residual, answered_round, answered_model)
+    job(name, run, schema, residual, answered_round, answered_model)
+        run: the one that all the rest belongs to, also the job's results
         residual: float32, little-endian, (n_trainable,); NULL before the first
         answered_*: the last round this device answered, and for which model
-    outbox(nonce, job, round, kind, parts, schema, has_feedback, payload, n_damaged)
+    outbox(nonce, job, run, round, kind, parts, schema, has_feedback, payload, n_damaged)
         a result from the moment it is encoded until the aggregator's answer
 
 A result and the residual that belongs to it change in one transaction: when it
@@ -31,14 +32,14 @@ from fedge.types import JobId, RoundId, Vector
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS identity (fleet TEXT NOT NULL, device TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS job (
-    name TEXT PRIMARY KEY, schema BLOB, residual BLOB,
+    name TEXT PRIMARY KEY, run BLOB, schema BLOB, residual BLOB,
     answered_round INTEGER, answered_model BLOB);
 CREATE TABLE IF NOT EXISTS outbox (
-    nonce BLOB PRIMARY KEY, job TEXT NOT NULL, round INTEGER NOT NULL, kind TEXT NOT NULL,
-    parts INTEGER NOT NULL, schema BLOB NOT NULL, has_feedback INTEGER NOT NULL,
+    nonce BLOB PRIMARY KEY, job TEXT NOT NULL, run BLOB NOT NULL, round INTEGER NOT NULL,
+    kind TEXT NOT NULL, parts INTEGER NOT NULL, schema BLOB NOT NULL, has_feedback INTEGER NOT NULL,
     payload BLOB NOT NULL, n_damaged INTEGER NOT NULL DEFAULT 0);
 """
-_COLUMNS = "job, round, nonce, kind, parts, schema, has_feedback, payload"
+_COLUMNS = "job, run, round, nonce, kind, parts, schema, has_feedback, payload"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class Result:
     """What a round asked for, encoded, with all that is needed to send it again."""
 
     job: JobId
+    run: bytes
     round: RoundId
     nonce: bytes  # drawn once; the same when it is sent again
     kind: RoundKind
@@ -82,9 +84,10 @@ class Outbox:
         """Keep a result, and the residual after its encoding; None leaves the residual alone."""
         with self._transaction() as db:
             db.execute(
-                f"INSERT INTO outbox ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",  # noqa: S608 - constant
+                f"INSERT INTO outbox ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)",  # noqa: S608 - constant
                 (
                     result.job,
+                    result.run,
                     result.round,
                     result.nonce,
                     result.kind.value,
@@ -95,13 +98,25 @@ class Outbox:
                 ),
             )
             db.execute(
-                "INSERT INTO job (name, answered_round, answered_model) VALUES (?,?,?) "
+                "INSERT INTO job (name, run, answered_round, answered_model) VALUES (?,?,?,?) "
                 "ON CONFLICT (name) DO UPDATE SET answered_round = excluded.answered_round, "
                 "answered_model = excluded.answered_model",
-                (result.job, result.round, model_sha256),
+                (result.job, result.run, result.round, model_sha256),
             )
             if residual is not None:
                 self._write_residual(db, result.job, result.schema, residual)
+
+    def run(self, job: JobId) -> bytes | None:
+        """The run of the job that was entered last."""
+        row = self._row("SELECT run FROM job WHERE name = ?", job)
+        return row[0] if row else None
+
+    def enter(self, job: JobId, run: bytes) -> None:
+        """From now on take part in this run of the job; all of another one is forgotten."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM outbox WHERE job = ? AND run <> ?", (job, run))
+            db.execute("DELETE FROM job WHERE name = ? AND run <> ?", (job, run))
+            db.execute("INSERT OR IGNORE INTO job (name, run) VALUES (?,?)", (job, run))
 
     def answered(self, job: JobId) -> Answer | None:
         """The last round of the job that was answered."""
@@ -137,9 +152,10 @@ class Outbox:
         row = self._row(f"SELECT {_COLUMNS} FROM outbox WHERE nonce = ?", nonce)  # noqa: S608 - constant
         if row is None:
             return None
-        job, round_, nonce, kind, parts, schema, has_feedback, payload = row
+        job, run, round_, nonce, kind, parts, schema, has_feedback, payload = row
         return Result(
             job=JobId(job),
+            run=run,
             round=RoundId(round_),
             nonce=nonce,
             kind=RoundKind(kind),

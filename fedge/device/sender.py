@@ -21,7 +21,6 @@ from fedge.types import DeviceId
 MAX_DAMAGED = 5  # a result that arrives damaged so often is given up
 _PACKET_OVERHEAD = 512  # topic, properties and the chunk's own fields, with room to spare
 _RESEND = Backoff(first_s=2.0, most_s=60.0)
-_LOOK_S = 0.05  # an idle transport says so within this; at 0 its thread has no chance to answer
 
 
 @dataclass(slots=True)
@@ -69,6 +68,11 @@ class Sender:
         """A result has been put into the outbox: send it next."""
         self._sends[nonce] = _Send(due_at_s=float("-inf"))
 
+    def forget(self) -> None:
+        """Send nothing more of what has left the outbox without an answer."""
+        pending = set(self._outbox.pending())
+        self._sends = {nonce: send for nonce, send in self._sends.items() if nonce in pending}
+
     def connected(self, max_payload_bytes: int, now_s: float) -> None:
         """What was on its way is lost: send everything again at once, in chunks that fit."""
         self._chunk_bytes = max(1, min(CHUNK_BYTES, max_payload_bytes - _PACKET_OVERHEAD))
@@ -93,7 +97,7 @@ class Sender:
         send = self._sends[nonce]
         is_repeat = send.backoff.n_tries > 0
         send.due_at_s = now_s + send.backoff.pause_s(self._dice)
-        if is_repeat and not self._transport.flush(_LOOK_S):
+        if is_repeat and not self._transport.flush(0):
             return None  # the copy before is still on its way; another would only delay it
         send.backoff = send.backoff.next()
         result = self._outbox.result(nonce)
@@ -143,7 +147,7 @@ class Sender:
     def _publish(self, result: Result, ranges: tuple[Range, ...] | None = None) -> None:
         topic = self._topics.up(result.job, self._device, result.parts)
         chunks = split_update(
-            result.payload, result.round, result.nonce, chunk_bytes=self._chunk_bytes
+            result.payload, result.run, result.round, result.nonce, chunk_bytes=self._chunk_bytes
         )
         for chunk in chunks:
             if ranges is None or any(first <= chunk.index <= last for first, last in ranges):

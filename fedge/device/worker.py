@@ -54,6 +54,7 @@ class Worker:
         self.phase: Phase = Idle()
         self.n_trained = self.n_skipped = 0
         self._bench = bench
+        self._run = bench.outbox.run(bench.job)
         self._sequence = -1
         self._answered = bench.outbox.answered(bench.job)
         self._learner: Learner | None = None
@@ -66,10 +67,11 @@ class Worker:
 
     def read(self, manifest: RoundManifest) -> None:
         """Act on a manifest of the job."""
+        if manifest.run != self._run:
+            self._enter(manifest.run)
         if manifest.sequence < self._sequence:
             _log.warning(
-                "ignored a manifest of round %d: its sequence %d is older than %d, seen before; "
-                "a job that was started anew needs a new name, or its devices a restart",
+                "ignored a manifest of round %d: its sequence %d is older than %d, seen before",
                 manifest.round, manifest.sequence, self._sequence,
             )  # fmt: skip
             return
@@ -114,6 +116,18 @@ class Worker:
             self._abandon(self.phase)
         self.phase = Idle("stopped")
         self._bench.fetcher.want(())
+
+    def _enter(self, run: bytes) -> None:
+        """Forget another run of the job: its rounds have the same numbers and mean other things."""
+        bench = self._bench
+        bench.outbox.enter(bench.job, run)
+        bench.sender.forget()
+        if self._run is not None:
+            _log.warning(
+                "job %s was begun anew: forgot answers, residual and unsent updates of run %s",
+                bench.job, self._run.hex(),
+            )  # fmt: skip
+        self._run, self._sequence, self._answered = run, -1, None
 
     def _prepare(self, manifest: RoundManifest) -> None:
         """Go on with a round: fetch what is not here, or start if all is."""
@@ -186,6 +200,7 @@ class Worker:
     ) -> None:
         result = Result(
             job=manifest.job,
+            run=manifest.run,
             round=manifest.round,
             nonce=os.urandom(NONCE_BYTES),
             kind=manifest.kind,

@@ -9,7 +9,7 @@ from fedge.errors import PayloadError
 from fedge.messages import wire
 from fedge.messages.blob import KEY_DIGITS
 from fedge.messages.topics import read_job
-from fedge.messages.update import MAX_ROUND
+from fedge.messages.update import MAX_ROUND, RUN_BYTES
 from fedge.training.plan import Plan
 from fedge.types import JobId, RoundId
 
@@ -18,6 +18,7 @@ _MAX_BLOB_BYTES = 2**32
 _MAX_PARTS = 4096
 _FIELDS = (
     "job",
+    "run",
     "round",
     "sequence",
     "kind",
@@ -74,11 +75,13 @@ class RoundManifest:
     """One round, as every device is told of it.
 
     CBOR map, at most 8 KB; unknown fields are ignored so that later releases can
-    add some. `sequence` grows with every manifest of a job: an older one than
-    the last seen is a replay.
+    add some. `sequence` grows with every manifest of a run: an older one than
+    the last seen is a replay. `run` is drawn when a job is begun: under the same
+    name with another run nothing is left of what was before.
     """
 
     job: JobId
+    run: bytes  # 4
     round: RoundId
     sequence: int
     kind: RoundKind
@@ -94,6 +97,7 @@ class RoundManifest:
             {
                 "v": wire.VERSION,
                 "job": self.job,
+                "run": self.run,
                 "round": self.round,
                 "sequence": self.sequence,
                 "kind": self.kind.value,
@@ -116,6 +120,7 @@ class RoundManifest:
         plan = wire.typed(fields["plan"], dict, "round plan")
         return cls(
             job=read_job(fields["job"], "manifest job"),
+            run=wire.octets(fields["run"], RUN_BYTES, "manifest run"),
             round=RoundId(wire.bounded(fields["round"], 0, MAX_ROUND, "manifest round")),
             sequence=wire.bounded(fields["sequence"], 0, 2**63 - 1, "manifest sequence"),
             kind=_one_of(RoundKind, fields["kind"]),

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     PAYLOAD = "payload"  # the bytes arrived as sent and cannot be decoded
     SCHEMA = "schema"  # made for another model
     LATE = "late"  # the round is over
+    OTHER_RUN = "other_run"  # made for a job of this name that was begun before or elsewhere
     UNKNOWN_ROUND = "unknown_round"  # the aggregator never opened this round
     SECOND = "second"  # another update of this device for this round was accepted
     TOO_LARGE = "too_large"

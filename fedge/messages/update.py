@@ -8,6 +8,7 @@ from fedge.messages import wire
 from fedge.messages.chunks import CHUNK_BYTES, MAX_CHUNKS, digest16, n_chunks, slice_chunk
 from fedge.types import RoundId
 
+RUN_BYTES = 4
 NONCE_BYTES = 8
 MAX_ROUND = 2**31 - 1
 _OVERHEAD = 128
@@ -17,11 +18,13 @@ _OVERHEAD = 128
 class UpdateChunk:
     """One chunk of an encoded update.
 
-    CBOR array: version, round, nonce (8 bytes), chunk index, number of chunks,
-    first 16 bytes of the SHA-256 of the whole, data. With the device and the job
-    of the topic, round and nonce name the update: the aggregator counts it once.
+    CBOR array: version, run (4 bytes), round, nonce (8 bytes), chunk index, number
+    of chunks, first 16 bytes of the SHA-256 of the whole, data. With the device and
+    the job of the topic, run, round and nonce name the update: the aggregator counts
+    it once.
     """
 
+    run: bytes  # of the manifest that asked for it
     round: RoundId
     nonce: bytes  # drawn once for an update, repeated whenever it is sent again
     index: int
@@ -33,6 +36,7 @@ class UpdateChunk:
         return wire.encode(
             [
                 wire.VERSION,
+                self.run,
                 self.round,
                 self.nonce,
                 self.index,
@@ -46,11 +50,12 @@ class UpdateChunk:
     def from_bytes(cls, payload: bytes) -> Self:
         """Raises PayloadError unless every field is of its type and in its range."""
         fields = wire.decode_array(
-            payload, "update chunk", n_fields=6, max_bytes=CHUNK_BYTES + _OVERHEAD
+            payload, "update chunk", n_fields=7, max_bytes=CHUNK_BYTES + _OVERHEAD
         )
-        round_, nonce, index, total, digest, data = fields
+        run, round_, nonce, index, total, digest, data = fields
         total = wire.bounded(total, 1, MAX_CHUNKS, "update chunks")
         return cls(
+            run=wire.octets(run, RUN_BYTES, "update run"),
             round=RoundId(wire.bounded(round_, 0, MAX_ROUND, "update round")),
             nonce=wire.octets(nonce, NONCE_BYTES, "update nonce"),
             index=wire.bounded(index, 0, total - 1, "update chunk index"),
@@ -61,7 +66,7 @@ class UpdateChunk:
 
 
 def split_update(
-    payload: bytes, round_: RoundId, nonce: bytes, *, chunk_bytes: int = CHUNK_BYTES
+    payload: bytes, run: bytes, round_: RoundId, nonce: bytes, *, chunk_bytes: int = CHUNK_BYTES
 ) -> Iterator[UpdateChunk]:
     """The chunks that carry this payload, first to last."""
     digest = digest16(payload)
@@ -69,5 +74,11 @@ def split_update(
     for index in range(total):
         data = slice_chunk(payload, index, chunk_bytes)
         yield UpdateChunk(
-            round=round_, nonce=nonce, index=index, total=total, digest=digest, data=data
+            run=run,
+            round=round_,
+            nonce=nonce,
+            index=index,
+            total=total,
+            digest=digest,
+            data=data,
         )

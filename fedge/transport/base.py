@@ -88,7 +88,7 @@ class Transport(Protocol):
         ...
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that was published is with the broker; whether it is."""
+        """Wait until all that was published is with the broker; whether it is. 0 only looks."""
         ...
 
     @property

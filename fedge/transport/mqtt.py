@@ -4,13 +4,14 @@ import queue
 import random
 import ssl
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from fedge.errors import ConfigError, PayloadError
 from fedge.transport.backoff import Backoff
-from fedge.transport.base import Event, Message, Traffic
+from fedge.transport.base import Connected, Event, Message, Traffic
 from fedge.transport.client import LinkOptions, Version
 from fedge.transport.network import Network
 from fedge.transport.url import BrokerUrl
@@ -63,6 +64,7 @@ class MqttTransport:
         versions: tuple[Version, ...] = ("5", "3.1.1") if version == "auto" else (version,)
         jitter = rng or random.Random()  # noqa: S311 - pauses need no secrecy
         self._network = Network(options, versions, Backoff(jitter))
+        self._n_published = self._n_lost = 0  # the latter: when `flush` last looked
 
     def start(self) -> None:
         self._network.start()
@@ -80,6 +82,7 @@ class MqttTransport:
         if len(payload) > most:
             what = f"message to {topic}"
             raise PayloadError(what, expected=f"at most {most} bytes", found=len(payload))
+        self._n_published += 1
         self._network.order(partial(self._network.send, topic, payload, retain))
 
     def subscribe(self, topic_filter: str) -> None:
@@ -104,21 +107,28 @@ class MqttTransport:
 
     def receive(self, timeout_s: float) -> Event | None:
         try:
-            return self._network.events.get(block=timeout_s > 0, timeout=max(0.0, timeout_s))
+            event = self._network.events.get(block=timeout_s > 0, timeout=max(0.0, timeout_s))
         except queue.Empty:
             return None
+        if isinstance(event, Connected):
+            self._n_lost = self._network.n_lost
+        return event
 
     def done(self, message: Message) -> None:
         self._network.order(partial(self._network.acknowledge, message.handle))
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all is with the broker; False also if some was lost since the last flush."""
-        future: Future[bool] = Future()
-        self._network.order(partial(self._network.flush, future))
-        try:
-            return future.result(timeout_s)
-        except TimeoutError:
-            return False
+        """Wait until all is with the broker; False also if some was lost since the last flush.
+
+        What was lost before a Connected that was read is known to the caller, and not counted.
+        """
+        if timeout_s > 0:
+            future: Future[None] = Future()
+            self._network.order(partial(self._network.flush, future))
+            with suppress(TimeoutError):
+                future.result(timeout_s)
+        n_lost, self._n_lost = self._n_lost, self._network.n_lost
+        return self._network.n_settled == self._n_published and self._n_lost == n_lost
 
     @property
     def traffic(self) -> Traffic:

@@ -35,6 +35,8 @@ class Network:
         events: what happened, for the caller.
         max_payload_bytes: the most that the broker takes, as it last said.
         traffic: bytes and messages so far.
+        n_settled: messages to send that are with the broker, or lost.
+        n_lost: those that are lost.
     """
 
     def __init__(self, options: LinkOptions, versions: Sequence[Version], backoff: Backoff) -> None:
@@ -52,8 +54,9 @@ class Network:
         self._n_links = 0
         self._filters: dict[str, None] = {}  # in the order they were asked for
         self._outbox: deque[tuple[str, bytes, bool]] = deque()
-        self._flushes: list[Future[bool]] = []
-        self._has_lost = False  # a message, since the last flush
+        self._flushes: list[Future[None]] = []
+        self.n_settled = self.n_lost = 0
+        self._n_taken = 0  # messages to send
         self._n_dropped = 0
 
     def start(self) -> None:
@@ -76,6 +79,7 @@ class Network:
         self._bell.close()
 
     def send(self, topic: str, payload: bytes, retain: bool) -> None:  # noqa: FBT001 - an order's
+        self._n_taken += 1
         self._outbox.append((topic, payload, retain))
 
     def subscribe(self, topic_filter: str) -> None:
@@ -94,8 +98,8 @@ class Network:
         if self._link is not None:
             self._link.acknowledge(handle)
 
-    def flush(self, future: Future[bool]) -> None:
-        """Set it when nothing waits any more, to whether nothing was lost since the last one."""
+    def flush(self, future: Future[None]) -> None:
+        """Set it when nothing waits any more."""
         self._flushes.append(future)
 
     def _run(self) -> None:
@@ -168,21 +172,20 @@ class Network:
                 continue
             link.send(topic, payload, retain=retain)
             self._count(sent=len(payload))
-        if not self._outbox and not link.n_in_flight:
-            self._settle()
+        self._settle(len(self._outbox) + link.n_in_flight)
 
-    def _settle(self) -> None:
-        while self._flushes:
-            self._flushes.pop().set_result(not self._has_lost)
-            self._has_lost = False
+    def _settle(self, n_waiting: int) -> None:
+        self.n_settled = self._n_taken - n_waiting
+        while self._flushes and not n_waiting:
+            self._flushes.pop().set_result(None)
 
     def _drop(self) -> None:
         """After the end of a link: what was not delivered is lost."""
-        if self._outbox or (self._link is not None and self._link.n_in_flight):
-            self._has_lost = True
+        n_in_flight = 0 if self._link is None else self._link.n_in_flight
+        self.n_lost += len(self._outbox) + n_in_flight
         self._outbox.clear()
         self._link = None
-        self._settle()
+        self._settle(0)
 
     def _rest(self, pause_s: float) -> None:
         """Wait, and obey orders meanwhile."""

@@ -32,8 +32,9 @@ def test_an_unanswered_update_is_sent_again_over_a_real_link(
         assert listener.flush(5)
         outbox = Outbox(tmp_path / "outbox.sqlite3", fleet="home", device="pi-3")
         result = Result(
-            job=JobId("digits"), round=RoundId(4), nonce=b"12345678", kind=RoundKind.TRAINING,
-            parts=1, schema=b"s" * 32, has_feedback=True, payload=b"payload",
+            job=JobId("digits"), run=b"run1", round=RoundId(4), nonce=b"12345678",
+            kind=RoundKind.TRAINING, parts=1, schema=b"s" * 32, has_feedback=True,
+            payload=b"payload",
         )  # fmt: skip
         outbox.put(result, model_sha256=b"m" * 32, residual=np.zeros(4, np.float32))
         sender = Sender(outbox, link, Topics("home"), DeviceId("pi-3"), dice())
@@ -43,3 +44,4 @@ def test_an_unanswered_update_is_sent_again_over_a_real_link(
             heard = listener.receive(5)
             assert isinstance(heard, Message)
             listener.done(heard)
+            assert link.flush(5)  # the broker has said so as well

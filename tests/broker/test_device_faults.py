@@ -6,6 +6,7 @@ a plan of many local steps for "while training", a stopped process for "while
 sending". What counts is read from the aggregator's database.
 """
 
+import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator
@@ -85,6 +86,14 @@ class Fleet:
         box = Outbox(self._state(name) / "outbox.sqlite3", fleet="default", device=name)
         found = len(box.pending())
         box.close()
+        return found
+
+    def nonces(self, name: str) -> list[bytes]:
+        """Of the results in the outbox of a device, running or not."""
+        path = self._state(name) / "outbox.sqlite3"
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+            found = [nonce for (nonce,) in db.execute("SELECT nonce FROM outbox")]
+        db.close()
         return found
 
     def finish(self) -> None:
@@ -193,3 +202,25 @@ def test_an_aggregator_killed_while_updates_come_gets_them_again(fleet: Fleet) -
     fleet.start_aggregator()
     fleet.finish()
     assert fleet.said("ann").count("round 2: training") == 1
+
+
+def test_an_aggregator_whose_directory_is_gone_begins_a_new_run_with_the_same_devices(
+    fleet: Fleet,
+) -> None:
+    """What the old run left in the outboxes has the numbers of rounds that the new run opens."""
+    fleet.start()
+    fleet.wait_for("ann", "round 2: training")
+    fleet.signal("agg", signal.SIGSTOP)
+    for name in DEVICES:
+        fleet.wait_for(name, "round 2: trained")
+    old = {nonce for (nonce,) in fleet.query("SELECT nonce FROM update_")}
+    old |= {nonce for name in DEVICES for nonce in fleet.nonces(name)}
+    assert len(old) == 4
+    fleet.kill("agg")
+    shutil.rmtree(fleet.folder / "agg-state")
+    fleet.start_aggregator()
+    fleet.finish()
+    assert not old & {nonce for (nonce,) in fleet.query("SELECT nonce FROM update_")}
+    for name in DEVICES:
+        assert fleet.said(name).count("was begun anew") == 1
+        assert fleet.said(name).count("round 2: training") == 2

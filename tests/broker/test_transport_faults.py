@@ -71,6 +71,28 @@ def test_what_a_killed_broker_had_not_taken_is_lost_and_flush_says_so(mosquitto:
         assert one.flush(5.0)
 
 
+def test_flush_without_time_tells_at_once_whether_anything_is_under_way(mosquitto: Broker) -> None:
+    with transport(mosquitto.url, "one") as one:
+        next_event(one, Connected)
+        assert one.flush(0)
+        mosquitto.freeze()
+        one.publish("a", b"1")
+        assert not one.flush(0)
+        mosquitto.thaw()
+        assert one.flush(5.0)
+        assert one.flush(0)
+        one.publish("a", b"2")
+        mosquitto.kill()
+        next_event(one, Disconnected)
+        one.publish("a", b"3")
+        assert not one.flush(0)
+        mosquitto.restart()
+        next_event(one, Connected)
+        one.publish("a", b"4")
+        assert one.flush(5.0)
+        assert one.flush(0)
+
+
 def test_a_message_of_an_earlier_link_can_still_be_done(mosquitto: Broker) -> None:
     with transport(mosquitto.url, "one", receive_maximum=1) as one:
         one.subscribe("a")

@@ -53,6 +53,7 @@ class ScriptedDevice:
     Attributes:
         replies: all that came, oldest first.
         accepted: rounds whose update was accepted.
+        run: to name in updates instead of the manifest's.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class ScriptedDevice:
         self.replies: list[Reply] = []
         self.accepted: list[int] = []
         self.manifest: RoundManifest | None = None
+        self.run: bytes | None = None
         self._sent_s = self._now_s = 0.0
         transport.start()
         transport.subscribe(self._topics.round(job))
@@ -116,8 +118,11 @@ class ScriptedDevice:
 
     def send_payload(self, payload: bytes, round_: int, nonce: bytes) -> None:
         parts = self.manifest.parts if self.manifest else 1
+        run = self.run or (self.manifest.run if self.manifest else bytes(4))
         topic = self._topics.up(self._job, self.name, parts)
-        for chunk in split_update(payload, RoundId(round_), nonce, chunk_bytes=self._chunk_bytes):
+        for chunk in split_update(
+            payload, run, RoundId(round_), nonce, chunk_bytes=self._chunk_bytes
+        ):
             self._transport.publish(topic, chunk.to_bytes())
 
     @property

@@ -41,7 +41,7 @@ def test_a_flipped_bit_is_refused_logged_and_counted_and_the_device_told(
 ) -> None:
     bench, eve = a_bench(tmp_path)
     payload = scripted_payload(bench.artifact, "eve", 1)
-    (chunk,) = split_update(payload, RoundId(1), bytes(8))
+    (chunk,) = split_update(payload, bench.aggregator._on.run, RoundId(1), bytes(8))
     data = bytearray(chunk.to_bytes())
     data[-3] ^= 4
     eve._transport.publish(Topics("default").up("default", "eve", 1), bytes(data))
@@ -127,7 +127,12 @@ def test_no_bytes_on_any_topic_stop_the_aggregator(
     topics = Topics("default")
     whole = b"".join(
         chunk.to_bytes()
-        for chunk in split_update(scripted_payload(bench.artifact, "eve", 1), RoundId(1), bytes(8))
+        for chunk in split_update(
+            scripted_payload(bench.artifact, "eve", 1),
+            bench.aggregator._on.run,
+            RoundId(1),
+            bytes(8),
+        )
     )
     for _ in range(5):
         topic = data.draw(
@@ -156,7 +161,13 @@ def test_no_bytes_on_any_topic_stop_the_aggregator(
 def a_chunk(number: int, *, total: int = 3, size: int = 1000, index: int = 0) -> UpdateChunk:
     nonce = number.to_bytes(8, "big")
     return UpdateChunk(
-        round=RoundId(1), nonce=nonce, index=index, total=total, digest=2 * nonce, data=bytes(size)
+        run=b"run1",
+        round=RoundId(1),
+        nonce=nonce,
+        index=index,
+        total=total,
+        digest=2 * nonce,
+        data=bytes(size),
     )
 
 

@@ -126,7 +126,7 @@ def test_chunks_of_several_devices_make_the_updates_that_were_sent(data: st.Data
     chunks = [
         (device, chunk)
         for device, payload in sent.items()
-        for chunk in split_update(payload, RoundId(1), bytes(8), chunk_bytes=32)
+        for chunk in split_update(payload, b"run1", RoundId(1), bytes(8), chunk_bytes=32)
     ]
     order = data.draw(st.permutations(chunks))
     found = {device: partials.add(device, chunk, 0.0) for device, chunk in order}

@@ -173,7 +173,7 @@ def scenario(store: Store, folder: StateFolder) -> None:
     zero = ModelRecord(
         version=0, round=None, parent=None, sha256=parents[0], memory=None, strategy="fedavg"
     )
-    job = JobRecord(fleet="default", job=JOB, artifact=bytes(32), sequence=1)
+    job = JobRecord(fleet="default", job=JOB, run=b"run1", artifact=bytes(32), sequence=1)
     store.begin(job, zero)
     record = RoundRecord(
         round=RoundId(1),

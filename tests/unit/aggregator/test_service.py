@@ -141,6 +141,30 @@ def test_repeated_second_late_and_unknown_updates_are_told_apart(tmp_path: Path)
     assert rows(bench, "SELECT count(*) FROM update_ WHERE device = 'ann'") == [(current,)]
 
 
+def test_an_update_for_another_run_of_the_job_is_refused_for_good(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, wait_for=1, quorum=2, rounds=1)
+    (ann,) = bench.add("ann", chunk_bytes=8)
+    ann.run = b"old."
+    bench.settle()
+    assert {refusal.reason for refusal in ann.refusals} == {Reason.OTHER_RUN}
+    assert len(ann.refusals) == 2  # the first chunk and the last, however many there are
+    assert "made for run 6f6c642e of the job" in ann.refusals[0].detail
+    assert rows(bench, "SELECT count(*) FROM update_") == [(0,)]
+
+
+def test_every_state_directory_draws_a_run_of_its_own_and_keeps_it(tmp_path: Path) -> None:
+    runs = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        bench = Bench(tmp_path / name)
+        runs.append(bench.aggregator._on.run)
+        bench.kill()
+        assert bench.begin()._on.run == runs[-1]
+        bench.aggregator.close()
+    assert [len(run) for run in runs] == [4, 4]
+    assert runs[0] != runs[1]
+
+
 def test_an_update_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
     bench = Bench(tmp_path, wait_for=1, quorum=2, rounds=1)
     seen: list[int] = []
@@ -215,7 +239,7 @@ def test_updates_that_wait_together_share_one_commit(tmp_path: Path) -> None:
     for number in range(30):
         name = f"d{number}"
         payload = scripted_payload(bench.artifact, name, 1)
-        (chunk,) = split_update(payload, RoundId(1), bytes(8))
+        (chunk,) = split_update(payload, bench.aggregator._on.run, RoundId(1), bytes(8))
         sender.publish(topics.up("default", name, 1), chunk.to_bytes())
     commits: list[str] = []
     bench.aggregator._on.store._db.set_trace_callback(

@@ -16,6 +16,7 @@ def ref(data: bytes) -> BlobRef:
 
 BASE = RoundManifest(
     job=JobId("digits"),
+    run=b"run1",
     round=RoundId(1),
     sequence=10,
     kind=RoundKind.TRAINING,

@@ -28,7 +28,7 @@ from fedge.training import Plan
 from fedge.transport import Connected, Message, Transport
 from fedge.types import JobId, RoundId
 
-FLEET, JOB = "home", JobId("digits")
+FLEET, JOB, RUN = "home", JobId("digits"), b"run1"
 PLAN = Plan(local_steps=3, batch_size=4, lr=0.01, codec="topk:0.5/float32", seed=7)
 
 
@@ -72,6 +72,7 @@ class ScriptedAggregator:
         """Publish a manifest; an open training round of the first model unless told otherwise."""
         manifest = RoundManifest(
             job=JOB,
+            run=RUN,
             round=RoundId(round_),
             sequence=10 * round_,
             kind=RoundKind.TRAINING,

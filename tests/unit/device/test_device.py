@@ -194,6 +194,54 @@ def test_a_manifest_with_an_older_sequence_is_ignored(scene: Scene) -> None:
     device.close()
 
 
+def test_a_job_begun_anew_is_followed_and_nothing_of_the_old_run_is_sent(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The new run counts rounds and manifests from the start, with the same first model."""
+    device = scene.device()
+    for round_ in (1, 2):
+        scene.aggregator.announce(round_, sequence=99 + round_)
+        scene.settle(device)
+    scene.aggregator.reply = lambda _: None
+    scene.aggregator.announce(3, sequence=103)
+    scene.settle(device)
+    assert len(pending(scene.folder)) == 1  # nobody answered round 3
+    scene.aggregator.updates.clear()
+    del scene.aggregator.reply
+    scene.aggregator.reply = accept
+    scene.aggregator.announce(1, sequence=0, run=b"run2")
+    scene.settle(device)
+    assert "forgot answers, residual and unsent updates of run 72756e31" in caplog.text
+    assert caplog.text.count("begun anew") == 1
+    assert pending(scene.folder) == []
+    ((_, round_, _, payload),) = scene.aggregator.updates
+    fresh = Scene(scene.folder / "fresh")
+    fresh.aggregator.announce(1)
+    newcomer = fresh.device()
+    fresh.settle(newcomer)
+    assert (round_, payload) == (1, fresh.aggregator.updates[0][3])  # no residual was carried over
+    newcomer.close()
+    device.close()
+
+
+def test_a_run_is_known_again_after_a_restart(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.aggregator.announce(1)
+    device = scene.device()
+    scene.settle(device)
+    scene.kill(device)
+    again = scene.device()
+    scene.settle(again)
+    scene.kill(again)
+    scene.aggregator.announce(1, sequence=0, run=b"run2")
+    third = scene.device()
+    scene.settle(third)
+    assert caplog.text.count("begun anew") == 1
+    assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [1, 1]
+    third.close()
+
+
 def test_a_round_announced_again_is_not_trained_again_even_after_a_restart(scene: Scene) -> None:
     scene.aggregator.announce(1)
     device = scene.device()

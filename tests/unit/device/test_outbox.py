@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from fedge.errors import ConfigError, StorageError
 from fedge.messages import RoundKind
 from fedge.types import JobId, RoundId, Vector
 
-JOB, SCHEMA, MODEL = JobId("digits"), b"s" * 32, b"m" * 32
+JOB, RUN, SCHEMA, MODEL = JobId("digits"), b"run1", b"s" * 32, b"m" * 32
 
 
 def outbox(folder: Path) -> Outbox:
@@ -25,6 +26,7 @@ def outbox(folder: Path) -> Outbox:
 def result(nonce: int = 1, payload: bytes = b"payload", *, has_feedback: bool = True) -> Result:
     return Result(
         job=JOB,
+        run=RUN,
         round=RoundId(nonce),
         nonce=nonce.to_bytes(8, "big"),
         kind=RoundKind.TRAINING,
@@ -104,6 +106,29 @@ def test_a_residual_of_another_schema_is_not_given_and_can_be_dropped(tmp_path: 
     assert box.drop_residual(JOB, b"t" * 32)
     assert box.residual(JOB, SCHEMA) is None
     assert not box.refuse(result().nonce)  # nothing to give it back to
+
+
+def test_another_run_of_the_job_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
+    box = outbox(tmp_path)
+    other = replace(result(9), job=JobId("other"))
+    box.put(other, model_sha256=MODEL, residual=vector(5))
+    box.put(result(), model_sha256=MODEL, residual=vector(1, 2))
+    box.enter(JOB, RUN)  # the same one: nothing happens
+    assert box.pending() == [other.nonce, result().nonce]
+    assert box.residual(JOB, SCHEMA) is not None
+    box.enter(JOB, b"run2")
+    assert box.run(JOB) == b"run2"
+    assert box.pending() == [other.nonce]
+    assert box.answered(JOB) is None
+    assert box.residual(JOB, SCHEMA) is None
+    assert box.residual(other.job, SCHEMA) is not None
+
+
+def test_a_job_never_heard_of_has_no_run(tmp_path: Path) -> None:
+    box = outbox(tmp_path)
+    assert box.run(JOB) is None
+    box.enter(JOB, RUN)
+    assert box.run(JOB) == RUN
 
 
 def test_damage_is_counted_over_restarts(tmp_path: Path) -> None:

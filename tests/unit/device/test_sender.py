@@ -40,7 +40,7 @@ class Scene:
         self.transport.flush = lambda timeout_s: is_flushed  # type: ignore[method-assign]
         self.outbox = Outbox(folder / "outbox.sqlite3", fleet="home", device="pi-3")
         result = Result(
-            job=JOB, round=RoundId(4), nonce=NONCE, kind=RoundKind.TRAINING,
+            job=JOB, run=b"run1", round=RoundId(4), nonce=NONCE, kind=RoundKind.TRAINING,
             parts=1, schema=SCHEMA, has_feedback=True, payload=payload,
         )  # fmt: skip
         self.outbox.put(result, model_sha256=b"m" * 32, residual=np.zeros(4, np.float32))

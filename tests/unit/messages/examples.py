@@ -26,6 +26,7 @@ _JOB, _ROUND, _NONCE = JobId("digits"), RoundId(7), bytes(range(8))
 
 MANIFEST = RoundManifest(
     job=_JOB,
+    run=b"run1",
     round=_ROUND,
     sequence=12,
     kind=RoundKind.TRAINING,
@@ -43,7 +44,13 @@ EXAMPLES: list[tuple[Callable[[bytes], object], bytes]] = [
     (
         UpdateChunk.from_bytes,
         UpdateChunk(
-            round=_ROUND, nonce=_NONCE, index=1, total=2, digest=bytes(16), data=b"delta"
+            run=b"run1",
+            round=_ROUND,
+            nonce=_NONCE,
+            index=1,
+            total=2,
+            digest=bytes(16),
+            data=b"delta",
         ).to_bytes(),
     ),
     (RoundManifest.from_bytes, MANIFEST.to_bytes()),

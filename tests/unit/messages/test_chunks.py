@@ -43,7 +43,7 @@ def test_how_many_chunks_a_size_needs(size: int, n: int) -> None:
 def test_any_order_with_any_repeats_gives_the_whole(
     data: bytes, chunk_bytes: int, seed: int
 ) -> None:
-    chunks = list(split_update(data, RoundId(1), bytes(8), chunk_bytes=chunk_bytes))
+    chunks = list(split_update(data, b"run1", RoundId(1), bytes(8), chunk_bytes=chunk_bytes))
     dice = random.Random(seed)  # noqa: S311 - an order to test, not a secret
     arrivals = chunks + dice.choices(chunks, k=len(chunks))
     dice.shuffle(arrivals)
@@ -58,7 +58,7 @@ def test_any_order_with_any_repeats_gives_the_whole(
 
 
 def test_no_chunk_of_a_payload_is_larger_than_a_strict_broker_takes() -> None:
-    chunks = list(split_update(bytes(3 * CHUNK_BYTES + 1), RoundId(2**31 - 1), bytes(8)))
+    chunks = list(split_update(bytes(3 * CHUNK_BYTES + 1), b"run1", RoundId(2**31 - 1), bytes(8)))
     assert max(len(chunk.to_bytes()) for chunk in chunks) < 65_536 - 512
 
 

@@ -36,6 +36,7 @@ class Encodes(Protocol):
 
 names = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 rounds = st.integers(0, 2**31 - 1)
+runs = st.binary(min_size=4, max_size=4)
 nonces = st.binary(min_size=8, max_size=8)
 totals = st.integers(1, 65_536)
 texts = st.text(st.characters(codec="utf-8"), max_size=64)
@@ -63,6 +64,7 @@ blob_chunks = totals.flatmap(
 update_chunks = totals.flatmap(
     lambda total: st.builds(
         UpdateChunk,
+        run=runs,
         round=rounds,
         nonce=nonces,
         index=st.integers(0, total - 1),
@@ -86,6 +88,7 @@ replies = st.one_of(
 manifests = st.builds(
     RoundManifest,
     job=names,
+    run=runs,
     round=rounds,
     sequence=st.integers(0, 2**63 - 1),
     kind=st.sampled_from(RoundKind),
@@ -145,6 +148,8 @@ def fields() -> dict[str, object]:
         ("deadline_s", True),
         ("deadline_s", "60"),
         ("job", "a/b"),
+        ("run", b"run"),
+        ("run", 1),
         ("round", -1),
         ("round", 2**31),
         ("round", 1.0),

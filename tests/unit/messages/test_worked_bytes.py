@@ -44,8 +44,8 @@ def test_a_blob_request_lists_first_and_last_chunk_of_each_range() -> None:
 
 def test_an_update_chunk_repeats_nonce_and_digest_of_the_whole() -> None:
     digest = hashlib.sha256(b"\xff").digest()[:16]
-    payload = b"\x87\x01\x03\x48" + NONCE + b"\x00\x01\x50" + digest + b"\x41\xff"
-    (chunk,) = split_update(b"\xff", RoundId(3), NONCE)
+    payload = b"\x88\x01\x44run1\x03\x48" + NONCE + b"\x00\x01\x50" + digest + b"\x41\xff"
+    (chunk,) = split_update(b"\xff", b"run1", RoundId(3), NONCE)
     assert chunk.to_bytes() == payload
     assert UpdateChunk.from_bytes(payload) == chunk
 
@@ -94,6 +94,7 @@ def test_a_manifest_is_a_map_and_unknown_fields_in_it_are_ignored() -> None:
     artifact, model, plan = bytes([1] * 32), bytes([2] * 32), Plan()
     manifest = RoundManifest(
         job=JobId("j"),
+        run=b"run1",
         round=RoundId(1),
         sequence=24,
         kind=RoundKind.TRAINING,
@@ -104,15 +105,15 @@ def test_a_manifest_is_a_map_and_unknown_fields_in_it_are_ignored() -> None:
         deadline_s=60.0,
         parts=1,
     )
-    head = b"\x61v\x01\x63job\x61j\x64kind\x68training"
+    head = b"\x61v\x01\x63job\x61j\x63run\x44run1\x64kind\x68training"
     # The plan's own bytes are a test of the plan.
     middle = b"\x64plan" + wire.encode(plan.to_wire()) + b"\x65model\x82\x58\x20" + model
     tail = b"\x19\x01\x00\x65parts\x01\x65round\x01\x65state\x64open\x68artifact\x82\x58\x20"
     end = b"\x18\xff\x68sequence\x18\x18\x6adeadline_s\xf9\x53\x80"
-    payload = b"\xab" + head + middle + tail + artifact + end
+    payload = b"\xac" + head + middle + tail + artifact + end
     assert manifest.to_bytes() == payload
     assert RoundManifest.from_bytes(payload) == manifest
-    assert RoundManifest.from_bytes(b"\xac" + payload[1:] + b"\x6alater_name\x00") == manifest
+    assert RoundManifest.from_bytes(b"\xad" + payload[1:] + b"\x6alater_name\x00") == manifest
 
 
 @pytest.mark.parametrize("reason", list(Reason))
