@@ -1,7 +1,9 @@
 """Compiled inner loops. Each has a NumPy twin of the same name in `reference`."""
 
+from fedge._kernels._context import pack_context, unpack_context
 from fedge._kernels._dense import accumulate_dense, quantise_dense
 from fedge._kernels._eden import accumulate_rotated, fwht, quantise_rotated
+from fedge._kernels._levels import quantise_levels
 from fedge._kernels._mask import draw_mask
 from fedge._kernels._optimizer import sgd_step
 from fedge._kernels._pack import pack
@@ -18,12 +20,15 @@ __all__ = [
     "draw_mask",
     "fwht",
     "pack",
+    "pack_context",
     "quantise_dense",
     "quantise_kept",
+    "quantise_levels",
     "quantise_rotated",
     "robust_tile",
     "scatter_add_stream",
     "select_topk",
     "sgd_step",
     "unpack",
+    "unpack_context",
 ]

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fedge._kernels.reference_context import pack_context as pack_context  # noqa: PLC0414 - exported
+from fedge._kernels.reference_context import unpack_context as unpack_context  # noqa: PLC0414 - exported
 from fedge._kernels.reference_eden import accumulate_rotated as accumulate_rotated  # noqa: PLC0414 - exported
 from fedge._kernels.reference_eden import draw_mask as draw_mask  # noqa: PLC0414 - exported
 from fedge._kernels.reference_eden import fwht as fwht  # noqa: PLC0414 - exported
@@ -144,6 +146,25 @@ def quantise_kept(residual: Vector, indices: U32, bits: int, levels: I8, scales:
             scales[b] = _scale_above(np.abs(kept).max() / np.float32(127))
             nearest = np.rint(kept * (1 / _scale_value(scales[b])))
             level = np.clip(nearest, -127, 127).astype(np.int8)
+        residual[part] = kept - level.astype(np.float32) * _scale_value(scales[b])
+        levels[start : start + BLOCK] = level
+
+
+def quantise_levels(residual: Vector, indices: U32, largest: int, levels: I8, scales: U16) -> None:
+    """Nearest levels -largest..largest; residual[indices[i]] becomes what is left over."""
+    k = len(indices)
+    if len(levels) != k or len(scales) != (k + BLOCK - 1) // BLOCK:
+        raise ValueError("levels must have one entry for each index, scales for each 256")
+    if not 1 <= largest <= 127:
+        raise ValueError("largest must be 1 to 127")
+    if k > 0 and indices.max() >= len(residual):
+        raise ValueError("indices must be below the length of residual")
+    for b, start in enumerate(range(0, k, BLOCK)):
+        part = indices[start : start + BLOCK]
+        kept = residual[part]
+        scales[b] = _scale_above(np.abs(kept).max() / np.float32(largest))
+        nearest = np.rint(kept * (1 / _scale_value(scales[b])))
+        level = np.clip(nearest, -largest, largest).astype(np.int8)
         residual[part] = kept - level.astype(np.float32) * _scale_value(scales[b])
         levels[start : start + BLOCK] = level
 

@@ -1,6 +1,7 @@
 """Payloads back to values. Nothing is applied before the whole payload was checked."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from fedge.types import Vector
 def decode(payload: bytes) -> Sparse | Dense:
     """The values of a payload of any scheme.
 
-    Memory is at most 32 times the payload.
+    Memory is at most 64 times the payload.
 
     Raises:
         PayloadError: if the payload was damaged or does not hold what its header says.
@@ -24,24 +25,44 @@ def decode(payload: bytes) -> Sparse | Dense:
 
 def decode_as(scheme: Scheme, payload: bytes) -> Sparse | Dense:
     """As decode, but refuses other schemes."""
+    return decode_one_of((scheme,), payload)
+
+
+def decode_one_of(schemes: Sequence[Scheme], payload: bytes) -> Sparse | Dense:
+    """As decode, but refuses other schemes."""
     header = read_header(payload)
-    if header.scheme is not scheme:
-        raise PayloadError("payload scheme", expected=scheme.name, found=header.scheme.name)
+    if header.scheme not in schemes:
+        names = " or ".join(scheme.name for scheme in schemes)
+        raise PayloadError("payload scheme", expected=names, found=header.scheme.name)
     return _decode_body(header, payload)
 
 
 def _decode_body(header: PayloadHeader, payload: bytes) -> Sparse | Dense:
     body = memoryview(payload)[header.body]
+    if header.scheme.is_rotated:
+        return _decode_rotated(header, body)
     if header.scheme.is_sparse:
+        unpack = _kernels.unpack_context if header.scheme.is_contextual else _kernels.unpack
         indices = np.empty(header.n_kept, np.uint32)
         values = np.empty(header.n_kept, np.float32)
-        is_valid = _kernels.unpack(body, header.scheme.bits, header.n_params, indices, values)
+        is_valid = unpack(body, header.scheme.bits, header.n_params, indices, values)
         _check_body(header, is_valid=is_valid)
         return Sparse(indices, values, header.n_params)
     dense = np.zeros(header.n_params, np.float32)
     is_valid = _kernels.accumulate_dense(body, header.scheme.bits, 1.0, dense)
     _check_body(header, is_valid=is_valid)
     return Dense(dense)
+
+
+def _decode_rotated(header: PayloadHeader, body: memoryview) -> Sparse | Dense:
+    values = np.zeros(header.n_kept, np.float32)
+    is_valid = _kernels.accumulate_rotated(body, header.seed, header.scheme.bits, 1.0, values)
+    _check_body(header, is_valid=is_valid)
+    if not header.scheme.is_sparse:
+        return Dense(values)
+    indices, widths = np.empty(header.n_kept, np.uint32), np.empty(header.n_kept, np.float32)
+    _kernels.draw_mask(header.n_params, header.seed, indices, widths)
+    return Sparse(indices, values * widths, header.n_params)
 
 
 def accumulate(payload: bytes, weight: float, out: Vector) -> None:
@@ -62,11 +83,26 @@ def accumulate(payload: bytes, weight: float, out: Vector) -> None:
     if header.n_params != out.size:
         raise PayloadError("payload parameters", expected=out.size, found=header.n_params)
     body, bits = memoryview(payload)[header.body], header.scheme.bits
-    if header.scheme.is_sparse:
+    if header.scheme.is_sparse and (header.scheme.is_rotated or header.scheme.is_contextual):
+        _add(_decode_body(header, payload), weight, out)
+        return
+    if header.scheme.is_rotated:
+        is_valid = _kernels.accumulate_rotated(body, header.seed, bits, weight, out)
+    elif header.scheme.is_sparse:
         is_valid = _kernels.scatter_add_stream(body, bits, header.n_kept, weight, out)
     else:
         is_valid = _kernels.accumulate_dense(body, bits, weight, out)
     _check_body(header, is_valid=is_valid)
+
+
+@np.errstate(over="ignore")
+def _add(kept: Sparse | Dense, weight: float, out: Vector) -> None:
+    """What has no streaming kernel: the kept values are decoded first, the others are not."""
+    scaled = np.float32(weight) * kept.values
+    if isinstance(kept, Sparse):
+        out[kept.indices] += scaled
+    else:
+        out += scaled
 
 
 def restore(payload: bytes, residual: Vector) -> None:

@@ -1,0 +1,12 @@
+import numpy as np
+import numpy.typing as npt
+
+from fedge.types import Vector
+
+def quantise_levels(
+    residual: Vector,
+    indices: npt.NDArray[np.uint32],
+    largest: int,
+    levels: npt.NDArray[np.int8],
+    scales: npt.NDArray[np.uint16],
+) -> None: ...

@@ -1,0 +1,290 @@
+"""Python twins of the kernels for the context coder."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from fedge.types import Vector
+
+I8 = npt.NDArray[np.int8]
+U8 = npt.NDArray[np.uint8]
+U16 = npt.NDArray[np.uint16]
+U32 = npt.NDArray[np.uint32]
+
+BLOCK = 256  # kept values that share a scale
+# How often a gap of random places is 12 bits shorter to 19 bits longer than their mean, of 900.
+PRIOR = [1, 1, 1, 2, 2, 4, 8, 16, 32, 64, 120, 200, 260, 220, 110, 40, 15, 8, 4, 2, *[1] * 12]
+# Steps of learning, as powers of 1/2, by how many bits were seen.
+QUICK = [1, 2, 2, 3, 3, 4, 4, *[5] * 25]
+SLOW = [1, 2, 2, 3, 3, 3, *[4] * 6, *[5] * 12, *[6] * 7, 7]
+
+
+class _MalformedError(Exception):
+    """No encoder writes these bytes."""
+
+
+@dataclass(slots=True)
+class _Chance:
+    """That the next bit is 0, of 65536, by two speeds of learning."""
+
+    quick: int = 32768
+    slow: int = 32768
+    n_seen: int = 0
+
+    def share(self) -> int:
+        return min(max((self.quick + self.slow) >> 1, 64), 65472)
+
+    def learn(self, bit: int) -> None:
+        quick, slow = QUICK[self.n_seen], SLOW[self.n_seen]
+        self.n_seen = min(self.n_seen + 1, 31)
+        if bit:
+            self.quick -= self.quick >> quick
+            self.slow -= self.slow >> slow
+        else:
+            self.quick += (65535 - self.quick) >> quick
+            self.slow += (65535 - self.slow) >> slow
+
+
+class _Writer:
+    """low is the whole number written so far, so carries take care of themselves."""
+
+    def __init__(self) -> None:
+        self.low, self.width, self.n_settled = 0, 2**32 - 1, 0
+
+    def bit(self, chance: _Chance, bit: int) -> int:
+        bound = (self.width >> 16) * chance.share()
+        self.low += bound if bit else 0
+        self.width = self.width - bound if bit else bound
+        chance.learn(bit)
+        self._settle()
+        return bit
+
+    def even(self, number: int, n_bits: int) -> int:
+        number &= (1 << n_bits) - 1
+        self.width >>= n_bits
+        self.low += self.width * number
+        self._settle()
+        return number
+
+    def _settle(self) -> None:
+        while self.width < 2**24:
+            self.width, self.low, self.n_settled = (
+                self.width << 8,
+                self.low << 8,
+                self.n_settled + 1,
+            )
+
+    def finish(self) -> bytes:
+        number = -(-self.low // 2**24) * 2**24
+        return number.to_bytes(self.n_settled + 4, "big").rstrip(b"\0")
+
+
+class _Reader:
+    def __init__(self, source: bytes) -> None:
+        self.source, self.width, self.n_read = source, 2**32 - 1, 0
+        self.ahead = 0
+        for _ in range(4):
+            self._read_byte()
+
+    def bit(self, chance: _Chance, _: int) -> int:
+        bound = (self.width >> 16) * chance.share()
+        bit = int(self.ahead >= bound)
+        self.ahead -= bound if bit else 0
+        self.width = self.width - bound if bit else bound
+        chance.learn(bit)
+        self._settle()
+        return bit
+
+    def even(self, _: int, n_bits: int) -> int:
+        self.width >>= n_bits
+        number = min(self.ahead // self.width, (1 << n_bits) - 1)
+        self.ahead -= number * self.width
+        self._settle()
+        return number
+
+    def _settle(self) -> None:
+        while self.width < 2**24:
+            self.width <<= 8
+            self._read_byte()
+
+    def _read_byte(self) -> None:
+        byte = self.source[self.n_read] if self.n_read < len(self.source) else 0
+        # A reader of foreign bytes may be further ahead than the width: 32 bits, as in the kernel.
+        self.ahead = (self.ahead << 8 | byte) % 2**32
+        self.n_read += 1
+
+    def check_end(self) -> None:
+        if self.n_read < len(self.source) or self.source.endswith(b"\0"):
+            raise _MalformedError
+
+
+_Coder = _Writer | _Reader
+
+
+class _Lengths:
+    """Numbers by the length of number + 1 in bits, less one, and what follows its highest bit."""
+
+    def __init__(self, n_levels: int, middle: int) -> None:
+        self.n_levels, self.middle, self.recent = n_levels, middle, 4 * middle
+        self.trees = [[_Chance() for _ in range(32)] for _ in range(6)]
+        self.next_bits = [[_Chance(n_seen=5) for _ in range(3)] for _ in range(32)]
+
+    def code(self, coder: _Coder, number: int) -> int:
+        tree = self.trees[min(max((self.recent >> 2) - self.middle + 3, 0), 5)]
+        wanted, node = (number + 1).bit_length() - 1, 1
+        for level in reversed(range(self.n_levels)):
+            node = 2 * node + coder.bit(tree[node], wanted >> level & 1)
+        length = node - (1 << self.n_levels)
+        if length > 29:
+            raise _MalformedError
+        self.recent += (4 * length - self.recent + (4 * length > self.recent)) >> 1
+        return (1 << length) + self._code_rest(coder, number + 1, length) - 1
+
+    def _code_rest(self, coder: _Coder, number: int, length: int) -> int:
+        chances = self.next_bits[length]
+        if length == 0:
+            return 0
+        rest = coder.bit(chances[0], number >> (length - 1) & 1)
+        if length == 1:
+            return rest
+        rest = 2 * rest + coder.bit(chances[1 + rest], number >> (length - 2) & 1)
+        left = length - 2
+        if left > 14:
+            rest = rest << (left - 14) | coder.even(number >> 14, left - 14)
+            left = 14
+        return rest << left | coder.even(number, left) if left else rest
+
+
+@dataclass(slots=True)
+class _Model:
+    gaps: _Lengths
+    levels: _Lengths = field(default_factory=lambda: _Lengths(3, 4))
+    signs: dict[tuple[int, int, bool], _Chance] = field(default_factory=dict)
+    before: tuple[int, int] = (2, 2)  # the last signs, the newest first
+    is_long: bool = False
+
+    def code_gap(self, coder: _Coder, gap: int) -> int:
+        gap = self.gaps.code(coder, gap)
+        self.is_long = gap >> self.gaps.middle > 1
+        return gap
+
+    def code_sign(self, coder: _Coder, sign: int) -> int:
+        chance = self.signs.setdefault((*self.before, self.is_long), _Chance(n_seen=4))
+        sign = coder.bit(chance, sign)
+        self.before = (sign, self.before[0])
+        return sign
+
+
+def _model(n_params: int, k: int) -> _Model:
+    middle = max((n_params // k).bit_length() - 1, 0)
+    gaps = _Lengths(5, middle)
+    weights = [0] * 32 + [PRIOR[min(max(length - middle + 12, 0), 31)] for length in range(32)]
+    for node in range(31, 0, -1):
+        weights[node] = weights[2 * node] + weights[2 * node + 1]
+        chance = 65535 * weights[2 * node] // weights[node]
+        for tree in gaps.trees:
+            tree[node] = _Chance(chance, chance, 5)
+    return _Model(gaps)
+
+
+def pack_context(indices: U32, codes: U8, scales: U16, bits: int, n_params: int, out: U8) -> int:
+    """Kept values to the body of a sparse payload with the context coder.
+
+    Returns:
+        The length of the body at the start of out, or -1 if out is too short for it.
+    """
+    k = len(indices)
+    _check_bits(bits)
+    if len(codes) != (4 * k if bits == 32 else k):
+        raise ValueError("codes must have one value for each index")
+    if bits != 32 and len(scales) != -(-k // BLOCK):
+        raise ValueError("scales must have one entry for each 256 indices")
+    gaps = np.diff(indices.astype(np.int64), prepend=-1) - 1
+    if gaps.min(initial=0) < 0 or n_params > 2**29 or (k and indices[-1] >= n_params):
+        raise ValueError("indices must increase strictly and be below n_params, at most 2**29")
+    if k == 0:
+        return 0
+    levels = None if bits == 32 else codes.view(np.int8)
+    head = codes.tobytes() if levels is None else scales.tobytes()
+    body = head + _stream(gaps.tolist(), levels, bits, n_params)
+    if len(body) > len(out) or len(out) == len(head):
+        return -1
+    out[: len(body)] = np.frombuffer(body, np.uint8)
+    return len(body)
+
+
+def _stream(gaps: list[int], levels: I8 | None, bits: int, n_params: int) -> bytes:
+    coder, model = _Writer(), _model(n_params, len(gaps))
+    for i, gap in enumerate(gaps):
+        model.code_gap(coder, gap)
+        if levels is None:
+            continue
+        level = int(levels[i])
+        if bits == 8:
+            model.levels.code(coder, abs(level))
+        if level:
+            model.code_sign(coder, int(level < 0))
+    return coder.finish()
+
+
+def unpack_context(
+    body: bytes | memoryview, bits: int, n_params: int, indices: U32, values: Vector
+) -> bool:
+    """The body of a sparse payload with the context coder to indices and values.
+
+    Returns:
+        False, with indices and values unfinished, if body is not such a body of this length.
+    """
+    k = len(indices)
+    _check_bits(bits)
+    if len(values) != k:
+        raise ValueError("indices and values must have the same length")
+    size = 4 * k if bits == 32 else 2 * -(-k // BLOCK)
+    head, stream = bytes(body)[:size], bytes(body)[size:]
+    if k == 0 or len(head) < size:
+        return k == 0 and not stream
+    floats = np.frombuffer(head, "<f4") if bits == 32 else _scales(head)
+    if floats is None or not np.isfinite(floats).all():
+        return False
+    try:
+        kept, levels = _read(_Reader(stream), k, bits, n_params)
+    except _MalformedError:
+        return False
+    indices[:] = kept
+    if bits == 32:
+        values[:] = floats
+    else:
+        magnitudes = np.abs(levels).astype(np.float32) * np.repeat(floats, BLOCK)[:k]
+        values[:] = np.where(np.array(levels) < 0, -magnitudes, magnitudes)
+    return True
+
+
+def _scales(head: bytes) -> Vector | None:
+    scales = np.frombuffer(head, "<u2").astype(np.uint32)
+    if ((scales < 0x80) | (scales > 0x7BFF)).any():
+        return None
+    return (scales << np.uint32(16)).view(np.float32)
+
+
+def _read(coder: _Reader, k: int, bits: int, n_params: int) -> tuple[list[int], list[int]]:
+    model, index = _model(n_params, k), -1
+    indices, levels = [], []
+    for _ in range(k):
+        index += 1 + model.code_gap(coder, 0)
+        if index >= n_params:
+            raise _MalformedError
+        indices.append(index)
+        if bits == 32:
+            continue
+        level = model.levels.code(coder, 0) if bits == 8 else 1
+        if level > 127:
+            raise _MalformedError
+        levels.append(-level if level and model.code_sign(coder, 0) else level)
+    coder.check_end()
+    return indices, levels
+
+
+def _check_bits(bits: int) -> None:
+    if bits not in {1, 8, 32}:
+        raise ValueError("bits must be 1, 8 or 32")
