@@ -14,13 +14,15 @@ from fedge.aggregator.outcome import outcome, versions
 from fedge.aggregator.post import Post
 from fedge.aggregator.service import Service
 from fedge.config.aggregator import AggregatorConfig
-from fedge.errors import TransportError
+from fedge.errors import TrainingError, TransportError
+from fedge.messages import RoundKind
 from fedge.rounds import Round
 from fedge.transport import Connected, Disconnected, Event, Message, Transport
 
 GROUP_S = 0.02  # updates that arrive within it share one commit
 _IDLE_S = 0.25  # how long a stop by a signal may take to be noticed
 _FLUSH_S = 5.0
+_MAX_FAILED = 3
 
 
 class Aggregator:
@@ -62,6 +64,7 @@ class Aggregator:
         self._post: Post | None = None
         self._began_s = clock.monotonic()
         self._is_stopped = self._is_between_told = False
+        self._n_failed = 0  # rounds in a row that no device could do
         self._is_finished = self._is_announced()
 
     def run(self) -> dict[str, Any]:
@@ -70,6 +73,7 @@ class Aggregator:
         Raises:
             StorageError: if the disk is full or fails; nothing accepted is lost.
             TransportError: if the broker never answered in `config.connect_timeout_s`.
+            TrainingError: if no device could do three rounds in a row.
         """
         try:
             while not self._is_stopped and self.step(_IDLE_S):
@@ -166,12 +170,26 @@ class Aggregator:
         if not post.is_connected:
             return
         round_, now_s = self._job.round, self._clock.monotonic()
-        if round_ is not None and round_.is_over(now_s):
+        if round_ is not None and round_.has_failed:
+            self._fail(round_, post)
+        elif round_ is not None and round_.is_over(now_s):
+            self._n_failed = 0
             self._close(round_, post)
         elif round_ is not None and now_s >= round_.deadline_s:
             self._journal.below_quorum(round_, now_s)
         if self._job.round is None:
             self._follow(post)
+
+    def _fail(self, round_: Round, post: Post) -> None:
+        """Nobody could do the round: try the next one, which draws other examples, a few times."""
+        self._n_failed += 1
+        is_first = round_.kind == RoundKind.STATISTICS  # nothing can follow without them
+        if is_first or self._n_failed == _MAX_FAILED:
+            raise TrainingError(
+                f"no device could do round {round_.id}, the {self._n_failed}. in a row:"
+                f" {self._journal.last_skip}"
+            )
+        self._close(round_, post)
 
     def _close(self, round_: Round, post: Post) -> None:
         meter = self._service.meter

@@ -170,6 +170,9 @@ class Job:
 
     def _merge(self, round_: Round) -> tuple[Vector, State, dict[str, str]]:
         """Parameters and state after the round, and what else is to be said of it."""
+        if round_.has_failed:
+            note = "no device could do this round: the model stays as it was"
+            return self.model.parameters, self.model.state, {"note": note}
         cohort = self._store.cohort(round_.id)
         payloads = self._store.payloads(round_.id, [device for device, _ in cohort])
         before = self.model

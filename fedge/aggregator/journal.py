@@ -7,7 +7,7 @@ from typing import Any
 from fedge.aggregator.events import Events
 from fedge.aggregator.records import UpdateRecord
 from fedge.aggregator.throttle import Throttle
-from fedge.messages import Refused
+from fedge.messages import Refused, Skipped
 from fedge.rounds import Round
 from fedge.types import DeviceId
 
@@ -25,6 +25,7 @@ class Journal:
         self._leavings = Throttle(20, 10.0)
         self._waits = Throttle(1, _REPEAT_S)
         self._waiting: tuple[int, int] | None = None
+        self.last_skip = ""  # why the last device could not do its round
 
     def info(self, text: str) -> None:
         _log.info("%s", text)
@@ -62,6 +63,12 @@ class Journal:
         """A device that the open round waited for."""
         if self._leavings.allows(now_s):
             self.info(f"device {device} is gone")
+
+    def skipped(self, device: DeviceId, skipped: Skipped, now_s: float) -> None:
+        """A device that is there and cannot do the open round."""
+        self.last_skip = skipped.why
+        if self._refusals.allows(now_s):
+            self.warning(f"device {device} skips round {skipped.round}: {skipped.why}")
 
     def ignored(self, what: str, now_s: float) -> None:
         """Something that is not even an update; floods are told in part."""

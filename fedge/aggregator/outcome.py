@@ -31,9 +31,12 @@ def round_event(
         "uplink_bytes": uplink + tally.uplink_bytes,
         "downlink_bytes": downlink + tally.downlink_bytes,
         "float32_uplink_bytes": len(round_.accepted) * dense_bytes,
-        "devices_expected": len(round_.expected | round_.lost | round_.accepted.keys()),
+        "devices_expected": len(
+            round_.expected | round_.lost | round_.skipped | round_.accepted.keys()
+        ),
         "devices_accepted": len(round_.accepted),
         "devices_lost": len(round_.lost),
+        "devices_skipped": len(round_.skipped),
         "refused": n_refused,
         "model_sha256": model.sha256.hex(),
     }

@@ -109,13 +109,19 @@ class Service:
         return self._blobs.due_in_s(self._monotonic())
 
     def _hear(self, device: DeviceId, payload: bytes) -> None:
-        has_come = self.fleet.hear(device, DeviceState.from_bytes(payload))
-        if has_come is None or self._job.round is None:
-            return
+        state = DeviceState.from_bytes(payload)
+        has_come = self.fleet.hear(device, state)
         round_ = self._job.round
-        self._job.round = round_.join(device) if has_come else round_.leave(device)
-        if not has_come:
+        if round_ is None:
+            return
+        if has_come is not None:
+            round_ = round_.join(device) if has_come else round_.leave(device)
+        if has_come is False:
             self._journal.gone(device, self._monotonic())
+        elif state.skipped is not None and state.skipped.round == round_.id:
+            round_ = round_.skip(device)
+            self._journal.skipped(device, state.skipped, self._monotonic())
+        self._job.round = round_
 
     def _give(self, device: DeviceId, payload: bytes) -> None:
         self.meter.received(len(payload))

@@ -120,6 +120,8 @@ class Device:
             self._handle(event, watch)
             return 0.0
         watch.check(self._clock())
+        if watch.is_up:
+            self._membership.tell(self._transport, self._inbox.worker.skipped)
         self._end_if_finished()
         if self._send(watch) or self._inbox.worker.train():
             return 0.0

@@ -6,7 +6,7 @@ import os
 from fedge import __version__
 from fedge.device.identity import Verdict, judge
 from fedge.errors import IdentityError
-from fedge.messages import DeviceState, Presence
+from fedge.messages import DeviceState, Presence, Skipped
 from fedge.messages.state import INSTANCE_BYTES
 from fedge.transport import Transport
 from fedge.types import DeviceId
@@ -31,6 +31,7 @@ class Membership:
         self._instance = os.urandom(INSTANCE_BYTES)
         self._connected_at_s: float | None = None
         self._is_ours = True
+        self._skipped: Skipped | None = None
         self.client_id = f"fedge-{device}-{self._instance.hex()}"
         self.will = (topic, self._state(Presence.OFFLINE))
 
@@ -38,6 +39,13 @@ class Membership:
         """The connection is new: say that the device is there, in a retained message."""
         self._connected_at_s = now_s
         transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
+
+    def tell(self, transport: Transport, skipped: Skipped | None) -> None:
+        """Let the aggregator know which round it need not wait for; once for each."""
+        is_news = skipped not in {None, self._skipped}
+        self._skipped = skipped
+        if is_news:
+            transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
 
     def leave(self, transport: Transport) -> None:
         """Say that the device goes; the broker keeps that. A twin that yields says nothing."""
@@ -79,4 +87,5 @@ class Membership:
             instance=self._instance,
             software=f"fedge {__version__}",
             claim=claim,
+            skipped=self._skipped,
         ).to_bytes()

@@ -13,7 +13,7 @@ from fedge.device.outbox import Outbox, Result
 from fedge.device.phases import Answer, Answered, Fetching, Finished, Idle, Phase, Training, heed
 from fedge.device.sender import Sender
 from fedge.errors import ArtifactError, ConfigError, PayloadError, TrainingError
-from fedge.messages import BlobRef, RoundKind, RoundManifest
+from fedge.messages import BlobRef, RoundKind, RoundManifest, Skipped
 from fedge.messages.statistics import StatisticsReport
 from fedge.messages.update import NONCE_BYTES
 from fedge.training import DataSource, StepReport
@@ -48,11 +48,13 @@ class Worker:
         phase: what it is doing.
         n_trained: rounds whose result went into the outbox.
         n_skipped: rounds that could not be done; the log says why.
+        skipped: the current round, if it is one of them.
     """
 
     def __init__(self, bench: Bench) -> None:
         self.phase: Phase = Idle()
         self.n_trained = self.n_skipped = 0
+        self.skipped: Skipped | None = None
         self._bench = bench
         self._run = bench.outbox.run(bench.job)
         self._sequence = -1
@@ -131,6 +133,7 @@ class Worker:
 
     def _prepare(self, manifest: RoundManifest) -> None:
         """Go on with a round: fetch what is not here, or start if all is."""
+        self.skipped = None
         try:
             learner = self._ready_learner(manifest.artifact)
             if learner is None:
@@ -218,6 +221,7 @@ class Worker:
     def _skip(self, manifest: RoundManifest, error: Exception) -> None:
         self._steps = None
         self.n_skipped += 1
+        self.skipped = Skipped(manifest.round, str(error))
         self._bench.fetcher.want(())
         # Remembered until the process ends, so that the same manifest does not try it again.
         self._answered = Answer(manifest.round, manifest.model.sha256)

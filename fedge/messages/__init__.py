@@ -10,7 +10,7 @@ from fedge.messages.blob import BlobChunk, BlobRequest
 from fedge.messages.chunks import CHUNK_BYTES, Assembly, Range, n_chunks, slice_chunk
 from fedge.messages.manifest import BlobRef, RoundKind, RoundManifest, RoundState
 from fedge.messages.reply import Accepted, Missing, Reason, Refused, Reply, decode_reply
-from fedge.messages.state import AggregatorState, DeviceState, Presence
+from fedge.messages.state import AggregatorState, DeviceState, Presence, Skipped
 from fedge.messages.statistics import StatisticsReport
 from fedge.messages.topics import Topics, is_name, part_of
 from fedge.messages.update import UpdateChunk, split_update
@@ -33,6 +33,7 @@ __all__ = [
     "RoundKind",
     "RoundManifest",
     "RoundState",
+    "Skipped",
     "StatisticsReport",
     "Topics",
     "UpdateChunk",

@@ -33,6 +33,7 @@ class Round:
         quorum: how many updates the round needs, at least 1, to be over at all.
         deadline_s: when waiting for the rest ends, on the caller's monotonic clock.
         lost: devices that went without an answer and did not come back.
+        skipped: devices that are there and said that they cannot do this round.
     """
 
     id: RoundId
@@ -42,6 +43,7 @@ class Round:
     deadline_s: float
     accepted: Mapping[DeviceId, bytes] = field(default_factory=dict)
     lost: frozenset[DeviceId] = frozenset()
+    skipped: frozenset[DeviceId] = frozenset()
 
     def receive(self, device: DeviceId, round_id: RoundId, nonce: bytes) -> tuple["Round", Verdict]:
         """The round with this update counted, if it is to be, and what became of it.
@@ -66,18 +68,34 @@ class Round:
         """The round with this device expected."""
         if device in self.expected:
             return self
-        return replace(self, expected=self.expected | {device}, lost=self.lost - {device})
+        return replace(
+            self,
+            expected=self.expected | {device},
+            lost=self.lost - {device},
+            skipped=self.skipped - {device},
+        )
+
+    def skip(self, device: DeviceId) -> "Round":
+        """The round without waiting for this device, which is there and cannot do it."""
+        if device in self.accepted:
+            return self
+        return replace(self, expected=self.expected - {device}, skipped=self.skipped | {device})
 
     def leave(self, device: DeviceId) -> "Round":
         """The round without waiting for this device; what it sent before still counts."""
         if device not in self.expected:
-            return self
+            return replace(self, skipped=self.skipped - {device})
         lost = self.lost if device in self.accepted else self.lost | {device}
         return replace(self, expected=self.expected - {device}, lost=lost)
 
     @property
     def has_quorum(self) -> bool:
         return len(self.accepted) >= self.quorum
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether everybody who is there has said that they cannot do this round."""
+        return bool(self.skipped) and not self.accepted and not self.waiting_for
 
     @property
     def waiting_for(self) -> frozenset[DeviceId]:

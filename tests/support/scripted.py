@@ -18,6 +18,7 @@ from fedge.messages import (
     Reply,
     RoundManifest,
     RoundState,
+    Skipped,
     Topics,
     decode_reply,
     split_update,
@@ -72,6 +73,7 @@ class ScriptedDevice:
         self._transport, self._topics, self._job = transport, Topics(fleet), job
         self._payload, self._chunk_bytes, self._resend_s = payload, chunk_bytes, resend_s
         self.instance = self.instance_of(name)
+        self.is_able = True  # else it says of every round that it cannot do it
         self.replies: list[Reply] = []
         self.accepted: list[int] = []
         self.manifest: RoundManifest | None = None
@@ -107,6 +109,13 @@ class ScriptedDevice:
         topic = self._topics.device_state(self.name)
         self._transport.publish(topic, _state(Presence.ONLINE, self.instance), retain=True)
 
+    def skip(self, round_: RoundId) -> None:
+        """Say, retained, that this round is not for this device."""
+        topic = self._topics.device_state(self.name)
+        skipped = Skipped(round_, "it diverged")
+        state = _state(Presence.ONLINE, self.instance, skipped)
+        self._transport.publish(topic, state, retain=True)
+
     def send(self) -> None:
         """Send the open round's update, if there is one and it was not answered."""
         if self.manifest is None or not self._owes_answer:
@@ -128,7 +137,7 @@ class ScriptedDevice:
     @property
     def _owes_answer(self) -> bool:
         manifest = self.manifest
-        if manifest is None or manifest.state is not RoundState.OPEN:
+        if manifest is None or manifest.state is not RoundState.OPEN or not self.is_able:
             return False
         return not any(
             reply.round == manifest.round and not isinstance(reply, Missing)
@@ -138,7 +147,10 @@ class ScriptedDevice:
     def _read(self, message: Message) -> None:
         if message.topic == self._topics.round(self._job):
             self.manifest = RoundManifest.from_bytes(message.payload)
-            self.send()
+            if self.is_able:
+                self.send()
+            elif self.manifest.state is RoundState.OPEN:
+                self.skip(self.manifest.round)
             return
         try:
             reply = decode_reply(message.payload)
@@ -153,6 +165,6 @@ class ScriptedDevice:
         return [reply for reply in self.replies if isinstance(reply, Refused)]
 
 
-def _state(presence: Presence, instance: bytes) -> bytes:
-    state = DeviceState(presence=presence, instance=instance, software="scripted")
+def _state(presence: Presence, instance: bytes, skipped: Skipped | None = None) -> bytes:
+    state = DeviceState(presence=presence, instance=instance, software="scripted", skipped=skipped)
     return state.to_bytes()

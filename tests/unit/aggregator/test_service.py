@@ -9,6 +9,7 @@ import pytest
 
 from fedge.aggregator import open_registry
 from fedge.codecs import read_header
+from fedge.errors import TrainingError
 from fedge.messages import AggregatorState, Presence, Reason, RoundState, Topics, split_update
 from fedge.strategies import get, mean_of_payloads
 from fedge.types import RoundId
@@ -63,6 +64,42 @@ def test_no_round_opens_below_the_number_of_devices_waited_for(tmp_path: Path) -
     bench.add("bob")
     bench.settle()
     assert ann.accepted == [1]
+
+
+def test_a_device_that_cannot_do_a_round_does_not_stall_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, wait_for=2, rounds=2)
+    ann, sick = bench.add("ann", "sick")
+    sick.is_able = False
+    bench.settle()
+    assert ann.accepted == [1, 2]
+    rounds = [event for event in events(bench) if event["event"] == "round"]
+    assert [event["devices_skipped"] for event in rounds] == [1, 1]
+    assert [event["devices_expected"] for event in rounds] == [2, 2]
+
+
+def test_when_nobody_can_do_a_round_the_next_is_tried_and_after_three_the_job_stops(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, wait_for=2, rounds=9)
+    for device in bench.add("ann", "bob"):
+        device.is_able = False
+    with pytest.raises(TrainingError, match=r"round 3, the 3\. in a row: it diverged"):
+        bench.settle()
+    first, second = (event for event in events(bench) if event["event"] == "round")
+    assert first["model_sha256"] == second["model_sha256"]  # nothing was learned
+    assert "stays as it was" in first["note"]
+
+
+def test_a_round_that_nobody_could_do_is_forgotten_once_somebody_can(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, wait_for=1, rounds=3)
+    (ann,) = bench.add("ann")
+    ann.is_able = False
+    while ann.manifest is None or ann.manifest.round < 2:
+        ann.step(bench.time.now_s)
+        bench.aggregator.step()
+    ann.is_able = True  # round 2 is skipped already
+    bench.settle()
+    assert ann.accepted == [3]
 
 
 def test_a_device_that_vanishes_does_not_stall_the_round(tmp_path: Path) -> None:

@@ -367,6 +367,10 @@ def test_training_that_is_not_finite_sends_nothing_and_waits_for_the_next_round(
     scene.settle(device)
     assert scene.aggregator.updates == []
     assert "round 1 is skipped, nothing is sent" in caplog.text
+    said = scene.aggregator.states[-1].skipped
+    assert said is not None
+    assert said.round == 1
+    assert "diverged" in said.why
     assert device.report()["rounds_skipped"] == 1
     scene.aggregator.announce(2)
     scene.settle(device)

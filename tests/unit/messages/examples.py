@@ -16,6 +16,7 @@ from fedge.messages import (
     RoundKind,
     RoundManifest,
     RoundState,
+    Skipped,
     UpdateChunk,
     decode_reply,
 )
@@ -56,7 +57,12 @@ EXAMPLES: list[tuple[Callable[[bytes], object], bytes]] = [
     (RoundManifest.from_bytes, MANIFEST.to_bytes()),
     (
         DeviceState.from_bytes,
-        DeviceState(presence=Presence.ONLINE, instance=_NONCE, software="fedge/0.1").to_bytes(),
+        DeviceState(
+            presence=Presence.ONLINE,
+            instance=_NONCE,
+            software="fedge/0.1",
+            skipped=Skipped(RoundId(3), "diverged"),
+        ).to_bytes(),
     ),
     (
         AggregatorState.from_bytes,

@@ -18,6 +18,7 @@ from fedge.messages import (
     RoundKind,
     RoundManifest,
     RoundState,
+    Skipped,
     UpdateChunk,
     decode_reply,
     split_update,
@@ -77,6 +78,17 @@ def test_a_birth_is_a_map_with_its_shortest_keys_first() -> None:
         + b"\x68presence\x66online\x68software\x63f/1"
     )  # fmt: skip
     state = DeviceState(presence=Presence.ONLINE, instance=NONCE, software="f/1")
+    assert state.to_bytes() == payload
+    assert DeviceState.from_bytes(payload) == state
+
+
+def test_a_device_says_which_round_it_skips_and_why() -> None:
+    payload = (
+        b"\xa6\x61v\x01\x65claim\xf4\x67skipped\x82\x07\x62no\x68instance\x48" + NONCE
+        + b"\x68presence\x66online\x68software\x63f/1"
+    )  # fmt: skip
+    skipped = Skipped(RoundId(7), "no")
+    state = DeviceState(presence=Presence.ONLINE, instance=NONCE, software="f/1", skipped=skipped)
     assert state.to_bytes() == payload
     assert DeviceState.from_bytes(payload) == state
 

@@ -46,6 +46,31 @@ def test_a_device_that_goes_is_not_waited_for() -> None:
     assert state.leave(BOB).lost == {BOB}
 
 
+def test_a_device_that_cannot_do_the_round_is_not_waited_for_and_not_lost() -> None:
+    state, _ = a_round(ANN, BOB).receive(ANN, SEVEN, A)
+    state = state.skip(BOB)
+    assert state.is_over(0.0)
+    assert state.skipped == {BOB}
+    assert state.lost == frozenset()
+
+
+def test_a_round_has_failed_when_all_who_are_there_cannot_do_it() -> None:
+    state = a_round(ANN, BOB).skip(ANN)
+    assert not state.has_failed
+    assert state.skip(BOB).has_failed
+    assert state.leave(BOB).has_failed
+    assert not state.skip(BOB).join(CID).has_failed
+    assert not state.receive(BOB, SEVEN, B)[0].has_failed
+    assert not a_round(ANN).leave(ANN).has_failed
+
+
+def test_an_update_counts_even_if_its_device_said_before_that_it_would_not_come() -> None:
+    state, verdict = a_round(ANN).skip(ANN).receive(ANN, SEVEN, A)
+    assert verdict is Verdict.ACCEPTED
+    assert state.skip(ANN).accepted == {ANN: A}
+    assert state.skipped == frozenset()
+
+
 def test_what_a_device_sent_before_it_went_still_counts() -> None:
     state, _ = a_round(ANN, BOB).receive(ANN, SEVEN, A)
     state = state.leave(ANN)
