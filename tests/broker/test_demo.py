@@ -152,7 +152,7 @@ def test_the_users_of_wisdm_are_devices_and_missing_values_are_no_obstacle(tmp_p
         (["--codec", "topk:2/sign"], 2, "codec"),
         (["--strategy", "best"], 2, "strategy"),
         (["--model", "broken.onnx"], 5, "broken.onnx"),
-        (["--lr", "1e6", "--devices", "2"], 10, "smaller lr"),
+        (["--lr", "1000", "--devices", "2"], 10, "smaller lr"),
         (["--broker", "mqtt://127.0.0.1:9", "--rounds", "1"], 7, "nobody"),
     ],
 )
