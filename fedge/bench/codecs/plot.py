@@ -1,0 +1,63 @@
+"""Accuracy against bytes, a panel for each cell."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fedge.bench.codecs.report import describe
+from fedge.bench.codecs.run import WINDOW, Result
+from fedge.errors import MissingDependencyError
+
+
+def check_matplotlib() -> None:
+    """Raises MissingDependencyError before hours of work, not after."""
+    try:
+        import matplotlib  # noqa: F401, PLC0415, ICN001 - only whether it is there
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the plot needs matplotlib: pip install 'fedge[bench]'"
+        ) from error
+
+
+def plot(results: Sequence[Result], path: Path) -> None:
+    """Save the first seed's runs: mean accuracy of the last rounds by bytes, both ways together.
+
+    Raises:
+        MissingDependencyError: if matplotlib is not installed.
+    """
+    check_matplotlib()
+    import matplotlib as mpl  # noqa: PLC0415 - optional
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    firsts = [result for result in results if result.setting.seed == 0]
+    cells = list(dict.fromkeys(result.setting.cell for result in firsts))
+    names = list(dict.fromkeys(result.setting.scheme for result in firsts))
+    n_columns = min(2, len(cells))
+    n_rows = -(-len(cells) // n_columns)
+    with mpl.rc_context({"axes.grid": True, "grid.alpha": 0.3, "font.size": 8}):
+        figure = Figure(figsize=(5 * n_columns + 2.6, 3.2 * n_rows), layout="constrained")
+        panels = figure.subplots(n_rows, n_columns, squeeze=False).flat
+        for cell, panel in zip(cells, panels, strict=False):
+            for result in firsts:
+                if result.setting.cell == cell and result.points:
+                    number = names.index(result.setting.scheme)
+                    style = "--" if number >= 10 else "-"
+                    panel.plot(*_curve(result), style, color=f"C{number % 10}", linewidth=1.2)
+                    panel.axhline(result.target, color="black", linewidth=0.5)
+            panel.set(xscale="log", xlabel="bytes a device, up and down", ylabel="test accuracy")
+            panel.set_title(describe(cell), fontsize=8)
+        handles = [
+            mpl.lines.Line2D([], [], color=f"C{i % 10}", linestyle="--" if i >= 10 else "-")
+            for i in range(len(names))
+        ]
+        figure.legend(handles, names, loc="outside right upper", fontsize=7)
+        figure.savefig(path, dpi=110)
+
+
+def _curve(result: Result) -> tuple[list[float], list[float]]:
+    points, n_devices = result.points, result.setting.n_devices
+    sizes = [(point.up + point.down) / n_devices for point in points]
+    heights = []
+    for end in range(1, len(points) + 1):
+        last = [point.accuracy for point in points[max(0, end - WINDOW) : end]]
+        heights.append(sum(last) / len(last))
+    return sizes, heights

@@ -1,0 +1,67 @@
+"""Examples dealt out to devices: alike, or each device with a mix of its own."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fedge.config.npz import Dataset
+from fedge.errors import DataError
+from fedge.types import Array
+
+ALPHA = 0.3  # concentration of the Dirichlet draw
+_TEST_SHARE = 0.2
+_MOST_DRAWS = 1000
+
+
+def hold_out(data: Dataset, seed: int) -> tuple[Dataset, Dataset]:
+    """What is trained on, and what is tested on: as the data say, or a fifth drawn evenly."""
+    if data.is_test is None:
+        is_test = np.zeros(data.n_examples, np.bool_)
+        chosen = np.random.default_rng([seed, 1]).permutation(data.n_examples)
+        is_test[chosen[: int(_TEST_SHARE * data.n_examples)]] = True
+        data = replace(data, is_test=is_test)
+    return data.train(), data.test()
+
+
+def deal(train: Dataset, n_devices: int, *, iid: bool, seed: int) -> list[Dataset]:
+    """Every example to one device.
+
+    Args:
+        train: with `client`, clients stay together where not iid: client i is device i, modulo
+            n_devices in sorted order.
+        n_devices: at least 1.
+        iid: shuffled and cut into even parts; else by class, in shares of a Dirichlet draw.
+        seed: of the draws.
+
+    Raises:
+        DataError: if a device would have nothing.
+    """
+    rng = np.random.default_rng([seed, 2])
+    if iid:
+        owner = rng.permutation(train.n_examples) % n_devices
+    elif train.client is not None:
+        owner = np.unique(train.client, return_inverse=True)[1] % n_devices
+    else:
+        owner = _by_class(train.targets, n_devices, rng)
+    if np.bincount(owner, minlength=n_devices).min() == 0:
+        raise DataError("devices", expected="some examples for each", found=f"{n_devices} devices")
+    return [train.select(owner == device) for device in range(n_devices)]
+
+
+def _by_class(targets: Array, n_devices: int, rng: np.random.Generator) -> Array:
+    """Drawn again until nobody has too little, at most ten examples.
+
+    Source: Hsu et al., 2019, arXiv:1909.06335 (shares of each class by Dirichlet).
+    """
+    least = min(10, len(targets) // (4 * n_devices))
+    owner = np.zeros(len(targets), np.int64)
+    for _ in range(_MOST_DRAWS):
+        for label in np.unique(targets):
+            members = rng.permutation(np.flatnonzero(targets == label))
+            shares = np.cumsum(rng.dirichlet(np.full(n_devices, ALPHA)))[:-1]
+            parts = np.split(members, (shares * len(members)).astype(np.int64))
+            for device, part in enumerate(parts):
+                owner[part] = device
+        if np.bincount(owner, minlength=n_devices).min() >= least:
+            break
+    return owner

@@ -1,0 +1,1 @@
+"""Encoding, decoding and robust aggregation against memcpy, bounds and peers."""
