@@ -7,6 +7,8 @@ same order, so that a comparator is an integer minimum and maximum: the same on 
 #include <string.h>
 
 #define LANES 64 /* gcc unrolls loops of 16 before it would vectorise them */
+#define MAX_TILES 8 /* 2 KiB of a row at a time: with many rows a third faster than 256 bytes */
+#define LINE 64     /* bytes of a cache line */
 #define NAN_BITS 0x7FC00000
 #define NAN_KEY 0x7FFFFFFF /* above infinity's, whatever the NaN's sign and payload */
 
@@ -59,9 +61,14 @@ DISPATCHED static void load_sorted(const float *const *rows, Py_ssize_t n_tiles,
         }
 }
 
-/* Puts the smaller key of each pair of rows into the first of them. */
-DISPATCHED static void exchange_rows(const uint16_t *pairs, Py_ssize_t n_pairs, int32_t *tile) {
+/* Puts the smaller key of each pair of rows into the first of them. With each it fetches a line
+of the next tiles' floats, n_lines in all: without, a quarter of the time is waiting for them. */
+DISPATCHED static void exchange_rows(const uint16_t *pairs, Py_ssize_t n_pairs, int32_t *tile,
+                                     const char *ahead, Py_ssize_t stride, Py_ssize_t n_lines) {
+    const Py_ssize_t lines_of_row = MAX_TILES * LANES * sizeof(float) / LINE;
     for (Py_ssize_t p = 0; p < n_pairs; p++) {
+        if (p < n_lines)
+            __builtin_prefetch(ahead + p / lines_of_row * stride + p % lines_of_row * LINE, 0, 2);
         int32_t *__restrict first = tile + pairs[2 * p] * LANES;
         int32_t *__restrict second = tile + pairs[2 * p + 1] * LANES;
         for (Py_ssize_t i = 0; i < LANES; i++) EXCHANGE(first[i], second[i]);

@@ -14,17 +14,24 @@ from libc.string cimport memcpy, memmove, memset
 cdef extern from "_robust.h" nogil:
     enum:
         LANES
+        LINE
+        MAX_TILES
     void load_sorted(
         const float* const* rows, Py_ssize_t n_tiles, Py_ssize_t tile_size, int32_t* tile
     ) noexcept
-    void exchange_rows(const uint16_t* pairs, Py_ssize_t n_pairs, int32_t* tile) noexcept
+    void exchange_rows(
+        const uint16_t* pairs,
+        Py_ssize_t n_pairs,
+        int32_t* tile,
+        const char* ahead,
+        Py_ssize_t stride,
+        Py_ssize_t n_lines,
+    ) noexcept
     void mean_of_rows(const int32_t* tile, Py_ssize_t n, float* out) noexcept
 
 cdef enum:
     MAX_ROWS = 1 << 16
-    MAX_TILES = 8  # reads of 2 KiB a row: with many rows a third faster than of 256 bytes
-    MAX_KEYS = 1 << 17  # in as many tiles; they should stay cached
-    ALIGNMENT = 64
+    MAX_KEYS = 1 << 17  # of all tiles but the first: they should stay cached
 
 
 cdef struct Network:
@@ -58,23 +65,27 @@ def robust_tile(const float[:, :] rows, Py_ssize_t low, Py_ssize_t high, float[:
     if d == 0:
         return
     cdef Py_ssize_t most_tiles = max(1, min(MAX_TILES, MAX_KEYS // _tile_size(n)))
-    cdef void* memory = malloc(most_tiles * _tile_size(n) * sizeof(int32_t) + ALIGNMENT)
+    cdef void* memory = malloc(most_tiles * _tile_size(n) * sizeof(int32_t) + LINE)
     cdef uint16_t* pairs = <uint16_t*>malloc(_most_pairs(n) * 2 * sizeof(uint16_t))
     if memory == NULL or pairs == NULL:
         free(memory)
         free(pairs)
         raise MemoryError
-    cdef int32_t* tiles = <int32_t*>((<uintptr_t>memory + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+    cdef int32_t* tiles = <int32_t*>((<uintptr_t>memory + LINE - 1) // LINE * LINE)
     cdef Network network = Network(n, low, high, pairs, 0)
     cdef const char* values = <const char*>&rows[0, 0]
     cdef Py_ssize_t stride = rows.strides[0], start = 0, n_columns
+    cdef const char* ahead
     with nogil:
         _sort(&network)
         _prune(&network, <uint8_t*>tiles)
         while start < d:
             n_columns = min(max(1, min(most_tiles, (d - start) // LANES)) * LANES, d - start)
             _load(values + start * sizeof(float), stride, n, n_columns, tiles)
-            _reduce(&network, tiles, n_columns, &out[start])
+            ahead = values + (start + n_columns) * sizeof(float)
+            if start + n_columns == d:
+                ahead = NULL
+            _reduce(&network, tiles, n_columns, ahead, stride, &out[start])
             start += n_columns
         free(memory)
         free(pairs)
@@ -155,13 +166,25 @@ cdef void _load(
 
 
 cdef void _reduce(
-    const Network* network, int32_t* tiles, Py_ssize_t n_columns, float* out
+    const Network* network,
+    int32_t* tiles,
+    Py_ssize_t n_columns,
+    const char* ahead,
+    Py_ssize_t stride,
+    float* out,
 ) noexcept nogil:
-    """Sorts tile after tile as far as the ranks need it, and writes their means."""
-    cdef Py_ssize_t t, n_kept = network.high - network.low
+    """Sorts tile after tile as far as the ranks need it, and writes their means.
+
+    Each tile fetches its share of the rows ahead, unless that is NULL.
+    """
+    cdef Py_ssize_t t, n_kept = network.high - network.low, n_lines = 0
     cdef float means[LANES]
+    cdef const char* first
+    if ahead != NULL:
+        n_lines = network.n * LANES * <Py_ssize_t>sizeof(float) // LINE
     for t in range((n_columns + LANES - 1) // LANES):
-        exchange_rows(network.pairs, network.n_pairs, tiles)
+        first = ahead + t * network.n // MAX_TILES * stride if ahead != NULL else NULL
+        exchange_rows(network.pairs, network.n_pairs, tiles, first, stride, n_lines)
         mean_of_rows(tiles + network.low * LANES, n_kept, means)
         memcpy(out + t * LANES, means, min(n_columns - t * LANES, LANES) * sizeof(float))
         tiles += _tile_size(network.n)
