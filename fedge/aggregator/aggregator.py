@@ -14,7 +14,7 @@ from fedge.aggregator.outcome import outcome, versions
 from fedge.aggregator.post import Post
 from fedge.aggregator.service import Service
 from fedge.config.aggregator import AggregatorConfig
-from fedge.errors import TrainingError, TransportError
+from fedge.errors import PayloadError, TrainingError, TransportError
 from fedge.messages import RoundKind
 from fedge.rounds import Round
 from fedge.transport import Connected, Disconnected, Event, Message, Transport
@@ -63,7 +63,7 @@ class Aggregator:
         self._service = Service(self._on, self._job, self._journal)
         self._post: Post | None = None
         self._began_s = clock.monotonic()
-        self._is_stopped = self._is_between_told = False
+        self._is_stopped = self._is_between_told = self._is_told = False
         self._n_failed = 0  # rounds in a row that no device could do
         self._is_finished = self._is_announced()
 
@@ -136,14 +136,17 @@ class Aggregator:
     def _posted(self) -> Post:
         """The post, started when it is first needed."""
         if self._post is None:
-            self._post = Post(self._config, self._transport)
-            self._began_s = self._clock.monotonic()
+            monotonic = self._clock.monotonic
+            self._post = Post(self._config, self._transport, run=self._on.run, monotonic=monotonic)
+            self._began_s = monotonic()
             if self._job.round is not None:
                 self._journal.opened(self._job.round, resumed=True)
         return self._post
 
     def _handle(self, event: Event, post: Post) -> None:
         match event:
+            case Message() if event.topic.split("/")[3:4] == ["srv"]:
+                self._meet(event, post)
             case Message():
                 self._service.read(event)
             case Connected():
@@ -158,17 +161,29 @@ class Aggregator:
         """The link stands; the broker may have forgotten everything, other devices may be there."""
         self._service.fleet.clear()
         self._service.acknowledge(post)
-        if self._job.manifest is not None:
-            post.tell(self._job.manifest)
+        self._is_told = False
         if self._job.round is not None:
             # Nobody could answer while there was no link, so the time starts again.
             deadline_s = self._clock.monotonic() + self._config.deadline_s
             self._job.round = replace(self._job.round, deadline_s=deadline_s)
 
+    def _meet(self, message: Message, post: Post) -> None:
+        """Another aggregator, or oneself; after a rival the devices may have to be told again."""
+        try:
+            if message.payload and post.meet(message):
+                self._journal.warning("another aggregator has come for this job; it is told to go")
+                self._is_told = False
+        except PayloadError as error:
+            self._journal.ignored(f"a state of an aggregator: {error}", self._clock.monotonic())
+        post.done([message])
+
     def _advance(self, post: Post) -> None:
         """Close the round if it is over, and go on to whatever follows."""
-        if not post.is_connected:
+        if not post.may_tell:
             return
+        if not self._is_told and self._job.manifest is not None:
+            post.tell(self._job.manifest)
+        self._is_told = True
         round_, now_s = self._job.round, self._clock.monotonic()
         if round_ is not None and round_.has_failed:
             self._fail(round_, post)

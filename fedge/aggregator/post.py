@@ -1,21 +1,17 @@
 """The aggregator's messages: which topic each goes to, and how many may be under way."""
 
-import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from fedge import __version__
+from fedge.aggregator.presence import Membership
 from fedge.config.aggregator import AggregatorConfig
 from fedge.errors import TransportError
 from fedge.messages import (
     CHUNK_BYTES,
-    AggregatorState,
     BlobChunk,
-    Presence,
     Reply,
     RoundManifest,
     Topics,
 )
-from fedge.messages.state import INSTANCE_BYTES
 from fedge.transport import Connected, Disconnected, Event, Message, Transport
 from fedge.transport.mqtt import MqttTransport
 from fedge.types import DeviceId
@@ -31,17 +27,31 @@ class Post:
         is_connected: whether the broker is there now.
         was_connected: whether it ever was.
         trouble: the last reason why it was not.
+
+    Args:
+        config: the settings.
+        transport: what to use instead of a connection of its own.
+        run: of the job.
+        monotonic: seconds that only grow.
     """
 
-    def __init__(self, config: AggregatorConfig, transport: Transport | None) -> None:
+    def __init__(
+        self,
+        config: AggregatorConfig,
+        transport: Transport | None,
+        *,
+        run: bytes,
+        monotonic: Callable[[], float],
+    ) -> None:
         self._config, self._topics = config, Topics(config.fleet)
-        self._instance = secrets.token_bytes(INSTANCE_BYTES)
+        self._membership, self._monotonic = Membership(config, run), monotonic
         self._transport = transport or self._connect()
         self.is_connected = self.was_connected = False
         self.trouble = "it did not answer"
         self._n_given = self._n_sent_before = 0
         self._transport.start()
         for topic_filter in (
+            self._topics.aggregator_state(),  # first: a rival is known before anything is told
             self._topics.device_state(),
             self._topics.device_get(),
             self._topics.up_filter(config.job),
@@ -55,7 +65,7 @@ class Post:
             case Connected():
                 self._check_size(event)
                 self.is_connected = self.was_connected = True
-                self._publish(self._state_topic, self._state(Presence.ONLINE), retain=True)
+                self._membership.join(self._transport, self._monotonic())
             case Disconnected():
                 self.is_connected = False
                 self.trouble = event.reason
@@ -68,6 +78,20 @@ class Post:
         """The broker may send others in their place."""
         for message in messages:
             self._transport.done(message)
+
+    @property
+    def may_tell(self) -> bool:
+        """Whether devices may be told of rounds: the link stands, and no other aggregator does."""
+        return self.is_connected and self._monotonic() >= self._membership.quiet_until_s
+
+    def meet(self, message: Message) -> bool:
+        """Read a state of an aggregator; whether one came that wanted this job, and was told to go.
+
+        Raises:
+            IdentityError: if the job is another's.
+            PayloadError: if the message is no state.
+        """
+        return self._membership.read(self._transport, message, self._monotonic())
 
     def reply(self, device: DeviceId, reply: Reply) -> None:
         self._publish(self._topics.device_in(device), reply.to_bytes())
@@ -95,7 +119,7 @@ class Post:
     def close(self, timeout_s: float = 2.0) -> None:
         """Say goodbye to the devices and to the broker."""
         if self.is_connected:
-            self._publish(self._state_topic, self._state(Presence.OFFLINE), retain=True)
+            self._membership.leave(self._transport)
             self._transport.flush(timeout_s)
         self._transport.close()
 
@@ -103,22 +127,12 @@ class Post:
         self._n_given += 1
         self._transport.publish(topic, payload, retain=retain)
 
-    @property
-    def _state_topic(self) -> str:
-        return self._topics.aggregator_state(self._config.name)
-
-    def _state(self, presence: Presence) -> bytes:
-        state = AggregatorState(
-            presence=presence, instance=self._instance, software=f"fedge {__version__}"
-        )
-        return state.to_bytes()
-
     def _connect(self) -> Transport:
         config = self._config
         return MqttTransport(
             config.broker,
-            f"fedge-{config.name}-{self._instance.hex()}",
-            will=(self._state_topic, self._state(Presence.OFFLINE)),
+            self._membership.client_id,
+            will=self._membership.will,
             version=config.mqtt,
             ca_file=config.ca_file,
         )

@@ -118,7 +118,10 @@ class Service:
             round_ = round_.join(device) if has_come else round_.leave(device)
         if has_come is False:
             self._journal.gone(device, self._monotonic())
-        elif state.skipped is not None and state.skipped.round == round_.id:
+        elif state.skipped and (state.skipped.run, state.skipped.round) == (
+            self._job.run,
+            round_.id,
+        ):
             round_ = round_.skip(device)
             self._journal.skipped(device, state.skipped, self._monotonic())
         self._job.round = round_

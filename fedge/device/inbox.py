@@ -92,7 +92,8 @@ class Inbox:
             _log.info("%s", sentence)
 
     def _read_aggregator(self, payload: bytes, now_s: float) -> None:
-        if AggregatorState.from_bytes(payload).presence is Presence.ONLINE:
+        state = AggregatorState.from_bytes(payload)
+        if state.job == self.job and state.presence is Presence.ONLINE:
             _log.info("an aggregator has come")
             self.sender.hurry(now_s)
             self.fetcher.hurry(now_s)

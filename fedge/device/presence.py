@@ -4,9 +4,9 @@ import logging
 import os
 
 from fedge import __version__
-from fedge.device.identity import Verdict, judge
 from fedge.errors import IdentityError
 from fedge.messages import DeviceState, Presence, Skipped
+from fedge.messages.identity import Verdict, judge
 from fedge.messages.state import INSTANCE_BYTES
 from fedge.transport import Transport
 from fedge.types import DeviceId

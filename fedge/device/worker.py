@@ -221,7 +221,7 @@ class Worker:
     def _skip(self, manifest: RoundManifest, error: Exception) -> None:
         self._steps = None
         self.n_skipped += 1
-        self.skipped = Skipped(manifest.round, str(error))
+        self.skipped = Skipped(manifest.run, manifest.round, str(error))
         self._bench.fetcher.want(())
         # Remembered until the process ends, so that the same manifest does not try it again.
         self._answered = Answer(manifest.round, manifest.model.sha256)

@@ -6,8 +6,9 @@ from typing import Self
 
 from fedge.errors import PayloadError
 from fedge.messages import wire
-from fedge.messages.update import MAX_ROUND
-from fedge.types import RoundId
+from fedge.messages.topics import read_job
+from fedge.messages.update import MAX_ROUND, RUN_BYTES
+from fedge.types import JobId, RoundId
 
 INSTANCE_BYTES = 8
 _MAX_BYTES = 1024
@@ -25,6 +26,7 @@ class Presence(StrEnum):
 class Skipped:
     """A round that a device has not trained, and why, in a sentence."""
 
+    run: bytes
     round: RoundId
     why: str
 
@@ -54,7 +56,7 @@ class DeviceState:
             "claim": self.claim,
         }
         if self.skipped is not None:
-            fields["skipped"] = [self.skipped.round, self.skipped.why[:_MAX_WHY]]
+            fields["skipped"] = [self.skipped.run, self.skipped.round, self.skipped.why[:_MAX_WHY]]
         return wire.encode(fields)
 
     @classmethod
@@ -77,11 +79,17 @@ class DeviceState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregatorState:
-    """An aggregator's retained birth, and its will: devices know who listens."""
+    """An aggregator's retained birth, and its will: devices know who listens.
+
+    Two aggregators that run one job find out as two devices of one name do.
+    """
 
     presence: Presence
     instance: bytes
     software: str
+    job: JobId
+    run: bytes
+    claim: bool = False
 
     def to_bytes(self) -> bytes:
         return wire.encode(
@@ -90,6 +98,9 @@ class AggregatorState:
                 "presence": self.presence.value,
                 "instance": self.instance,
                 "software": self.software,
+                "job": self.job,
+                "run": self.run,
+                "claim": self.claim,
             }
         )
 
@@ -99,24 +110,31 @@ class AggregatorState:
         fields = wire.decode_map(
             payload,
             "aggregator state",
-            fields=("presence", "instance", "software"),
+            fields=("presence", "instance", "software", "job", "run", "claim"),
             max_bytes=_MAX_BYTES,
         )
         return cls(
             presence=_presence(fields["presence"], "aggregator state"),
             instance=wire.octets(fields["instance"], INSTANCE_BYTES, "aggregator instance"),
             software=wire.typed(fields["software"], str, "aggregator software")[:64],
+            job=read_job(fields["job"], "aggregator job"),
+            run=wire.octets(fields["run"], RUN_BYTES, "aggregator run"),
+            claim=wire.typed(fields["claim"], bool, "aggregator claim"),
         )
 
 
 def _skipped(value: object) -> Skipped | None:
     if value is None:
         return None
-    pair = wire.typed(value, list, "skipped round")
-    if len(pair) != 2:
-        raise PayloadError("skipped round", expected="[round, why]", found=len(pair))
-    round_ = RoundId(wire.bounded(pair[0], 0, MAX_ROUND, "skipped round"))
-    return Skipped(round_, wire.typed(pair[1], str, "skipped round")[:_MAX_WHY])
+    fields = wire.typed(value, list, "skipped round")
+    if len(fields) != 3:
+        raise PayloadError("skipped round", expected="[run, round, why]", found=len(fields))
+    run, round_, why = fields
+    return Skipped(
+        wire.octets(run, RUN_BYTES, "skipped round"),
+        RoundId(wire.bounded(round_, 0, MAX_ROUND, "skipped round")),
+        wire.typed(why, str, "skipped round")[:_MAX_WHY],
+    )
 
 
 def _presence(value: object, what: str) -> Presence:

@@ -14,6 +14,7 @@ import pytest
 from fedge.aggregator import open_registry
 from fedge.codecs import read_header
 from fedge.messages import Reason
+from fedge.messages.identity import SETTLED_S
 from fedge.strategies import get, mean_of_payloads
 from tests.support.aggregator_process import AggregatorProcess, ScriptedFleet
 from tests.support.broker import Broker
@@ -211,6 +212,27 @@ def test_a_broker_killed_in_the_middle_changes_nothing(
     assert fleet.play(lambda: process.exit_code is not None, timeout_s=60), process.log
     assert process.exit_code == 0, process.log
     check_outcome(tmp_path, 4, "fedavg")
+
+
+def test_a_second_aggregator_for_the_same_job_stops_with_exit_code_9(
+    mosquitto: Broker, tmp_path: Path, stack: ExitStack
+) -> None:
+    process, fleet = a_job(stack, tmp_path, mosquitto.url, rounds=1)
+    process.start("--quorum", "4")
+    assert fleet.play(_reached(tmp_path, 3, process))
+    fleet.play(lambda: False, timeout_s=SETTLED_S)
+    (tmp_path / "second").mkdir()
+    second = AggregatorProcess(tmp_path / "second", mosquitto.url, ARTIFACT)
+    stack.callback(second.close)
+    second.start()
+    assert second.wait() == 9
+    *_, last = second.log.strip().splitlines()
+    assert last == (
+        "fedge: job 'default' of fleet 'default' is run by another aggregator; "
+        "give this one another --job, or stop the other first"
+    )
+    assert process.exit_code is None
+    assert _n_updates(tmp_path / "second") == 0
 
 
 def test_a_broker_that_is_not_there_is_waited_for_and_then_named(

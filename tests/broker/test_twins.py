@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fedge.device.identity import SETTLED_S
+from fedge.messages.identity import SETTLED_S
 from fedge.transport.mqtt import MqttTransport
 from tests.broker.test_device import start
 from tests.support import models

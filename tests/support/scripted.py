@@ -111,8 +111,9 @@ class ScriptedDevice:
 
     def skip(self, round_: RoundId) -> None:
         """Say, retained, that this round is not for this device."""
+        assert self.manifest is not None
         topic = self._topics.device_state(self.name)
-        skipped = Skipped(round_, "it diverged")
+        skipped = Skipped(self.manifest.run, round_, "it diverged")
         state = _state(Presence.ONLINE, self.instance, skipped)
         self._transport.publish(topic, state, retain=True)
 

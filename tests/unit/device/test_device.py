@@ -443,7 +443,9 @@ def test_a_new_aggregator_hears_the_unanswered_update_at_once(scene: Scene) -> N
     scene.aggregator.announce(1)
     device = scene.device()
     scene.settle(device)
-    birth = AggregatorState(presence=Presence.ONLINE, instance=bytes(8), software="x")
+    birth = AggregatorState(
+        presence=Presence.ONLINE, instance=bytes(8), software="x", job=JOB, run=b"run1"
+    )
     scene.bus.deliver(
         "aggregator", f"fedge/v1/{FLEET}/srv/main/state", birth.to_bytes(), retain=True
     )

@@ -61,13 +61,17 @@ EXAMPLES: list[tuple[Callable[[bytes], object], bytes]] = [
             presence=Presence.ONLINE,
             instance=_NONCE,
             software="fedge/0.1",
-            skipped=Skipped(RoundId(3), "diverged"),
+            skipped=Skipped(b"run1", RoundId(3), "diverged"),
         ).to_bytes(),
     ),
     (
         AggregatorState.from_bytes,
         AggregatorState(
-            presence=Presence.OFFLINE, instance=_NONCE, software="fedge/0.1"
+            presence=Presence.OFFLINE,
+            instance=_NONCE,
+            software="fedge/0.1",
+            job=_JOB,
+            run=b"run1",
         ).to_bytes(),
     ),
     (decode_reply, Accepted(job=_JOB, round=_ROUND, nonce=_NONCE).to_bytes()),

@@ -107,7 +107,13 @@ device_states = st.builds(
     claim=st.booleans(),
 )
 aggregator_states = st.builds(
-    AggregatorState, presence=st.sampled_from(Presence), instance=nonces, software=texts
+    AggregatorState,
+    presence=st.sampled_from(Presence),
+    instance=nonces,
+    software=texts,
+    job=names,
+    run=runs,
+    claim=st.booleans(),
 )
 
 

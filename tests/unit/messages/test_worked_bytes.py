@@ -84,10 +84,10 @@ def test_a_birth_is_a_map_with_its_shortest_keys_first() -> None:
 
 def test_a_device_says_which_round_it_skips_and_why() -> None:
     payload = (
-        b"\xa6\x61v\x01\x65claim\xf4\x67skipped\x82\x07\x62no\x68instance\x48" + NONCE
+        b"\xa6\x61v\x01\x65claim\xf4\x67skipped\x83\x44run1\x07\x62no\x68instance\x48" + NONCE
         + b"\x68presence\x66online\x68software\x63f/1"
     )  # fmt: skip
-    skipped = Skipped(RoundId(7), "no")
+    skipped = Skipped(b"run1", RoundId(7), "no")
     state = DeviceState(presence=Presence.ONLINE, instance=NONCE, software="f/1", skipped=skipped)
     assert state.to_bytes() == payload
     assert DeviceState.from_bytes(payload) == state
@@ -95,9 +95,17 @@ def test_a_device_says_which_round_it_skips_and_why() -> None:
 
 def test_an_aggregators_will_says_offline() -> None:
     payload = (
-        b"\xa4\x61v\x01\x68instance\x48" + NONCE + b"\x68presence\x67offline\x68software\x63f/1"
+        b"\xa7\x61v\x01\x63job\x61j\x63run\x44run1\x65claim\xf4\x68instance\x48"
+        + NONCE
+        + b"\x68presence\x67offline\x68software\x63f/1"
     )
-    state = AggregatorState(presence=Presence.OFFLINE, instance=NONCE, software="f/1")
+    state = AggregatorState(
+        presence=Presence.OFFLINE,
+        instance=NONCE,
+        software="f/1",
+        job=JobId("j"),
+        run=b"run1",
+    )
     assert state.to_bytes() == payload
     assert AggregatorState.from_bytes(payload) == state
 

@@ -1,10 +1,13 @@
-"""One name, one device: how two processes that share a name find out, and which one goes."""
+"""One name, one process: how two that share one find out, and which goes.
+
+The name is a device's id, or the job that an aggregator runs.
+"""
 
 from enum import Enum, auto
 
-from fedge.messages import DeviceState, Presence
+from fedge.messages.state import AggregatorState, DeviceState, Presence
 
-SETTLED_S = 2.0  # connected for so long, a device is at work and a newcomer has to go
+SETTLED_S = 2.0  # connected for so long, a process is at work and a newcomer has to go
 
 
 class Verdict(Enum):
@@ -17,9 +20,13 @@ class Verdict(Enum):
 
 
 def judge(
-    state: DeviceState, *, is_retained: bool, instance: bytes, connected_for_s: float
+    state: DeviceState | AggregatorState,
+    *,
+    is_retained: bool,
+    instance: bytes,
+    connected_for_s: float,
 ) -> Verdict:
-    """What a device does when it reads a state under its own name.
+    """What a process does when it reads a state under its own name.
 
     A retained state is history and proves nobody alive. Of two processes that come
     at once the smaller instance stays: the larger one shows itself, because the
@@ -28,7 +35,7 @@ def judge(
     Args:
         state: what was read.
         is_retained: whether the broker kept it from before the subscription.
-        instance: of the device that reads.
+        instance: of the process that reads.
         connected_for_s: since its connection was made.
     """
     if state.instance == instance or is_retained:

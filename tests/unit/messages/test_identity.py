@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from fedge.device.identity import Verdict, judge
 from fedge.messages import DeviceState, Presence
+from fedge.messages.identity import Verdict, judge
 
 SMALL, LARGE = b"\x00" * 8, b"\xff" * 8
 
