@@ -6,11 +6,17 @@ int8 body: for each 256 values a bf16 scale, then one signed byte a value; value
 """
 
 from libc.stdint cimport int32_t, int8_t, uint8_t, uint16_t, uint32_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fedge._kernels._bits cimport (
     BLOCK, INFINITE, from_bits, is_scale, load16, load_float, magnitude, scale_above, scale_value,
 )
+
+cdef extern from "_dense.h" nogil:
+    int32_t largest_bits "fedge_top"(const float* values) noexcept
+    void quantise "fedge_quantise"(
+        const float* values, float inverse, uint32_t seed, uint32_t counter, int8_t* levels
+    ) noexcept
 
 cdef enum:
     HALF = BLOCK // 2
@@ -56,38 +62,24 @@ def quantise_dense(const float[::1] values, uint32_t seed, uint8_t[::1] out):
 cdef bint _quantise_block(
     const float* values, Py_ssize_t m, uint32_t seed, uint32_t counter, uint8_t* out
 ) noexcept nogil:
-    cdef int32_t top = 0, bits
-    cdef Py_ssize_t i
-    for i in range(m):
-        bits = <int32_t>magnitude(values[i])
-        top = bits if bits > top else top
+    cdef float[BLOCK] padded
+    cdef int8_t[BLOCK] levels
+    if m < BLOCK:
+        memset(padded, 0, sizeof(padded))
+        memcpy(padded, values, m * sizeof(float))
+        values = padded
+    cdef uint32_t top = <uint32_t>largest_bits(values)
     if top >= INFINITE:
         return False
     cdef uint16_t scale = scale_above(from_bits(top) / <float>127)
     memcpy(out, &scale, 2)
     cdef float inverse = <float>1 / scale_value(scale)
-    cdef Py_ssize_t half = min(m, HALF)
-    cdef uint32_t dice[HALF]
-    cdef int8_t* levels = <int8_t*>out + 2
-    for i in range(HALF):
-        dice[i] = _hash((counter + <uint32_t>i) ^ seed)
-    for i in range(half):
-        levels[i] = _round(values[i] * inverse, dice[i] & 0xFFFF)
-    for i in range(m - half):
-        levels[HALF + i] = _round(values[HALF + i] * inverse, dice[i] >> 16)
+    if m < BLOCK:
+        quantise(values, inverse, seed, counter, levels)
+        memcpy(out + 2, levels, m)
+    else:
+        quantise(values, inverse, seed, counter, <int8_t*>out + 2)
     return True
-
-
-cdef inline int8_t _round(float level, uint32_t die) noexcept nogil:
-    """floor(level + die / 65536) in fixed point, within -127..127."""
-    cdef int32_t rounded = (<int32_t>(level * <float>65536) + <int32_t>die) >> 16
-    return <int8_t>min(max(rounded, <int32_t>-127), <int32_t>127)
-
-
-cdef inline uint32_t _hash(uint32_t x) noexcept nogil:
-    x = (x ^ (x >> 16)) * <uint32_t>0x7FEB352D
-    x = (x ^ (x >> 15)) * <uint32_t>0x846CA68B
-    return x ^ (x >> 16)
 
 
 def accumulate_dense(const uint8_t[::1] body, int bits, float weight, float[::1] out):

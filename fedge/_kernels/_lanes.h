@@ -1,4 +1,4 @@
-/* What Cython cannot say: vector types, words of bits, and clones of a function for wider machines.
+/* What Cython cannot say: vector types, and streams of bits by the word.
 
 GCC vector extensions without intrinsics: the same source is SSE2, NEON, or plain C. Whatever the
 machine, the bits are the same: single operations of IEEE 754, and never a fused one. */
@@ -11,14 +11,6 @@ machine, the bits are the same: single operations of IEEE 754, and never a fused
 
 #if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the payload codecs load words in the machine's order, which must be little-endian"
-#endif
-
-/* The loader picks the clone. It needs the IFUNC of glibc, and arm has no such names. */
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define FEDGE_CLONES \
-    __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
-#else
-#define FEDGE_CLONES
 #endif
 
 typedef float f32x4 __attribute__((vector_size(16), aligned(4), may_alias));

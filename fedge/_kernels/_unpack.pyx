@@ -47,6 +47,9 @@ cdef struct Reader:
     uint64_t next_index  # the smallest that may follow
     const uint8_t* position
     const uint8_t* end
+    const float* wanted  # where the values will be added, or NULL
+    Py_ssize_t n_wanted
+    uint32_t ahead[BLOCK]  # indices of the block before
     uint32_t indices[BLOCK]  # of the block last read
     float values[BLOCK]
     uint32_t low[BLOCK]
@@ -167,14 +170,15 @@ cdef bint _read_all(
 ) noexcept nogil:
     """Reads the whole body, into indices and values unless they are NULL. The cache is asked for
     the places in wanted, unless that is NULL, while the next block is read."""
-    cdef Py_ssize_t m, i
+    cdef Py_ssize_t m
+    reader.wanted, reader.n_wanted = wanted, 0
     while n_kept > 0:
         m = min(n_kept, BLOCK)
         if not _read_block(reader, m):
             return False
         if wanted != NULL:
-            for i in range(m):
-                prefetch(wanted + reader.indices[i], 1, 2)
+            memcpy(reader.ahead, reader.indices, sizeof(reader.indices))
+            reader.n_wanted = m
         if indices != NULL:
             memcpy(indices, reader.indices, m * sizeof(uint32_t))
             memcpy(values, reader.values, m * sizeof(float))
@@ -220,10 +224,13 @@ cdef Py_ssize_t _parse_block(Reader* reader, const uint8_t* source, Py_ssize_t m
     if reader.bits == 8:
         smallest = p[0]
         p += 1
+    _ask(reader, 0)
     length = _read_rice(reader, p, m, gap_rice)
+    _ask(reader, 1)
     if length < 0 or not _set_indices(reader, m, gap_rice):
         return -1
     p += length
+    _ask(reader, 2)
     if reader.bits == 32:
         return p + 4 * m - source if _set_floats(reader, p, m) else -1
     cdef const uint8_t* signs = p
@@ -234,6 +241,7 @@ cdef Py_ssize_t _parse_block(Reader* reader, const uint8_t* source, Py_ssize_t m
     length = _read_rice(reader, p, m, value_rice)
     if length < 0:
         return -1
+    _ask(reader, 3)
     if not set_levels(
         reader.ends + 1,
         reader.low,
@@ -246,6 +254,13 @@ cdef Py_ssize_t _parse_block(Reader* reader, const uint8_t* source, Py_ssize_t m
     ):
         return -1
     return p + length - source
+
+
+cdef inline void _ask(Reader* reader, Py_ssize_t quarter) noexcept nogil:
+    """Has the cache fetch a quarter of the places of the block before: all at once would stall."""
+    cdef Py_ssize_t i, n = reader.n_wanted
+    for i in range(n * quarter // 4, n * (quarter + 1) // 4):
+        prefetch(reader.wanted + reader.ahead[i], 1, 2)
 
 
 cdef Py_ssize_t _read_rice(
