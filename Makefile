@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # cython-lint looks for pycodestyle on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo test check bench golden wheel clean
+.PHONY: help demo test check bench fuzz sanitize golden wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -30,9 +30,16 @@ check: $(VENV)/dev.stamp ## format, lint, types and layers
 bench: $(VENV)/dev.stamp ## time codecs and training beside their peers
 	$(BIN)/python -m pytest benchmarks --benchmark-only $(ARGS)
 
+fuzz: $(VENV)/dev.stamp ## give bytes that nobody sent to every reader, guided by coverage
+	$(BIN)/python -m tests.fuzz.run $(ARGS)
+
+sanitize: $(VENV)/dev.stamp ## the same without guidance, against kernels that check their memory
+	$(BIN)/python -m tests.fuzz.sanitize $(ARGS)
+
 golden: $(VENV)/dev.stamp ## write the golden files anew; review the change like an interface
 	$(BIN)/python -m tests.golden.make
 	$(BIN)/python -m tests.docs.operators
+	$(BIN)/python -m tests.fuzz.make
 
 wheel: $(VENV)/dev.stamp ## build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist .

@@ -31,7 +31,14 @@ class _RefusalError(FedgeError):
 
     def __init__(self, what: str, *, expected: object, found: object) -> None:
         self.what, self.expected, self.found = what, expected, found
-        super().__init__(f"{what}: expected {expected}, found {found}")
+        said = (_line(str(part)) for part in (what, expected, found))
+        super().__init__("{}: expected {}, found {}".format(*said))
+
+
+def _line(text: str) -> str:
+    """What fits into a line of a log, whatever names somebody else has put into a file."""
+    short = text if len(text) <= 300 else f"{text[:300]}..."
+    return short if short.isprintable() else ascii(short)[1:-1]
 
 
 class PayloadError(_RefusalError):

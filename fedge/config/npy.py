@@ -1,6 +1,7 @@
 """One array of an `.npz` file: first its header, then, once that is believed, its values."""
 
 import math
+import sys
 import zipfile
 from dataclasses import dataclass
 from typing import Literal
@@ -42,8 +43,9 @@ def read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Header:
         try:
             read = _READERS[np.lib.format.read_magic(file)]
             shape, is_fortran, dtype = read(file)
-        except (ValueError, KeyError) as error:
-            raise DataError(member.filename, expected="a NumPy array", found=error) from None
+        except Exception as error:
+            # NumPy reads the header as Python text: each mistake in it fails in a way of its own.
+            raise DataError(member.filename, expected="a NumPy array", found=error) from error
         return Header(member, dtype, shape, "F" if is_fortran else "C", file.tell())
 
 
@@ -60,4 +62,11 @@ def read_values(archive: zipfile.ZipFile, header: Header) -> Array:
     with archive.open(header.member) as file:
         file.read(header.start)
         values = np.frombuffer(file.read(), header.dtype)
+    if header.dtype.kind == "U" and _highest_character(values) > sys.maxunicode:
+        raise DataError(header.member.filename, expected="text", found="no Unicode")
     return values.reshape(header.shape, order=header.order)
+
+
+def _highest_character(text: Array) -> int:
+    code_point = np.dtype(np.uint32).newbyteorder(text.dtype.byteorder)
+    return int(text.view(code_point).max(initial=0))

@@ -8,6 +8,7 @@
 Other arrays, such as names of classes, are left alone. Nothing is unpickled.
 """
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -24,7 +25,9 @@ from fedge.types import Array
 MAX_BYTES = 2**32  # of all arrays that are read, unpacked
 MAX_ARRAYS = 256
 _NUMBERS = "biuf"  # NumPy's kinds: boolean, signed, unsigned, floating
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+# What zipfile and NumPy raise for archives whose parts contradict each other.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's; others unpack to any multiple
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,9 +104,9 @@ def read_npz(path: Path | str) -> Dataset:
     except DataError as error:
         what = f"{path}: {error.what}"
         raise DataError(what, expected=error.expected, found=error.found) from None
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
-    except _ZIP_ERRORS as error:
+    except (OSError, *_ZIP_ERRORS) as error:
+        if isinstance(error, OSError) and error.filename is not None:  # it was not even opened
+            raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
         found = str(error) or type(error).__name__
         raise DataError(str(path), expected="an intact .npz file", found=found) from None
 
@@ -128,6 +131,8 @@ def write_npz(path: Path | str, data: Dataset) -> None:
 
 def _read(archive: zipfile.ZipFile) -> Dataset:
     members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+    if any(member.compress_type not in _METHODS for member in members):
+        raise DataError("data", expected="arrays stored or deflated", found="another compression")
     headers = {
         member.filename[:-4]: read_header(archive, member) for member in members[:MAX_ARRAYS]
     }

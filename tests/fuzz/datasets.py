@@ -1,0 +1,150 @@
+"""Data files: zips of arrays, with right checksums, in every compression that Python knows."""
+
+import io
+import random
+import warnings
+import zipfile
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import numpy as np
+
+from fedge.config.npz import read_npz
+from fedge.errors import DataError
+from tests.fuzz.models import MANIFEST
+from tests.fuzz.target import Change, Target, read
+
+_FACTOR = 4200  # of its size: deflate unpacks to 1032 times as much, which is held twice and cast
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_NAMES = (
+    "x.npy",
+    "y.npy",
+    "client.npy",
+    "is_test.npy",
+    "z.npy",
+    "x",
+    ".npy",
+    "../x.npy",
+    "y\n.npy",
+)
+_DESCRS: tuple[Any, ...] = (
+    *("<f4", "<f8", "<f2", ">f4", "<i8", "|i1", "|u1", "|b1", "<U1", "<U0", "|S0", "|S3", "|O"),
+    *("<c8", "<M8[s]", "<m8", "|V0", "|V4", "", "x", "<f4,<i4", "f4" * 40, None, 4, [], ["<f4"]),
+    *([("a", "<f4")], [("a", "<f4", 3)], [["a"]], ("<f4", (2,)), {"names": []}, -1, b"<f4"),
+)
+_SHAPES = (
+    *((), (0,), (3,), (3, 2), (3, 0), (0, 2**62), (2**62, 2**62), (-3, -2), (3, -2), (2**63,)),
+    *((10**30,), (1.0,), (True, 2), "3", None, 3, [3, 2], (3,) * 33, (3,) * 65, ((3,),)),
+)
+Members = list[tuple[str, bytes, int]]
+
+
+def check(data: bytes) -> bool:
+    """It is a set of examples, or refused; a model's check of them refuses in the same way."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with NamedTemporaryFile(suffix=".npz") as file:  # zipfile treats other objects otherwise
+            file.write(data)
+            file.flush()
+            found = read(lambda: read_npz(file.name), (DataError,), most_bytes=_FACTOR * len(data))
+        if found is None:
+            return False
+        n = found.n_examples
+        assert all(len(array) == n for array in found.inputs.values())
+        assert found.train().n_examples + found.test().n_examples == n
+        if found.client is not None and n:
+            assert found.of_client(found.client[0]).n_examples > 0
+        read(lambda: found.examples.check(MANIFEST), (DataError,), most_bytes=_FACTOR * len(data))
+    return True
+
+
+def mutate(data: bytes, dice: random.Random, change: Change) -> bytes:
+    """Changes one array, and packs all of them again."""
+    members = unpacked(data)
+    if not members or dice.randrange(6) == 0:
+        return change(data)
+    index = dice.randrange(len(members))
+    name, content, method = members[index]
+    match dice.randrange(8):
+        case 0:
+            members[index] = dice.choice(_NAMES), content, method
+        case 1:
+            members[index] = name, content, dice.choice(_METHODS)
+        case 2:
+            del members[index]
+        case 3:
+            members.append((dice.choice(_NAMES), content, method))
+        case 4:
+            members[index] = name, change(content), method
+        case _:
+            members[index] = name, _with_header(content, dice, change), method
+    return packed(members)
+
+
+def unpacked(data: bytes) -> Members | None:
+    """Names, contents and compression; None if any program would refuse the archive."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            infos = archive.infolist()
+            if sum(info.file_size for info in infos) > 2**20:
+                return None
+            return [(info.filename, archive.read(info), info.compress_type) for info in infos]
+    except Exception:  # a damaged archive, in one of zipfile's many ways
+        return None
+
+
+def packed(members: Members) -> bytes:
+    """The archive, with right checksums and the date on which zips begin."""
+    file = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(file, "w") as archive:
+        warnings.simplefilter("ignore")  # two members of one name
+        for name, content, method in members:
+            info = zipfile.ZipInfo(name)
+            info.compress_type = method
+            archive.writestr(info, content)
+    return file.getvalue()
+
+
+def _with_header(content: bytes, dice: random.Random, change: Change) -> bytes:
+    """An array's bytes with another header: one of its three facts made up, or its text changed."""
+    text = content[10 : 10 + int.from_bytes(content[8:10], "little")]
+    values = content[10 + len(text) :]
+    facts: dict[str, object] = {"descr": "<i8", "fortran_order": False, "shape": (3,)}
+    match dice.randrange(4):
+        case 0:
+            text = change(text)
+        case 1:
+            text = repr(facts | {"descr": dice.choice(_DESCRS)}).encode()
+        case 2:
+            text = repr(facts | {"shape": dice.choice(_SHAPES)}).encode()
+        case _:
+            made_up = {"descr": dice.choice(_DESCRS), "shape": dice.choice(_SHAPES)}
+            text = repr(facts | made_up | {"fortran_order": dice.choice((True, 1))}).encode()
+            values = dice.choice((b"", values, values * 2))
+    major = dice.choice((1, 1, 1, 2, 3))
+    size = len(text).to_bytes(2 if major == 1 else 4, "little", signed=False)
+    return b"\x93NUMPY" + bytes([major, 0]) + size + text + values
+
+
+def seeds() -> dict[str, bytes]:
+    """Data for the small model: stored, deflated, with all columns, and with inputs by name."""
+    x, y = np.arange(6, dtype=np.float32).reshape(3, 2), np.array([0, 1, 2])
+    client, is_test = np.array(["b", "a", "b"]), np.array([True, False, False])
+    whole = {"x": x, "y": y, "client": client, "is_test": is_test}
+    return {
+        "stored": packed(_members({"x": x, "y": y}, zipfile.ZIP_STORED)),
+        "deflated": packed(_members(whole, zipfile.ZIP_DEFLATED)),
+        "named": packed(_members({"a": x, "b": y, "y": y}, zipfile.ZIP_STORED)),
+    }
+
+
+def _members(arrays: dict[str, Any], method: int) -> Members:
+    members: Members = []
+    for name, array in arrays.items():
+        file = io.BytesIO()
+        np.save(file, array)
+        members.append((f"{name}.npy", file.getvalue(), method))
+    return members
+
+
+TARGET = Target("npz", check, mutate, seeds, n_mutations=1500)

@@ -1,0 +1,117 @@
+"""CBOR messages: each input is given to every decoder."""
+
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import cbor2
+import numpy as np
+
+from fedge.artifact import Manifest
+from fedge.errors import PayloadError
+from fedge.messages import StatisticsReport, Topics
+from fedge.training.statistics import FeatureStatistics
+from fedge.types import RoundId
+from tests.fuzz.models import MANIFEST, SCHEMA
+from tests.fuzz.target import Change, Target, read
+from tests.unit.messages.examples import EXAMPLES
+
+_FACTOR = 256  # of its size: a list of one element takes two bytes there and a hundred here
+_EDGES: tuple[Any, ...] = (
+    *(None, True, False, 0, 1, -1, 23, 24, 255, 256, 65_535, 65_536, 2**31 - 1, 2**31, 2**32),
+    *(2**53, 2**63 - 1, 2**63, 2**64 - 1, -(2**64), 2**64, 2**200),
+    *(0.0, -0.0, 0.5, 1e-300, 1e300, float("inf"), float("-inf"), float("nan")),
+    *("", "online", "accepted", "training", "0123456789abcdef", "x" * 65, "\0", "\ud7ff", "\n"),
+    *(b"", bytes(8), bytes(16), bytes(32), [], [[]], [0, 0], {}, {"v": 1}),
+)
+
+
+def _statistics(payload: bytes, manifest: Manifest = MANIFEST) -> StatisticsReport:
+    return StatisticsReport.from_bytes(payload, manifest)
+
+
+def _topic(payload: bytes) -> str:
+    return Topics("default").device_of(payload.decode(errors="replace"))
+
+
+DECODERS: list[Callable[[bytes], Any]] = [
+    *dict.fromkeys(decode for decode, _ in EXAMPLES),
+    _statistics,
+]
+
+
+def check(payload: bytes) -> bool:
+    """It decodes to a value that its own encoding gives again, or is refused."""
+    topic = read(partial(_topic, payload), (PayloadError,), most_bytes=_FACTOR * len(payload))
+    is_taken = topic is not None
+    for decode in DECODERS:
+        value = read(partial(decode, payload), (PayloadError,), most_bytes=_FACTOR * len(payload))
+        if value is not None:
+            is_taken = True
+            again = value.to_bytes()
+            assert decode(again).to_bytes() == again
+            assert repr(decode(again)) == repr(value)  # statistics hold arrays, which have no ==
+    return is_taken
+
+
+def mutate(payload: bytes, dice: random.Random, change: Change) -> bytes:
+    """Changes bytes, or a value somewhere in the message, spelled canonically again."""
+    if dice.randrange(4) == 0:
+        return change(payload)
+    try:
+        value = _changed(cbor2.loads(payload), dice, change)
+        return cbor2.dumps(value, canonical=True)
+    except Exception:  # no message any more: what cbor2 raises then is of many kinds
+        return change(payload)
+
+
+def _changed(value: Any, dice: random.Random, change: Change) -> Any:
+    """The value, with one thing in it replaced, changed, added, doubled or dropped."""
+    if isinstance(value, dict | list) and value and dice.randrange(5):
+        return _changed_inside(value, dice, change)
+    if isinstance(value, bytes) and dice.randrange(2):
+        return change(value)
+    if isinstance(value, str) and dice.randrange(2):
+        return change(value.encode()).decode(errors="replace")
+    if type(value) is int and dice.randrange(2):
+        return value + dice.choice((-1, 1, 256, -256))
+    return dice.choice(_EDGES)
+
+
+def _changed_inside(value: Any, dice: random.Random, change: Change) -> Any:
+    """A dict or list that is not empty, with one of its parts changed."""
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    key = dice.choice(list(copy) if isinstance(copy, dict) else range(len(copy)))
+    match dice.randrange(8):
+        case 0:
+            del copy[key]
+        case 1 if isinstance(copy, dict):
+            copy[dice.choice(("extra", 1, *copy))] = dice.choice(_EDGES)
+        case 1 if isinstance(copy, list):
+            copy.insert(key, copy[key])
+        case _:
+            copy[key] = _changed(copy[key], dice, change)
+    return copy
+
+
+def report(n_examples: int = 3) -> bytes:
+    """A message of statistics that fits the model."""
+    parts = (np.array(part, np.float64) for part in ((3, 2), (1.5, -2), (4, 0)))
+    one = FeatureStatistics(*parts)
+    return StatisticsReport(
+        schema=SCHEMA, round=RoundId(7), n_examples=n_examples, features={"x": one}
+    ).to_bytes()
+
+
+def seeds() -> dict[str, bytes]:
+    """One message of each kind, and a topic."""
+    messages = {
+        f"{number}-{decode.__qualname__}": message
+        for number, (decode, message) in enumerate(EXAMPLES)
+    }
+    topics = {"topic": Topics("default").up("job", "pi-3", 4).encode()}
+    return messages | topics | {"statistics": report()}
+
+
+TARGET = Target("messages", check, mutate, seeds, n_mutations=2000)

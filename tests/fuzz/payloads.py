@@ -1,0 +1,128 @@
+"""Payloads of every scheme, with a right checksum."""
+
+import random
+import zlib
+from unittest import mock
+
+import numpy as np
+
+from fedge import codecs
+from fedge._kernels import reference
+from fedge.codecs import decoding
+from fedge.errors import PayloadError
+from fedge.types import Vector
+from tests.fuzz.bodies import make_payload
+from tests.fuzz.target import Change, Target, read
+from tests.golden.payloads import SPECS, payload_file
+
+_WEIGHT = np.float32(0.75)
+_LARGEST_OUT = 2**16  # parameters; a payload that claims more meets an out of another size
+_FACTOR = 64  # of its size: what `codecs.decode` says it needs at most
+_EDGES = (0, 1, 2, 127, 128, 255, 256, 257, 2**14, 2**29, 2**29 + 1, 2**32 - 1, 2**32, 2**35)
+
+
+def check(data: bytes) -> bool:
+    """Decoded in three ways, by the kernels and by their twins, it is one delta or refused."""
+    header = read(lambda: codecs.read_header(data), (PayloadError,), most_bytes=len(data))
+    most_bytes = _FACTOR * len(data)
+    decoded = read(lambda: codecs.decode(data), (PayloadError,), most_bytes=most_bytes)
+    if decoded is not None:
+        assert header is not None
+        assert decoded.n_params == header.n_params
+        _check_decoded(decoded)
+    size = header.n_params if header is not None and header.n_params <= _LARGEST_OUT else 30
+    fits = decoded if decoded is not None and decoded.n_params == size else None
+    _check_accumulate(data, fits, np.full(size, 0.5, np.float32))
+    # The twins are Python: their branches are what guides a coverage-guided fuzzer.
+    with mock.patch.object(decoding, "_kernels", reference):
+        twin = read(lambda: codecs.decode(data), (PayloadError,), most_bytes=2**30)
+        _check_accumulate(data, fits, np.full(size, 0.5, np.float32))
+    assert _bits(twin) == _bits(decoded)
+    return decoded is not None
+
+
+def _check_decoded(decoded: codecs.Sparse | codecs.Dense) -> None:
+    assert decoded.values.dtype == np.float32
+    assert np.isfinite(decoded.values).all()
+    if isinstance(decoded, codecs.Sparse):
+        indices = decoded.indices.astype(np.int64)
+        assert indices.shape == decoded.values.shape
+        assert np.all(np.diff(indices) > 0)
+        assert indices.max(initial=-1) < decoded.n_params
+
+
+def _check_accumulate(
+    data: bytes, decoded: codecs.Sparse | codecs.Dense | None, out: Vector
+) -> None:
+    expected = out.copy()
+    if decoded is not None:
+        where = decoded.indices if isinstance(decoded, codecs.Sparse) else slice(None)
+        expected[where] += _WEIGHT * decoded.values
+    try:
+        codecs.accumulate(data, float(_WEIGHT), out)
+    except PayloadError:
+        assert decoded is None
+    else:
+        assert decoded is not None
+    assert out.tobytes() == expected.tobytes()  # where it was refused: as it was
+
+
+def _bits(decoded: codecs.Sparse | codecs.Dense | None) -> tuple[bytes, ...] | None:
+    if decoded is None:
+        return None
+    indices = decoded.indices.tobytes() if isinstance(decoded, codecs.Sparse) else b""
+    return indices, decoded.values.tobytes(), str(decoded.n_params).encode()
+
+
+def mutate(data: bytes, dice: random.Random, change: Change) -> bytes:
+    """Changes what the checksum covers, or one of the header's numbers, and seals it again."""
+    frame = data[:-4]
+    match dice.randrange(8):
+        case 0:
+            return change(data)  # the checksum too
+        case 1 if len(frame) > 1:
+            frame = frame[:1] + bytes([dice.choice(list(codecs.Scheme))]) + frame[2:]
+        case 2:
+            frame = _with_number(frame, dice)
+        case _:
+            frame = change(frame)
+    return sealed(frame)
+
+
+def sealed(frame: bytes) -> bytes:
+    """With the checksum that anybody can compute."""
+    return frame + zlib.crc32(frame).to_bytes(4, "little")
+
+
+def _with_number(frame: bytes, dice: random.Random) -> bytes:
+    """One varint of the header replaced: any of the numbers after version and schema."""
+    start = 6
+    for _ in range(dice.randrange(6)):
+        while start < len(frame) and frame[start] >= 128:
+            start += 1
+        start += 1
+    end = start
+    while end < len(frame) and frame[end] >= 128:
+        end += 1
+    return frame[:start] + varint(dice.choice((*_EDGES, dice.randrange(400)))) + frame[end + 1 :]
+
+
+def varint(number: int) -> bytes:
+    """Unsigned LEB128."""
+    groups = [number >> shift & 127 for shift in range(0, max(number.bit_length(), 1), 7)]
+    return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])
+
+
+def seeds() -> dict[str, bytes]:
+    """The golden payloads, the largest left out, and small ones of every scheme."""
+    golden = {payload_file(spec).stem: payload_file(spec).read_bytes() for spec in SPECS}
+    stamp = codecs.Stamp(schema=b"abcd", round=300, n_examples=7)
+    small = {
+        f"{scheme.name.lower()}-{n}": make_payload(scheme, n, stamp)
+        for scheme in codecs.Scheme
+        for n in (0, 1, 40, 600)
+    }
+    return {name: data for name, data in golden.items() if len(data) < 2000} | small
+
+
+TARGET = Target("payload", check, mutate, seeds, n_mutations=1500)

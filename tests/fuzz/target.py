@@ -1,0 +1,101 @@
+"""A target: a reader of bytes from outside, the laws it is held to, and how to change its input."""
+
+import random
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+Change = Callable[[bytes], bytes]  # changes bytes that have no structure
+
+MAX_CPU_S = 2.0  # for at most 8 KiB of input; a reader that takes longer can be kept busy
+_FIRST_CALL = 2**20  # bytes: tables and modules that the first call leaves behind
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One reader of bytes from outside.
+
+    Attributes:
+        name: of the target and of its folder in the corpus.
+        check: reads the bytes and says whether they were taken; raises anything at all if a law is
+            broken.
+        mutate: the bytes changed behind their checksums, so that the reader looks at the change.
+        seeds: well-formed inputs by name, for the corpus.
+        n_mutations: how many the regression test runs, a second or two of them.
+    """
+
+    name: str
+    check: Callable[[bytes], bool]
+    mutate: Callable[[bytes, random.Random, Change], bytes]
+    seeds: Callable[[], dict[str, bytes]]
+    n_mutations: int
+
+
+def read(
+    reader: Callable[[], T], refusals: tuple[type[Exception], ...], *, most_bytes: int
+) -> T | None:
+    """What the reader returns, or None if it refuses in one sentence.
+
+    Any other exception flies through. Memory is what Python and NumPy allocate at most at a time.
+    """
+    found = None
+    tracemalloc.start()
+    began_s = time.thread_time()
+    try:
+        found = reader()
+    except refusals as refusal:
+        check_sentence(str(refusal))
+    finally:
+        took_s = time.thread_time() - began_s
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert took_s < MAX_CPU_S, f"took {took_s:.1f} s"
+    assert peak < most_bytes + _FIRST_CALL, f"took {peak} bytes, at most {most_bytes} expected"
+    return found
+
+
+def check_sentence(said: str) -> None:
+    """An error message is one line that any log takes, and not the message it complains of."""
+    assert 0 < len(said) < 1000, said[:2000]
+    assert said.isprintable(), ascii(said)
+
+
+def attack(target: Target, inputs: list[bytes], n: int, dice: random.Random) -> None:
+    """Runs inputs through a target, then n mutations of them; a finding carries its input."""
+    for number in range(len(inputs) + n):
+        data = inputs[number % len(inputs)]
+        if number >= len(inputs):
+            for _ in range(dice.choice((1, 1, 1, 2, 4))):
+                data = target.mutate(data, dice, lambda part: plain_change(part, dice))
+        try:
+            target.check(data)
+        except BaseException as finding:
+            finding.add_note(f"target {target.name}, input {data.hex()}")
+            raise
+
+
+def plain_change(data: bytes, dice: random.Random) -> bytes:
+    """One change as libFuzzer makes them: a bit, a number, noise, a cut, a copy."""
+    at = dice.randrange(len(data) + 1)
+    end = min(at + dice.choice((1, 1, 2, 4, 8, 64)), len(data))
+    part = data[at:end]
+    edge = dice.choice((0, 1, 127, 128, 255, 2**15, 2**16 - 1, 2**31, 2**32 - 1))
+    new = dice.choice(
+        (
+            bytes([part[0] ^ 1 << dice.randrange(8)]) + part[1:] if part else b"",
+            b"",
+            dice.randbytes(dice.choice((1, 2, 4, 16))) + part,
+            dice.randbytes(len(part)),
+            part * dice.choice((2, 3, 40)),
+            edge.to_bytes(4, "little")[: len(part)],
+        )
+    )
+    return data[:at] + new + data[end if dice.randrange(16) else len(data) :]
+
+
+def dice_of(seed: int) -> random.Random:
+    """Repeatable choices."""
+    return random.Random(seed)  # noqa: S311 - no secrets here

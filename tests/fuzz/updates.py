@@ -1,0 +1,57 @@
+"""Updates as the aggregator verifies them: what it accepts, it must be able to count."""
+
+import random
+from functools import partial
+
+import numpy as np
+
+from fedge import codecs
+from fedge.aggregator.merge import merge_statistics
+from fedge.aggregator.verify import RefusedError, check_update
+from fedge.messages import RoundKind
+from fedge.strategies import mean_of_payloads
+from fedge.types import RoundId
+from tests.fuzz import messages, payloads
+from tests.fuzz.bodies import make_payload
+from tests.fuzz.models import ARTIFACT, N_TRAINABLE, SCHEMA
+from tests.fuzz.target import Change, Target, read
+
+_ROUND = RoundId(7)
+_MAX_EXAMPLES = 1000
+_FACTOR = 256  # of its size: the larger of a payload's and a message's
+
+
+def check(update: bytes) -> bool:
+    """In a round of either kind it is refused for a reason, or counted to finite numbers."""
+    is_taken = False
+    for kind in RoundKind:
+        verify = partial(check_update, update, ARTIFACT, _ROUND, kind, max_examples=_MAX_EXAMPLES)
+        n_examples = read(verify, (RefusedError,), most_bytes=_FACTOR * len(update))
+        if n_examples is None:
+            continue
+        is_taken = True
+        assert 1 <= n_examples <= _MAX_EXAMPLES
+        if kind is RoundKind.TRAINING:
+            counted = mean_of_payloads([n_examples], [update], N_TRAINABLE)
+        else:
+            counted = merge_statistics([update] * 3, ARTIFACT, ARTIFACT.parameters)
+        assert np.isfinite(counted).all()
+    return is_taken
+
+
+def mutate(update: bytes, dice: random.Random, change: Change) -> bytes:
+    """As a payload or as a message, by how it begins."""
+    is_map = update[:1] >= b"\xa0"
+    return (messages.mutate if is_map else payloads.mutate)(update, dice, change)
+
+
+def seeds() -> dict[str, bytes]:
+    """An update of every scheme for the small model, and statistics."""
+    stamp = codecs.Stamp(schema=SCHEMA[:4], round=_ROUND, n_examples=12)
+    updates = {
+        scheme.name.lower(): make_payload(scheme, N_TRAINABLE, stamp) for scheme in codecs.Scheme
+    }
+    return updates | {"statistics": messages.report()}
+
+
+TARGET = Target("update", check, mutate, seeds, n_mutations=1500)
