@@ -73,7 +73,7 @@ def _configure_kernels(parser: argparse.ArgumentParser) -> None:
 def _configure_codecs(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.epilog = (
-        "A scheme is UP or UP+DOWN: a codec's spec, stc-gzip or powersgd, for updates; and one for"
+        "A scheme is UP or UP,DOWN: a codec's spec, stc-gzip or powersgd, for updates; and one for"
         " the differences between models, in place of whole float32 models."
     )
     add("--tasks", nargs="+", metavar="TASK", help="digits, waves, words (all)")
@@ -82,7 +82,7 @@ def _configure_codecs(parser: argparse.ArgumentParser) -> None:
     add("--specs", nargs="+", metavar="SCHEME", help="schemes beside float32 (a dozen)")
     add("--seeds", type=int, default=3, metavar="N", help="runs of each (%(default)s)")
     add("--devices", type=int, default=30, metavar="N", help="(%(default)s)")
-    add("--rounds", type=int, default=150, metavar="N", help="at most (%(default)s)")
+    add("--rounds", type=int, default=200, metavar="N", help="at most (%(default)s)")
     add("--local-steps", type=int, default=5, metavar="N", help="in a round (%(default)s)")
     add("--lr", type=float, help="the devices' learning rate (the task's)")
     add("--strategy", default="fedavg", metavar="SPEC", help="(%(default)s)")

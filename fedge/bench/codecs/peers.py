@@ -99,7 +99,7 @@ def _factors(matrix: Vector) -> list[Vector]:
     if matrix.shape[1] == 1:
         return [matrix[:, 0]]
     left: Vector = np.zeros(matrix.shape[0], np.float32)
-    right: Vector = np.random.default_rng(0).standard_normal(matrix.shape[1], np.float32)
+    right: Vector = np.random.default_rng(0).standard_normal((matrix.shape[1],), np.float32)
     for _ in range(2):
         left = matrix @ right
         left /= np.float32(max(float(np.linalg.norm(left)), 1e-30))

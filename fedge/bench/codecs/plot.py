@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fedge.bench.codecs.report import describe
 from fedge.bench.codecs.run import WINDOW, Result
 from fedge.errors import MissingDependencyError
+
+_N_COLOURS = 10  # of matplotlib's default cycle
 
 
 def check_matplotlib() -> None:
@@ -31,26 +34,27 @@ def plot(results: Sequence[Result], path: Path) -> None:
     firsts = [result for result in results if result.setting.seed == 0]
     cells = list(dict.fromkeys(result.setting.cell for result in firsts))
     names = list(dict.fromkeys(result.setting.scheme for result in firsts))
-    n_columns = min(2, len(cells))
-    n_rows = -(-len(cells) // n_columns)
+    n_tasks = len({cell.task for cell in cells})
+    n_rows, n_columns = (n_tasks, len(cells) // n_tasks) if len(cells) > n_tasks else (1, n_tasks)
     with mpl.rc_context({"axes.grid": True, "grid.alpha": 0.3, "font.size": 8}):
-        figure = Figure(figsize=(5 * n_columns + 2.6, 3.2 * n_rows), layout="constrained")
-        panels = figure.subplots(n_rows, n_columns, squeeze=False).flat
-        for cell, panel in zip(cells, panels, strict=False):
-            for result in firsts:
-                if result.setting.cell == cell and result.points:
-                    number = names.index(result.setting.scheme)
-                    style = "--" if number >= 10 else "-"
-                    panel.plot(*_curve(result), style, color=f"C{number % 10}", linewidth=1.2)
-                    panel.axhline(result.target, color="black", linewidth=0.5)
-            panel.set(xscale="log", xlabel="bytes a device, up and down", ylabel="test accuracy")
+        figure = Figure(figsize=(4.4 * n_columns + 2.4, 3 * n_rows), layout="constrained")
+        panels = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
+        for cell, panel in zip(cells, panels, strict=True):
+            _draw(panel, [result for result in firsts if result.setting.cell == cell], names)
             panel.set_title(describe(cell), fontsize=8)
-        handles = [
-            mpl.lines.Line2D([], [], color=f"C{i % 10}", linestyle="--" if i >= 10 else "-")
-            for i in range(len(names))
-        ]
-        figure.legend(handles, names, loc="outside right upper", fontsize=7)
-        figure.savefig(path, dpi=110)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right upper", fontsize=7)
+        figure.savefig(path, dpi=100)
+
+
+def _draw(panel: Any, runs: Sequence[Result], names: Sequence[str]) -> None:
+    for result in runs:
+        number = names.index(result.setting.scheme)
+        style = "-" if number < _N_COLOURS else "--"
+        colour = f"C{number % _N_COLOURS}"
+        panel.plot(*_curve(result), style, color=colour, linewidth=1.2, label=names[number])
+    panel.axhline(runs[0].target, color="black", linewidth=0.5)
+    panel.set(xscale="log", xlabel="bytes a device, up and down", ylabel="test accuracy")
 
 
 def _curve(result: Result) -> tuple[list[float], list[float]]:

@@ -62,11 +62,11 @@ def _plain(setting: Setting) -> dict[str, Any]:
 
 
 def _row(line: Line) -> list[str]:
-    up, plus, down = line.scheme.partition("+")
+    up, comma, down = line.scheme.partition(",")
     missed = f"{line.n_reached} of {line.n_seeds}"
     return [
         up,
-        down if plus else "model",
+        down if comma else "model",
         missed if line.rounds is None else f"{line.rounds:.0f}",
         _number(line.up, 1e-3),
         _number(line.down, 1e-3),

@@ -28,7 +28,7 @@ class Setting:
     participation: float = 1.0  # share of devices in each round
     seed: int = 0
     n_devices: int = 30
-    rounds: int = 150  # at most
+    rounds: int = 200  # at most
     local_steps: int = 5
     lr: float | None = None  # the task's
     target: float | None = None  # the task's

@@ -1,4 +1,4 @@
-"""Ways to send, by name: `UP` or `UP+DOWN`.
+"""Ways to send, by name: `UP` or `UP,DOWN`.
 
 UP is a codec's spec, or a peer's name. Without DOWN devices fetch the whole model as float32;
 with it they get its difference to the model they have, by that codec.
@@ -26,13 +26,13 @@ DEFAULT = (
     "topk:0.01/int8",
     "topk:0.01/sign",
     "topk:0.001/sign",
-    "int8+int8",
-    "stc-gzip+stc-gzip",
-    "topk:0.01/int8+topk:0.01/int8",
-    "topk:0.01/sign+topk:0.01/sign",
-    "topk:0.003/sign+topk:0.03/sign",
+    "int8,int8",
+    "stc-gzip,stc-gzip",
+    "topk:0.01/int8,topk:0.01/int8",
+    "topk:0.01/sign,topk:0.01/sign",
+    "topk:0.003/sign,topk:0.03/sign",
 )
-QUICK = (FLOAT32, "int8", "stc-gzip", "topk:0.01/sign", "topk:0.01/sign+topk:0.01/sign")
+QUICK = (FLOAT32, "int8", "stc-gzip", "topk:0.01/sign", "topk:0.01/sign,topk:0.01/sign")
 
 _NO_TENSORS: tuple[Slot, ...] = ()
 
@@ -82,8 +82,8 @@ def get(name: str, slots: tuple[Slot, ...] = _NO_TENSORS) -> Scheme:
     Raises:
         ConfigError: if there is no such codec or peer.
     """
-    up, plus, down = name.partition("+")
-    return Scheme(_way(up, slots), _way(down, slots) if plus else None)
+    up, comma, down = name.partition(",")
+    return Scheme(_way(up, slots), _way(down, slots) if comma else None)
 
 
 def _way(name: str, slots: tuple[Slot, ...]) -> Way:
