@@ -3,7 +3,8 @@
 model is walked by the same code on both sides.
 
 A writer narrows [low, low + width) by each bit; its bytes are a number within. A reader holds how
-far that number is above low. Bytes after the end count as zeros, and a writer leaves them out.
+far that number is above low. The last byte is the last that is not surely zero: three more zeros
+are read, and not written.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -141,11 +142,9 @@ cdef inline Py_ssize_t finish_writing(Coder* coder) noexcept nogil:
         raise_low(coder, NARROWEST - (coder.low & (NARROWEST - 1)))
     coder.position[0] = coder.low >> 24
     coder.position += 1
-    while coder.position > coder.start and coder.position[-1] == 0:
-        coder.position -= 1
     return coder.position - coder.start
 
 
 cdef inline bint is_all_read(const Coder* coder) noexcept nogil:
-    """Nothing is left over, and no zero is there that a writer would have left out."""
-    return coder.n_read >= coder.size and (coder.size == 0 or coder.source[coder.size - 1] != 0)
+    """Nothing is left over or missing: a reader is three bytes ahead of what a writer writes."""
+    return coder.n_read == coder.size + 3

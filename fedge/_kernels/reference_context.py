@@ -77,7 +77,7 @@ class _Writer:
 
     def finish(self) -> bytes:
         number = -(-self.low // 2**24) * 2**24
-        return number.to_bytes(self.n_settled + 4, "big").rstrip(b"\0")
+        return number.to_bytes(self.n_settled + 4, "big")[:-3]
 
 
 class _Reader:
@@ -115,7 +115,7 @@ class _Reader:
         self.n_read += 1
 
     def check_end(self) -> None:
-        if self.n_read < len(self.source) or self.source.endswith(b"\0"):
+        if self.n_read != len(self.source) + 3:
             raise _MalformedError
 
 

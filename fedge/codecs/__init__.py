@@ -1,5 +1,6 @@
 """Update codecs: a delta in, bytes out, and back."""
 
+from fedge.codecs.budget import fit_budget
 from fedge.codecs.codec import Codec
 from fedge.codecs.decoded import Dense, Sparse
 from fedge.codecs.decoding import accumulate, decode, restore
@@ -16,6 +17,7 @@ __all__ = [
     "Stamp",
     "accumulate",
     "decode",
+    "fit_budget",
     "get",
     "read_header",
     "restore",

@@ -1,41 +1,82 @@
 """Codecs by name."""
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
 
+from fedge.codecs.budget import LEAST_BUDGET, Budget
 from fedge.codecs.codec import Codec
+from fedge.codecs.coded import CodedTopK
 from fedge.codecs.dense import DenseFloat32, DenseInt8
+from fedge.codecs.eden import Eden
 from fedge.codecs.payload import Scheme
 from fedge.codecs.sparse import TopK
 from fedge.errors import ConfigError
 
 DEFAULT_SPEC = "topk:0.01/sign"
 
-_TOPK = re.compile(r"topk:(?P<fraction>[0-9]{0,3}\.?[0-9]{1,12}(e-[0-9])?)/(?P<values>[a-z0-9]+)")
+_FRACTION = r"(?P<fraction>[0-9]{0,3}\.?[0-9]{1,12}(e-[0-9])?)"
 _SPARSE = {
     "sign": Scheme.SPARSE_SIGN,
+    "int4": Scheme.SPARSE_INT4,
     "int8": Scheme.SPARSE_INT8,
     "float32": Scheme.SPARSE_FLOAT32,
 }
 
 
 def get(spec: str) -> Codec:
-    """The codec that spec names.
+    """The codec that spec names; docs/codecs.md helps to choose one.
 
-    topk:F/sign (the default with F = 0.01), topk:F/int8 and topk:F/float32 send the fraction F of
-    all values, 0 < F <= 1, with error feedback; int8 and none (float32) send all.
+    topk:F/sign (the default with F = 0.01), topk:F/int4, topk:F/int8 and topk:F/float32 send the
+    fraction F of all values, 0 < F <= 1, with error feedback; with +ctx after them, by the context
+    coder where that is shorter. budget:BYTES sends as much as fits. Without error feedback:
+    eden:B sends all in B = 1 to 4 bits, mask:F/eden:B a random fraction so; int8 and none (float32)
+    send all.
 
     Raises:
         ConfigError: if there is no such codec.
     """
-    if spec == "none":
-        return DenseFloat32()
-    if spec == "int8":
-        return DenseInt8()
-    parts = _TOPK.fullmatch(spec)
-    if parts and parts["values"] in _SPARSE and 0 < Fraction(parts["fraction"]) <= 1:
-        return TopK(spec, Fraction(parts["fraction"]), _SPARSE[parts["values"]])
+    for pattern, make in _KINDS:
+        parts = re.fullmatch(pattern, spec)
+        codec = make(parts) if parts else None
+        if codec is not None:
+            return codec
     raise ConfigError(
-        f"unknown codec {spec!r}: use topk:F/sign, topk:F/int8 or topk:F/float32 with "
-        "0 < F <= 1, or int8, or none"
+        f"unknown codec {spec!r}: use topk:F/sign, topk:F/int4, topk:F/int8 or topk:F/float32 with "
+        "0 < F <= 1, with or without +ctx, or eden:B with B from 1 to 4, mask:F/eden:B, "
+        f"budget:BYTES with at least {LEAST_BUDGET}, int8, or none"
     )
+
+
+def _topk(parts: re.Match[str]) -> Codec | None:
+    fraction, scheme = _fraction(parts), _SPARSE[parts["values"]]
+    if fraction is None:
+        return None
+    if parts["coder"] or scheme is Scheme.SPARSE_INT4:
+        return CodedTopK(parts[0], fraction, scheme, tries_context=parts["coder"] is not None)
+    return TopK(parts[0], fraction, scheme)
+
+
+def _mask(parts: re.Match[str]) -> Codec | None:
+    fraction = _fraction(parts)
+    return None if fraction is None else Eden(parts[0], int(parts["bits"]), fraction)
+
+
+def _budget(parts: re.Match[str]) -> Codec | None:
+    size = int(parts["size"])
+    return Budget(parts[0], size) if size >= LEAST_BUDGET else None
+
+
+def _fraction(parts: re.Match[str]) -> Fraction | None:
+    fraction = Fraction(parts["fraction"])
+    return fraction if 0 < fraction <= 1 else None
+
+
+_KINDS: list[tuple[str, Callable[[re.Match[str]], Codec | None]]] = [
+    (rf"topk:{_FRACTION}/(?P<values>sign|int4|int8|float32)(?P<coder>\+ctx)?", _topk),
+    (rf"mask:{_FRACTION}/eden:(?P<bits>[1-4])", _mask),
+    (r"eden:(?P<bits>[1-4])", lambda parts: Eden(parts[0], int(parts["bits"]))),
+    (r"budget:(?P<size>[0-9]{1,10})", _budget),
+    (r"int8", lambda _: DenseInt8()),
+    (r"none", lambda _: DenseFloat32()),
+]

@@ -11,7 +11,12 @@ from fedge import codecs
 from fedge.types import Vector
 
 FOLDER = Path(__file__).parent / "payloads"
-SPECS = ["topk:0.1/sign", "topk:0.1/int8", "topk:0.1/float32", "int8", "none"]
+SPECS = [
+    *["topk:0.1/sign", "topk:0.1/int4", "topk:0.1/int8", "topk:0.1/float32"],
+    *["topk:0.1/sign+ctx", "topk:0.1/int4+ctx", "topk:0.1/int8+ctx", "topk:0.1/float32+ctx"],
+    *["budget:200", "eden:1", "eden:2", "eden:3", "eden:4", "mask:0.1/eden:1", "mask:0.3/eden:3"],
+    *["int8", "none"],
+]
 N_PARAMS = 3000  # two blocks of kept values, the second one short
 
 
@@ -22,6 +27,14 @@ def delta(n_params: int = N_PARAMS, seed: int = 1) -> Vector:
         state = (1103515245 * state + 12345) % 2**31
         numbers[i] = (state >> 8) % 2**17 - 2**16
     return (numbers**3 // 2**32).astype(np.float32) / np.float32(2**16)
+
+
+def encoded(spec: str, seed: int = 1) -> Vector:
+    """The delta that is encoded; for the context coder one with clusters, which it is there for."""
+    values, places = delta(seed=seed), np.arange(N_PARAMS)
+    if spec.endswith("+ctx"):
+        values = np.where(places // 40 % 2 == 0, np.abs(values), values / 16).astype(np.float32)
+    return values
 
 
 class _FixedDice:
@@ -38,9 +51,9 @@ def payload_file(spec: str) -> Path:
 def contents(spec: str) -> dict[Path, bytes]:
     """What the code does now: the payload, and the residual that it leaves where there is one."""
     codec, path = codecs.get(spec), payload_file(spec)
-    residual = delta(seed=2) if codec.uses_residual else None
+    residual = encoded(spec, seed=2) if codec.uses_residual else None
     stamp = codecs.Stamp(schema=b"\xfe\xd6\xe0\x01", round=200, n_examples=1000)
-    payload = codec.encode(delta(), residual, _FixedDice(), stamp=stamp)  # type: ignore[arg-type] # has what is used
+    payload = codec.encode(encoded(spec), residual, _FixedDice(), stamp=stamp)  # type: ignore[arg-type] # has what is used
     if residual is None:
         return {path: payload}
     return {path: payload, path.with_suffix(".residual"): residual.tobytes()}

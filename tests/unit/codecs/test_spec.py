@@ -8,15 +8,29 @@ from fedge.errors import ConfigError
 
 
 @pytest.mark.parametrize(
-    "spec", ["topk:0.01/sign", "topk:1/int8", "topk:.5/float32", "topk:1e-3/sign", "int8", "none"]
+    "spec",
+    [
+        "topk:0.01/sign",
+        "topk:1/int8",
+        "topk:.5/float32",
+        "topk:1e-3/sign",
+        "topk:0.01/int4",
+        "topk:0.01/int8+ctx",
+        "eden:1",
+        "mask:0.03/eden:4",
+        "budget:64",
+        "int8",
+        "none",
+    ],
 )
 def test_a_codec_keeps_the_spec_it_was_made_from(spec: str) -> None:
     assert codecs.get(spec).spec == spec
 
 
-def test_only_topk_needs_a_residual() -> None:
-    uses = {spec: codecs.get(spec).uses_residual for spec in ("topk:0.1/sign", "int8", "none")}
-    assert uses == {"topk:0.1/sign": True, "int8": False, "none": False}
+def test_only_what_keeps_the_largest_needs_a_residual() -> None:
+    specs = ["topk:0.1/sign", "topk:0.1/int4+ctx", "budget:99", "eden:1", "mask:0.1/eden:1", "int8"]
+    uses = [spec for spec in specs if codecs.get(spec).uses_residual]
+    assert uses == ["topk:0.1/sign", "topk:0.1/int4+ctx", "budget:99"]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +48,23 @@ def test_only_topk_needs_a_residual() -> None:
         "topk:nan/sign",
         "topk:1/3/sign",
         "topk:1e-999999999/sign",
-        "topk:0.01/int4",
+        "topk:0.01/int2",
+        "topk:0.01/int4s",
+        "topk:0.01/sign+",
+        "topk:0.01/sign+ctx+ctx",
+        "eden",
+        "eden:0",
+        "eden:5",
+        "eden:1+ctx",
+        "mask:0/eden:1",
+        "mask:1.1/eden:1",
+        "mask:0.1/int8",
+        "mask:0.1/eden:5",
+        "int4",
+        "budget:63",
+        "budget:-100",
+        "budget:1e3",
+        "budget:99999999999",
         "topk:0.01/sign ",
         "topk:0.01/sign\n",
         "topk:٠.1/sign",  # noqa: RUF001 - an Arabic zero
@@ -42,7 +72,9 @@ def test_only_topk_needs_a_residual() -> None:
     ],
 )
 def test_an_unknown_spec_is_refused_with_the_known_ones(spec: str) -> None:
-    with pytest.raises(ConfigError, match=r"unknown codec .*topk:F/sign.*int8.*none"):
+    with pytest.raises(
+        ConfigError, match=r"unknown codec .*topk:F/sign.*eden:B.*mask.*budget.*int8.*none"
+    ):
         codecs.get(spec)
 
 
