@@ -21,6 +21,7 @@ cdef enum:
     TILE = 32  # gcc unrolls loops of 16 before it would vectorise them
     CHUNK_TILES = 64  # so that what is read twice is still in the nearest cache
     CHUNK = 64 * 32
+    LAST = 511  # digits of 2**16, which are 128 to an octave: what is four octaves above
 
 
 def accumulate_blockmax(float[::1] residual, const float[::1] delta, uint32_t[::1] maxima):
@@ -182,13 +183,13 @@ cdef Py_ssize_t _largest(
 cdef uint32_t _kth_largest(uint32_t* keys, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
     """The k-th largest of n keys below 2**31, 1 <= k <= n: digit by digit, keeping the keys that
     share the digits found so far. Overwrites keys."""
-    cdef uint32_t[3] shifts = [20, 9, 0]
-    cdef uint32_t[3] masks = [0x7FF, 0x7FF, 0x1FF]
-    cdef uint32_t counts[2048]
+    cdef uint32_t[4] shifts = [23, 15, 7, 0]
+    cdef uint32_t[4] masks = [0xFF, 0xFF, 0xFF, 0x7F]
+    cdef uint32_t counts[256]
     cdef uint32_t key, digit, shift, mask, found = 0
     cdef Py_ssize_t i, n_kept
     cdef int position
-    for position in range(3):
+    for position in range(4):
         shift, mask = shifts[position], masks[position]
         memset(counts, 0, sizeof(counts))
         for i in range(n):
@@ -278,8 +279,8 @@ cdef uint32_t _guess(
 
     Only the time depends on it.
     """
-    cdef Py_ssize_t n_runs = min(n // 64, <Py_ssize_t>512), run, i, start, n_keys = 0, rank
-    if n_runs < 32:
+    cdef Py_ssize_t n_runs = min(n // 256, <Py_ssize_t>512), run, i, start, n_keys = 0, rank
+    if n_runs < 16:
         return 0
     cdef Py_ssize_t stride = n // n_runs
     cdef double expected = <double>k / n * (8 * n_runs)
@@ -389,17 +390,17 @@ cdef void _keep_largest(Candidates* found) noexcept nogil:
 
 cdef uint32_t _kth_above(Candidates* found) noexcept nogil:
     """The k-th largest key. Most are little above below: so first a digit of what is."""
-    cdef uint32_t counts[2048]
-    cdef uint32_t digit = 2047, above
+    cdef uint32_t counts[LAST + 1]
+    cdef uint32_t digit = LAST, above
     cdef Py_ssize_t i, k = found.k, n_kept = 0
     memset(counts, 0, sizeof(counts))
     for i in range(found.n):
-        counts[min((found.keys[i] - found.below) >> 13, <uint32_t>2047)] += 1
+        counts[min((found.keys[i] - found.below) >> 16, <uint32_t>LAST)] += 1
     while counts[digit] < k:
         k -= counts[digit]
         digit -= 1
     for i in range(found.n):
-        above = (found.keys[i] - found.below) >> 13
+        above = (found.keys[i] - found.below) >> 16
         found.spare[n_kept] = found.keys[i]
-        n_kept += min(above, <uint32_t>2047) == digit
+        n_kept += min(above, <uint32_t>LAST) == digit
     return _kth_largest(found.spare, n_kept, k)

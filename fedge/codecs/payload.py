@@ -257,6 +257,8 @@ def least_sparse_size(scheme: Scheme, n_kept: int) -> int:
 
 
 def _varint(number: int) -> bytes:
+    if number < 128:
+        return bytes((number,))
     head = bytearray()
     while number >= 128:
         head.append(number & 127 | 128)

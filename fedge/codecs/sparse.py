@@ -1,6 +1,5 @@
 """The largest values of a delta, the rest kept for later."""
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
@@ -38,7 +37,7 @@ class TopK:
 
     def n_kept(self, n_params: int) -> int:
         """k = ceil(fraction * n_params): at least 1, unless there are no parameters."""
-        return math.ceil(self.fraction * n_params)
+        return -(-self.fraction.numerator * n_params // self.fraction.denominator)
 
     def encode(
         self,
