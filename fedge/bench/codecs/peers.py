@@ -17,8 +17,9 @@ class StcGzip:
     """Top tenth of each tensor as minus, zero, plus, times their mean magnitude; gzip.
 
     As the pipeline `STCPipeline` of OpenFL 1.x, without error feedback, but with the mean over
-    the kept values (theirs is over all, zeros included, which shrinks every update tenfold) and
-    gzip over bytes instead of float32 words. Bytes: 4 for each tensor's scale, then gzip.
+    the kept values (theirs is over all, zeros included, which shrinks every update tenfold), and
+    bytes instead of float32 words for gzip. Its level is 6: the slowest one, 9, gives bytes by a
+    seventh fewer in sixteen times the time. Bytes: 4 for each tensor's scale, then gzip.
     """
 
     uses_residual = False
@@ -34,10 +35,11 @@ class StcGzip:
         signs = np.zeros(delta.size, np.int8)
         for number, slot in enumerate(self._slots):
             values = delta[slot.offset : slot.offset + slot.size]
-            kept = np.argsort(np.abs(values))[-math.ceil(0.1 * slot.size) :]
+            first = slot.size - math.ceil(0.1 * slot.size)
+            kept = np.argpartition(np.abs(values), first)[first:]
             scales[number] = np.abs(values[kept]).mean()
             signs[slot.offset + kept] = np.sign(values[kept])
-        return scales.tobytes() + gzip.compress(signs.tobytes(), mtime=0)
+        return scales.tobytes() + gzip.compress(signs.tobytes(), 6, mtime=0)
 
     def accumulate(self, payload: bytes, weight: float, out: Vector) -> None:
         head = 4 * len(self._slots)

@@ -19,18 +19,25 @@ PEERS: dict[str, type[StcGzip] | type[PowerSgd]] = {"stc-gzip": StcGzip, "powers
 
 DEFAULT = (
     FLOAT32,
-    "int8",
+    "int8",  # FedPAQ
+    "eden:1",
     "stc-gzip",
     "powersgd",
     "topk:0.1/sign",
     "topk:0.01/int8",
+    "topk:0.01/int4",
     "topk:0.01/sign",
     "topk:0.001/sign",
+    "mask:0.1/eden:1",
+    "mask:0.03/eden:1",
     "int8,int8",
+    "eden:1,eden:1",
     "stc-gzip,stc-gzip",
-    "topk:0.01/int8,topk:0.01/int8",
     "topk:0.01/sign,topk:0.01/sign",
-    "topk:0.003/sign,topk:0.03/sign",
+    "topk:0.01/sign+ctx,topk:0.01/sign+ctx",
+    "topk:0.003/sign,topk:0.01/sign",
+    "mask:0.1/eden:1,topk:0.01/sign",
+    "mask:0.03/eden:1,topk:0.01/sign",
 )
 QUICK = (FLOAT32, "int8", "stc-gzip", "topk:0.01/sign", "topk:0.01/sign,topk:0.01/sign")
 

@@ -29,14 +29,20 @@ def check_sent(values: Vector, residual: Vector | None, payload: bytes) -> None:
     Raises:
         AssertionError: if what was sent and what was kept are not the delta, or not its largest.
     """
+    if residual is None:
+        return
     decoded = codecs.decode(payload)
-    sent = decoded.to_dense()
-    if residual is not None:
-        np.testing.assert_array_equal(residual + sent, values)
+    np.testing.assert_array_equal(residual + decoded.to_dense(), values)
     if isinstance(decoded, Sparse) and decoded.indices.size < values.size:
         least = np.abs(values[decoded.indices]).min()
         if np.abs(np.delete(values, decoded.indices)).max() > least:
             raise AssertionError("the kept values are not the largest")
+
+
+def relative_error(values: Vector, payload: bytes) -> float:
+    """Squared length of what decoding is off by, over that of the values."""
+    error = codecs.decode(payload).to_dense().astype(np.float64) - values
+    return float(error @ error / (values.astype(np.float64) @ values))
 
 
 def levels_and_scales(sent: Sparse) -> tuple[Array, Vector]:

@@ -11,7 +11,9 @@ from fedge.bench.kernels.figure import Figure
 SIZES = (10_000, 50_000, 1_000_000)
 _MANY = 50_000  # parameters of which a hundredth is worth to look at by itself
 _COHORT = 100_000  # parameters of each update of a cohort: 40 MB in all
-_ENCODE = ("topk:0.01/int8", "topk:0.001/int8", "topk:0.01/sign")
+_TOPK = ("topk:0.01/int8", "topk:0.001/int8", "topk:0.01/sign")
+_OTHERS = ("topk:0.01/sign+ctx", "eden:1", "eden:4", "mask:0.1/eden:1")
+_LENGTHS = (*_TOPK, "topk:0.01/int4", "topk:0.01/sign+ctx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def measure(
 def _steps(
     n: int, modules: dict[str, Any], budget_s: float
 ) -> Iterator[tuple[str, Callable[[], Figure]]]:
-    for spec in _ENCODE:
+    for spec in _TOPK:
         yield f"encode {spec}", partial(encoding.topk, spec, n, modules, budget_s)
     yield "quantise int8", partial(encoding.dense, n, modules, budget_s)
     yield "accumulate", partial(decoding.adding, n, modules, budget_s)
@@ -57,7 +59,9 @@ def _steps(
         return  # a header and a call weigh more than what is packed
     yield "pack", partial(encoding.packing, n, budget_s)
     yield "decode", partial(decoding.unpacking, n, budget_s)
-    for spec in _ENCODE:
+    for spec in _OTHERS:
+        yield spec, partial(encoding.other, spec, n, budget_s)
+    for spec in _LENGTHS:
         yield f"length {spec}", partial(length.length, spec, n, modules)
     if n >= _COHORT:
         yield "median", partial(robust.median, _COHORT, modules, budget_s)
