@@ -8,6 +8,9 @@ import cbor2
 from fedge.errors import PayloadError
 
 VERSION = 1  # of every message; a reader refuses any other
+# Of values in values; messages need 3. A list makes room for the 65 536 values that three bytes
+# may claim before any of them is read, so this bounds what a message costs: 4 MiB.
+MAX_DEPTH = 8
 
 T = TypeVar("T")
 
@@ -68,7 +71,7 @@ def _decode(data: bytes, what: str, max_bytes: int) -> object:
     if len(data) > max_bytes:
         raise PayloadError(what, expected=f"at most {max_bytes} bytes", found=len(data))
     try:
-        value: object = cbor2.loads(data)
+        value: object = cbor2.loads(data, max_depth=MAX_DEPTH)
         # Encoding it again finds trailing bytes, tags and every second spelling of a value.
         again = cbor2.dumps(value, canonical=True)
         is_plain = _is_plain(value)

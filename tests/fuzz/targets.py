@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.fuzz import artifacts, datasets, messages, payloads, updates
 
 CORPUS = Path(__file__).parent / "corpus"
+GOLDEN = Path(__file__).parents[1] / "golden" / "payloads"
 TARGETS = {
     module.TARGET.name: module.TARGET
     for module in (payloads, messages, updates, artifacts, datasets)
@@ -12,5 +13,8 @@ TARGETS = {
 
 
 def corpus(name: str) -> list[bytes]:
-    """The stored inputs of a target, in the order of their names."""
-    return [path.read_bytes() for path in sorted((CORPUS / name).iterdir())]
+    """The stored inputs of a target, in the order of their names; payloads also the golden ones."""
+    paths = sorted((CORPUS / name).iterdir())
+    if name == "payload":
+        paths += [path for path in sorted(GOLDEN.glob("*.payload")) if path.stat().st_size < 2000]
+    return [path.read_bytes() for path in paths]

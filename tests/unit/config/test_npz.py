@@ -138,6 +138,41 @@ def test_a_member_that_is_no_array_is_refused(tmp_path: Path) -> None:
         read_npz(zipped(tmp_path, x=b"\x80\x04N.", y=npy(Y)))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compression_that_numpy_never_uses_is_refused_unread(tmp_path: Path, method: int) -> None:
+    """Forty bytes of it unpack to megabytes; deflate's most is a thousand times."""
+    with zipfile.ZipFile(tmp_path / "data.npz", "w", method) as archive:
+        archive.writestr("x.npy", npy(np.zeros((3, 2**20))))
+        archive.writestr("y.npy", npy(Y))
+    with pytest.raises(DataError, match="stored or deflated"):
+        read_npz(tmp_path / "data.npz")
+
+
+@pytest.mark.parametrize("text", [b"{'descr': (", b"{" * 9000, b"{'descr': [[]]}", b"{[]: 1}"])
+def test_a_header_that_is_no_python_literal_is_refused(tmp_path: Path, text: bytes) -> None:
+    header = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+    with pytest.raises(DataError, match="a NumPy array"):
+        read_npz(zipped(tmp_path, x=header, y=npy(Y)))
+
+
+def test_names_beyond_unicode_are_refused(tmp_path: Path) -> None:
+    client = np.frombuffer(b"\xff" * 12, np.uint8)
+    path = zipped(tmp_path, x=npy(X), y=npy(Y), client=npy(client, descr="<U1", shape=(3,)))
+    with pytest.raises(DataError, match="Unicode"):
+        read_npz(path)
+
+
+def test_a_member_said_to_begin_before_the_file_is_damage(tmp_path: Path) -> None:
+    """And not a wrong setting, although the system refuses to go there."""
+    path = saved(tmp_path, x=X, y=Y)
+    data = bytearray(path.read_bytes())
+    end = data.rfind(b"PK\5\6") + 16
+    data[end : end + 4] = (int.from_bytes(data[end : end + 4], "little") + 4).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"intact \.npz"):
+        read_npz(path)
+
+
 def test_too_many_arrays_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="up to 256"):
         read_npz(zipped(tmp_path, **{f"a{i}": npy(Y) for i in range(257)}))

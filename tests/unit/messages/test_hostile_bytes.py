@@ -137,3 +137,13 @@ def test_a_message_too_large_is_refused_before_it_is_decoded(decode: Decoder) ->
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10_000
+
+
+def test_lists_that_are_announced_and_do_not_come_cost_little() -> None:
+    """Three bytes announce 65 535 values, for which a decoder makes room: 200 MiB in 1200 bytes."""
+    tracemalloc.start()
+    with pytest.raises(PayloadError, match="nesting"):
+        decode_reply(b"\x99\xff\xff" * 400)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * 2**20
