@@ -40,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             default=argparse.SUPPRESS,  # so as not to hide one given before the kind
             help="write the result to FILE as JSON",
         )
+        kind.add_argument("--markdown", action="store_true", help="print tables for a document")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -102,7 +103,6 @@ def _configure_codecs(parser: argparse.ArgumentParser) -> None:
     add("--quick", action="store_true", help="one seed, few schemes, unlike, all devices")
     add("--jobs", type=int, default=1, metavar="N", help="processes at a time (%(default)s)")
     add("--plot", type=Path, metavar="FILE.png", help="accuracy against bytes")
-    add("--markdown", action="store_true", help="print tables for a document")
 
 
 def _kernels(args: argparse.Namespace) -> int:
@@ -114,7 +114,7 @@ def _kernels(args: argparse.Namespace) -> int:
     if min(sizes) < 1000:
         raise ConfigError(f"--size must be at least 1000, not {min(sizes)}")
     result = measure(sizes, with_peers=args.peers, budget_s=args.budget, tell=_tell)
-    print(text(result))
+    print(text(result, as_markdown=args.markdown))
     facts = _facts(start)
     write_json(args.json, as_json(result) | facts)
     return 0

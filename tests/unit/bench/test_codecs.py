@@ -1,6 +1,8 @@
 """`fedge bench codecs`: the bytes are counted right, and the peers are what they claim."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -222,3 +224,15 @@ def test_the_command_learns_a_file_on_two_processes(
     assert found["summary"][1]["up_factor"] > 5
     assert [run["setting"]["task"] for run in found["runs"]] == ["own.npz", "own.npz"]
     assert "own, 4 devices by client, 100% in a round" in capsys.readouterr().out
+
+
+def test_without_onnx_the_command_names_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['onnx'] = None; from fedge.cli.main import main;"
+        " sys.exit(main(['bench', 'codecs']))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+    assert ended.returncode == 11
+    assert ended.stderr == "fedge: fedge bench codecs needs onnx: pip install 'fedge[bench]'\n"
