@@ -6,12 +6,14 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The x86-64 baseline has neither products nor minima of 32-bit integers: there this takes 2.5
+/* The x86-64 baseline has neither products nor minima of 32-bit integers: there this takes four
    times as long. The loader picks the clone, which needs the IFUNC of glibc. */
+#ifndef FEDGE_CLONES
 #if defined(__x86_64__) && defined(__GLIBC__) && __GNUC__ >= 12 && !defined(__clang__)
 #define FEDGE_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
 #define FEDGE_CLONES
+#endif
 #endif
 
 enum { FEDGE_HALF = 128 };

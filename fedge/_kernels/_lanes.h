@@ -114,12 +114,12 @@ static inline uint8_t *fedge_write_signs(const int8_t *levels, long m, uint8_t *
 static inline int fedge_read_ends(const uint8_t *source, long m, uint32_t *ends) {
     long n = 0;
     for (uint32_t base = 0; n < m; base += 64, source += 8) {
-        if (base >= 3 * m)
+        if (base >= (uint32_t)(3 * m))
             return 0;
         for (uint64_t word = fedge_load64(source); word; word &= word - 1)
             ends[n++] = base + (uint32_t)__builtin_ctzll(word);
     }
-    return ends[m - 1] < 3 * m;
+    return ends[m - 1] < (uint32_t)(3 * m);
 }
 
 /* The low bits of m numbers, and up to 7 more. */

@@ -1,0 +1,86 @@
+/* Prints a hash of what the kernels' headers compute from fixed input. */
+
+#include <stdio.h>
+
+#include "_dense.h"
+#include "_lanes.h"
+
+static uint64_t hash = 0xCBF29CE484222325; /* FNV-1a */
+
+static void add(const void *bytes, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ ((const uint8_t *)bytes)[i]) * 0x100000001B3;
+}
+
+static uint32_t state = 1;
+
+static uint32_t draw(void) {
+    state = state * 1664525u + 1013904223u;
+    return state >> 8; /* 24 bits */
+}
+
+/* Cubes of numbers between -1 and 1, times a power of two: exact before the last rounding. */
+static float draw_float(float factor) {
+    const float x = ((int32_t)draw() - (1 << 23)) * 0x1p-23f;
+    return x * x * x * factor;
+}
+
+static void hash_tiles(float factor) {
+    float values[33], added[33];
+    for (int i = 0; i < 33; i++)
+        values[i] = draw_float(factor), added[i] = draw_float(factor);
+    const float limit = factor / 8;
+    int32_t below;
+    memcpy(&below, &limit, 4);
+    const uint32_t before = fedge_tile(values + 1, below); /* not aligned */
+    const uint32_t after = fedge_add_tile(values + 1, added, below);
+    add(&before, 4), add(&after, 4), add(values, sizeof values);
+}
+
+static void hash_dense(float factor, float inverse) {
+    float values[256];
+    int8_t levels[256];
+    for (int i = 0; i < 256; i++)
+        values[i] = draw_float(factor);
+    const int32_t top = fedge_top(values);
+    const uint32_t seed = draw(); /* not as arguments: their order is open */
+    const uint32_t counter = draw();
+    fedge_quantise(values, inverse, seed, counter, levels);
+    add(&top, 4), add(levels, sizeof levels);
+}
+
+/* Writes m numbers and signs, and reads them again. */
+static void hash_streams(long m, int rice) {
+    uint32_t numbers[256], low[256], ends[1 + 256 + 64] = {0xFFFFFFFF};
+    uint8_t bytes[2048] = {0}, signs[40] = {0};
+    int8_t levels[264];
+    float values[256];
+    for (long i = 0; i < m; i++) {
+        numbers[i] = (uint32_t)((uint64_t)draw() << rice >> 23); /* below 2 << rice */
+        levels[i] = (int8_t)draw();
+    }
+    uint8_t *unary = fedge_write_low(numbers, m, rice, bytes);
+    uint8_t *end = fedge_write_unary(numbers, m, rice, unary);
+    add(bytes, (size_t)(end - bytes));
+    uint8_t *last = fedge_write_signs(levels, m, signs);
+    add(signs, (size_t)(last - signs));
+    const int found = fedge_read_ends(unary, m, ends + 1);
+    fedge_read_low(bytes, m, rice, low);
+    for (long i = m; i % 4 != 0; i++)
+        ends[1 + i] = ends[i] + 1, low[i] = 0;
+    const int valid = fedge_set_levels(ends + 1, low, signs, m, rice, 1, 0.3f, values);
+    add(&found, sizeof found), add(&valid, sizeof valid);
+    add(ends, 4 * (size_t)(m + 1)), add(low, 4 * (size_t)m), add(values, 4 * (size_t)m);
+    fedge_set_signs(signs, m, 0.7f, values);
+    add(values, 4 * (size_t)m);
+}
+
+int main(void) {
+    for (int i = 0; i < 200; i++) {
+        hash_tiles(1.0f), hash_tiles(0x1p-120f), hash_tiles(0x1p127f);
+        hash_dense(1.0f, 126.7f), hash_dense(0x1p-126f, 0x1p126f), hash_dense(0x1p127f, 0x1p-121f);
+        hash_streams(1 + i, i % 29), hash_streams(256, i % 7);
+    }
+    printf("%016llx\n", (unsigned long long)hash);
+    return 0;
+}
