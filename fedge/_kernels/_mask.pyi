@@ -4,5 +4,5 @@ import numpy.typing as npt
 from fedge.types import Vector
 
 def draw_mask(
-    n_params: int, seed: int, indices: npt.NDArray[np.uint32], widths: Vector
+    n_params: int, seed: int, indices: npt.NDArray[np.uint32], values: Vector
 ) -> None: ...

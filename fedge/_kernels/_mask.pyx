@@ -7,22 +7,22 @@ from libc.stdint cimport uint32_t, uint64_t
 from fedge._kernels._dice cimport MASK, die
 
 
-def draw_mask(Py_ssize_t n_params, uint32_t seed, uint32_t[::1] indices, float[::1] widths):
-    """One place of each run, each with the same chance to widths / 2**32.
+def draw_mask(Py_ssize_t n_params, uint32_t seed, uint32_t[::1] indices, float[::1] values):
+    """One place of each run, each with the same chance to length / 2**32.
 
     Run j of k has the places from j * n_params // k to before (j + 1) * n_params // k. So a value
-    times the width of its run is, over all seeds, the mean of nothing and of all that is dropped:
+    times the length of its run is, over all seeds, the mean of nothing and of all that is dropped:
     unbiased. The dice cost O(k), and each run depends only on its own die.
 
     Args:
         n_params: at most 2**29, at least k.
         seed: the dice.
         indices: result, increasing, one for each run.
-        widths: result, the length of each run.
+        values: one for each run; multiplied by its length.
     """
     cdef Py_ssize_t k = indices.shape[0], j
-    if widths.shape[0] != k:
-        raise ValueError("indices and widths must have the same length")
+    if values.shape[0] != k:
+        raise ValueError("indices and values must have the same length")
     if not k <= n_params <= 1 << 29:
         raise ValueError("n_params must be at most 2**29 and at least the number of indices")
     if k == 0:
@@ -37,5 +37,5 @@ def draw_mask(Py_ssize_t n_params, uint32_t seed, uint32_t[::1] indices, float[:
                 end += 1
             width = end - start
             indices[j] = <uint32_t>(start + (die(seed, MASK, <uint32_t>j) * width >> 32))
-            widths[j] = <float>width
+            values[j] = values[j] * <float>width
             start = end

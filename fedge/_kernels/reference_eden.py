@@ -123,14 +123,14 @@ def _chosen(packed: bytes, m: int, bits: int) -> Vector:
     return chosen
 
 
-def draw_mask(n_params: int, seed: int, indices: U32, widths: Vector) -> None:
-    """One place of each run, each with the same chance to widths / 2**32.
+def draw_mask(n_params: int, seed: int, indices: U32, values: Vector) -> None:
+    """One place of each run, each with the same chance to length / 2**32; its value times length.
 
     Run j of k has the places from j * n_params // k to before (j + 1) * n_params // k.
     """
     k = len(indices)
-    if len(widths) != k:
-        raise ValueError("indices and widths must have the same length")
+    if len(values) != k:
+        raise ValueError("indices and values must have the same length")
     if not k <= n_params <= 2**29:
         raise ValueError("n_params must be at most 2**29 and at least the number of indices")
     if k == 0:
@@ -139,7 +139,7 @@ def draw_mask(n_params: int, seed: int, indices: U32, widths: Vector) -> None:
     lengths = np.diff(starts)
     dice = _dice(seed, MASK, 0, k).astype(np.int64)
     indices[:] = starts[:-1] + (dice * lengths >> 32)
-    widths[:] = lengths
+    values *= lengths.astype(np.float32)
 
 
 def _check_bits(bits: int) -> None:

@@ -15,7 +15,7 @@ from fedge.types import Vector
 def decode(payload: bytes) -> Sparse | Dense:
     """The values of a payload of any scheme.
 
-    Memory is at most 64 times the payload.
+    Memory is at most 64 times the payload: a value of one bit may have an index too.
 
     Raises:
         PayloadError: if the payload was damaged or does not hold what its header says.
@@ -60,9 +60,9 @@ def _decode_rotated(header: PayloadHeader, body: memoryview) -> Sparse | Dense:
     _check_body(header, is_valid=is_valid)
     if not header.scheme.is_sparse:
         return Dense(values)
-    indices, widths = np.empty(header.n_kept, np.uint32), np.empty(header.n_kept, np.float32)
-    _kernels.draw_mask(header.n_params, header.seed, indices, widths)
-    return Sparse(indices, values * widths, header.n_params)
+    indices = np.empty(header.n_kept, np.uint32)
+    _kernels.draw_mask(header.n_params, header.seed, indices, values)
+    return Sparse(indices, values, header.n_params)
 
 
 def accumulate(payload: bytes, weight: float, out: Vector) -> None:

@@ -78,8 +78,8 @@ class Eden:
 
 
 def _masked(delta: Vector, n_kept: int, seed: int) -> Vector:
-    indices, widths = np.empty(n_kept, np.uint32), np.empty(n_kept, np.float32)
-    _kernels.draw_mask(delta.size, seed, indices, widths)
+    indices = np.empty(n_kept, np.uint32)
+    _kernels.draw_mask(delta.size, seed, indices, np.zeros(n_kept, np.float32))
     return delta[indices]
 
 

@@ -23,9 +23,11 @@ def test_a_stored_payload_is_read_as_the_twins_read_it(spec: str) -> None:
     if header.scheme.is_rotated:
         values = np.zeros(header.n_kept, np.float32)
         assert reference.accumulate_rotated(body, header.seed, bits, 1.0, values)
-        indices, widths = np.empty(header.n_kept, np.uint32), np.empty(header.n_kept, np.float32)
-        reference.draw_mask(N_PARAMS, header.seed, indices, widths)
-        out[indices] = values * widths
+        indices = np.arange(N_PARAMS, dtype=np.uint32)
+        if header.scheme.is_sparse:
+            indices = np.empty(header.n_kept, np.uint32)
+            reference.draw_mask(N_PARAMS, header.seed, indices, values)
+        out[indices] = values
     elif header.scheme.is_contextual:
         indices, values = np.empty(header.n_kept, np.uint32), np.empty(header.n_kept, np.float32)
         assert reference.unpack_context(body, bits, N_PARAMS, indices, values)

@@ -113,7 +113,7 @@ def test_draw_mask(n_params: int, k: int, seed: int) -> None:
     k = min(k, n_params)
     results = []
     for kernel in (_kernels.draw_mask, reference.draw_mask):
-        indices, widths = np.zeros(k, np.uint32), np.zeros(k, np.float32)
+        indices, widths = np.zeros(k, np.uint32), np.ones(k, np.float32)
         kernel(n_params, seed, indices, widths)
         results.append((indices, widths))
     for got, want in zip(*results, strict=True):

@@ -147,6 +147,22 @@ def _frame(scheme: str, *numbers: str, body: str = "") -> bytes:
         (_frame("d1", "00 01 01 01 01", body="003c 00 80 01 00 01"), "body"),  # level 128
         (_frame("d1", "00 01 01 01 01", body="003c e0 00 01 00 00 01"), "body"),  # r = 7
         (_frame("14", "00 01 01 01 01", body="00 01 0000807f"), "body"),
+        (_frame("91", "00 01 01 01 01", body="003c 00 07 01 00 01"), None),  # int4, level 7
+        (_frame("03", "00 01 01 00 01", body="0000803f 01"), None),  # rotated, scale 1
+        (_frame("03", "00 01 01 00 01", body="0000803f"), "body"),
+        (_frame("03", "00 01 01 00 01", body="0000803f 01 00"), "body"),
+        (_frame("03", "00 01 01 00 01", body="0000c07f 01"), "body"),  # NaN for a scale
+        (_frame("03", "00 01 01 00 01", body="0000806d 01"), "body"),  # above 2**90
+        (_frame("03", "00 01 01 00 01", body="000080bf 01"), "body"),  # below zero
+        (_frame("03", "00 01 01 ffffffff10 01", body="0000803f 01"), "number"),  # a seed of 2**32
+        (_frame("03", "00 8080808002 01 00 01", body="0000803f 01"), "body"),  # 2**29 values
+        (_frame("33", "00 05 01 01 00 01", body="0000803f 01"), None),  # masked, 1 of 5
+        (_frame("33", "00 05 06 01 00 01", body="0000803f 01"), "kept values"),
+        (_frame("13", "00 05 01 01 00 01", body="0000803f 01"), "scheme"),
+        (_frame("22", "00 09 08 01 01", body="003c"), "body"),  # less than a bit for each value
+        (_frame("22", "00 8080808002 8080808002 01 01", body="003c 00"), "body"),  # 2**29
+        (_frame("22", "00 01 01 01 01", body="007c 80"), "body"),  # a scale too large
+        (_frame("24", "00 01 01 01 01", body="0000807f 80"), "body"),
     ],
 )
 def test_each_check_refuses_what_it_is_there_for(payload: bytes, what: str | None) -> None:
