@@ -1,6 +1,7 @@
 """Decoding: one payload to its values, and many into a sum."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ from fedge import codecs
 from fedge.bench.kernels import inputs
 from fedge.bench.kernels.figure import Figure, Goal
 from fedge.bench.timing import Candidate, medians
+from fedge.codecs import Sparse
+from fedge.types import Vector
 
 _WEIGHT = 0.5
-_N_DISTINCT = 32  # one update again and again would stay in the cache
+_N_DISTINCT = 32
 
 
 def unpacking(n: int, budget_s: float) -> Figure:
@@ -30,36 +33,52 @@ def unpacking(n: int, budget_s: float) -> Figure:
 
 
 def adding(n: int, modules: dict[str, Any], budget_s: float) -> Figure:
-    """Decode and weighted add of distinct updates; peers get theirs decoded already."""
+    """Decode and weighted add, a round of distinct updates at a time.
+
+    One update again and again would stay in the cache. Peers get theirs decoded already.
+    """
     payloads = [
         inputs.encode("topk:0.01/int8", inputs.delta(n, seed)) for seed in range(_N_DISTINCT)
     ]
-    decoded = [update for update in map(codecs.decode, payloads) if hasattr(update, "indices")]
+    decoded = [update for update in map(codecs.decode, payloads) if isinstance(update, Sparse)]
     total, theirs = np.zeros(n, np.float32), np.zeros(n, np.float32)
     _check(payloads[0], n)
-    turns, ready = itertools.cycle(payloads), itertools.cycle(decoded)
+
+    def add() -> None:
+        for payload in payloads:
+            codecs.accumulate(payload, _WEIGHT, total)
 
     def add_numpy() -> None:
-        update = next(ready)
-        theirs[update.indices] += np.float32(_WEIGHT) * update.values
+        for update in decoded:
+            theirs[update.indices] += np.float32(_WEIGHT) * update.values
 
-    others = {"numpy": Candidate(add_numpy)}
+    candidates = {"ours": Candidate(add), "numpy": Candidate(add_numpy)}
     if "torch" in modules:
-        torch = modules["torch"]
-        pairs = [(update.indices.astype(np.int64), update.values) for update in decoded]
-        tensors = itertools.cycle([tuple(map(torch.from_numpy, pair)) for pair in pairs])
-        sum_ = torch.from_numpy(theirs)
-        others["torch"] = Candidate(lambda: sum_.index_add_(0, *next(tensors), alpha=_WEIGHT))
-    ours = Candidate(lambda: codecs.accumulate(next(turns), _WEIGHT, total))
-    times = medians({"ours": ours, **others}, budget_s)
+        candidates["torch"] = Candidate(_adding_torch(modules["torch"], decoded, theirs))
+    times = medians(candidates, budget_s)
+    rates = {name: _N_DISTINCT / time_s for name, time_s in times.items()}
     return Figure(
         key=f"accumulate {n}",
         what=f"decode + weighted add, 1 % int8, d = {n}",
-        ours=1 / times["ours"],
+        ours=rates.pop("ours"),
         unit="updates/s",
-        peers={name: 1 / times[name] for name in others},
+        peers=rates,
         goals=(Goal("ours", 15_000, at_least=True),) if n == 1_000_000 else (),
     )
+
+
+def _adding_torch(torch: Any, updates: list[Sparse], out: Vector) -> Callable[[], None]:
+    total = torch.from_numpy(out)
+    pairs = [
+        (torch.from_numpy(update.indices.astype(np.int64)), torch.from_numpy(update.values))
+        for update in updates
+    ]
+
+    def add() -> None:
+        for indices, values in pairs:
+            total.index_add_(0, indices, values, alpha=_WEIGHT)
+
+    return add
 
 
 def _check(payload: bytes, n: int) -> None:
