@@ -4,6 +4,7 @@
 
 #include "_dense.h"
 #include "_lanes.h"
+#include "_rotation.h"
 
 static uint64_t hash = 0xCBF29CE484222325; /* FNV-1a */
 
@@ -75,12 +76,32 @@ static void hash_streams(long m, int rice) {
     add(values, 4 * (size_t)m);
 }
 
+/* Signs, transform, sums and nearest centroids of n values, a power of two. */
+static void hash_rotation(size_t n, float factor) {
+    static float values[1 << 14], chosen[1 << 14];
+    static uint32_t levels[1 << 14];
+    const float centroids[8] = {0.1f, 0.4f, 0.7f, 0.9f, 1.3f, 1.6f, 2.1f, 2.7f};
+    float thresholds[7];
+    for (size_t i = 0; i < n; i++)
+        values[i] = draw_float(factor);
+    for (size_t i = 0; i + 32 <= n; i += 32)
+        fedge_flip_signs(values + i, draw() << 8, 0.70710678f);
+    fedge_fwht(values, n);
+    for (int j = 0; j < 7; j++)
+        thresholds[j] = factor * centroids[j];
+    fedge_nearest(values, n, (int)(n / 32 % 4), thresholds, centroids, levels, chosen);
+    const double squares = fedge_dot(values, values, n - n / 3);
+    add(values, 4 * n), add(levels, 4 * n), add(chosen, 4 * n), add(&squares, 8);
+}
+
 int main(void) {
     for (int i = 0; i < 200; i++) {
         hash_tiles(1.0f), hash_tiles(0x1p-120f), hash_tiles(0x1p127f);
         hash_dense(1.0f, 126.7f), hash_dense(0x1p-126f, 0x1p126f), hash_dense(0x1p127f, 0x1p-121f);
         hash_streams(1 + i, i % 29), hash_streams(256, i % 7);
     }
+    for (size_t n = 1; n <= 1 << 14; n *= 2)
+        hash_rotation(n, 1.0f), hash_rotation(n, 0x1p-125f), hash_rotation(n, 0x1p100f);
     printf("%016llx\n", (unsigned long long)hash);
     return 0;
 }
