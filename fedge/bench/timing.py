@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 _SAMPLE_NS = 200_000  # a sample of a short call is many calls
-_LEAST, _MOST = 3, 200  # samples
+_LEAST = 3  # samples
+_TURNS, _TURN = 20, 10  # turns of each candidate, and samples of a turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +29,15 @@ def medians(candidates: Mapping[str, Candidate], budget_s: float) -> dict[str, f
     """Seconds of CPU time of this process for one call of each.
 
     CPU time, because a neighbour on a shared machine does not add to it; in turns, because clock
-    rates change. Each candidate has an even share of the budget and stops when it is used up,
-    but not before three samples. What the clock itself takes is measured and taken off.
+    rates change; some samples a turn, because the first find the others' data in the caches. Each
+    candidate has an even share of the budget and stops when it is used up, but not before three
+    samples. What the clock itself takes is measured and taken off.
     """
     timers = {name: _Timer(candidate) for name, candidate in candidates.items()}
     share_ns = budget_s * 1e9 / max(1, len(timers))
-    for _ in range(_MOST):
-        due = [timer for timer in timers.values() if timer.wants_more(share_ns)]
-        for timer in due:
-            timer.sample()
-        if not due:
-            break
+    for _ in range(_TURNS):
+        for timer in timers.values():
+            timer.turn(share_ns)
     overhead_ns = _clock_ns()
     return {name: timer.median_s(overhead_ns) for name, timer in timers.items()}
 
@@ -57,8 +56,12 @@ class _Timer:
             self._n_calls = max(1, _SAMPLE_NS // max(1, self._samples[-1]))
         self._samples.clear()
 
-    def wants_more(self, share_ns: float) -> bool:
-        return len(self._samples) < _LEAST or self._spent_ns < share_ns
+    def turn(self, share_ns: float) -> None:
+        """Some samples, as long as there is time for them."""
+        for _ in range(_TURN):
+            if len(self._samples) >= _LEAST and self._spent_ns >= share_ns:
+                return
+            self.sample()
 
     def sample(self) -> None:
         run, calls = self._candidate.run, range(self._n_calls)
@@ -79,7 +82,7 @@ class _Timer:
 def _clock_ns() -> float:
     """What two readings of the clock are apart with nothing between."""
     gaps = []
-    for _ in range(_MOST):
+    for _ in range(100):
         start = time.process_time_ns()
         gaps.append(time.process_time_ns() - start)
     return statistics.median(gaps)

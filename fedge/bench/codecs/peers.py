@@ -18,8 +18,8 @@ class StcGzip:
 
     As the pipeline `STCPipeline` of OpenFL 1.x, without error feedback, but with the mean over
     the kept values (theirs is over all, zeros included, which shrinks every update tenfold), and
-    bytes instead of float32 words for gzip. Its level is 6: the slowest one, 9, gives bytes by a
-    seventh fewer in sixteen times the time. Bytes: 4 for each tensor's scale, then gzip.
+    bytes instead of float32 words for gzip. Its level is 6: the slowest one, 9, gives a tenth
+    fewer in sixteen times the time. Bytes: 4 for each tensor's scale, then gzip.
     """
 
     uses_residual = False

@@ -34,12 +34,14 @@ def plot(results: Sequence[Result], path: Path) -> None:
     firsts = [result for result in results if result.setting.seed == 0]
     cells = list(dict.fromkeys(result.setting.cell for result in firsts))
     names = list(dict.fromkeys(result.setting.scheme for result in firsts))
-    n_tasks = len({cell.task for cell in cells})
-    n_rows, n_columns = (n_tasks, len(cells) // n_tasks) if len(cells) > n_tasks else (1, n_tasks)
+    n_columns = len(cells) if len(cells) in {1, 3} else 2
+    n_rows = -(-len(cells) // n_columns)
     with mpl.rc_context({"axes.grid": True, "grid.alpha": 0.3, "font.size": 8}):
         figure = Figure(figsize=(4.4 * n_columns + 2.4, 3 * n_rows), layout="constrained")
         panels = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
-        for cell, panel in zip(cells, panels, strict=True):
+        for panel in panels[len(cells) :]:
+            panel.set_visible(False)
+        for cell, panel in zip(cells, panels, strict=False):
             _draw(panel, [result for result in firsts if result.setting.cell == cell], names)
             panel.set_title(describe(cell), fontsize=8)
         handles, labels = panels[0].get_legend_handles_labels()
