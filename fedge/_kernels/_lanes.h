@@ -39,13 +39,15 @@ static inline uint32_t fedge_tile(const float *values, int32_t below) {
     return fedge_gather(low, high);
 }
 
-/* The same after values += added. */
-static inline uint32_t fedge_add_tile(float *values, const float *added, int32_t below) {
+/* The same after values += added; before keeps what they were. */
+static inline uint32_t fedge_add_tile(float *values, const float *added, float *before,
+                                      int32_t below) {
     i32x4 low = {0, 0, 0, 0}, high = {0, 0, 0, 0};
     for (int j = 0; j < 4; j++) {
         f32x4 *a = (f32x4 *)(values + 4 * j), *b = (f32x4 *)(values + 16 + 4 * j);
         const f32x4 c = *a + *(const f32x4 *)(added + 4 * j);
         const f32x4 d = *b + *(const f32x4 *)(added + 16 + 4 * j);
+        *(f32x4 *)(before + 4 * j) = *a, *(f32x4 *)(before + 16 + 4 * j) = *b;
         *a = c, *b = d;
         low |= fedge_exceeding(c, below, fedge_place[j]);
         high |= fedge_exceeding(d, below, fedge_place[j]);

@@ -14,7 +14,9 @@ from fedge._kernels._bits cimport INFINITE, load64, lowest_set_bit, magnitude
 
 cdef extern from "_lanes.h" nogil:
     uint32_t tile "fedge_tile"(const float* values, int32_t below) noexcept
-    uint32_t add_tile "fedge_add_tile"(float* values, const float* added, int32_t below) noexcept
+    uint32_t add_tile "fedge_add_tile"(
+        float* values, const float* added, float* before, int32_t below
+    ) noexcept
     void prefetch "__builtin_prefetch"(const void* address, int is_write, int locality) noexcept
 
 cdef enum:
@@ -307,8 +309,7 @@ cdef Py_ssize_t _scan(
         m = min(n - start, CHUNK)
         if found.n + CHUNK > found.room:
             _keep_largest(found)
-        memcpy(before, values + start, m * sizeof(float))
-        if _scan_chunk(values, added, start, m, found) >= INFINITE:
+        if _scan_chunk(values, added, start, m, before, found) >= INFINITE:
             memcpy(values + start, before, m * sizeof(float))
             break
         start += m
@@ -316,9 +317,14 @@ cdef Py_ssize_t _scan(
 
 
 cdef uint32_t _scan_chunk(
-    float* values, const float* added, Py_ssize_t start, Py_ssize_t m, Candidates* found
+    float* values,
+    const float* added,
+    Py_ssize_t start,
+    Py_ssize_t m,
+    float* before,
+    Candidates* found,
 ) noexcept nogil:
-    """Gives the largest key found."""
+    """Gives the largest key found. What values were is in before, if something was added."""
     cdef uint32_t hits[CHUNK_TILES]
     cdef uint32_t tiles[CHUNK_TILES]
     cdef Py_ssize_t n_tiles = m // TILE, n_hit = 0, n_found = found.n, t, i
@@ -326,11 +332,12 @@ cdef uint32_t _scan_chunk(
     for t in range(n_tiles):
         i = start + t * TILE
         if added != NULL:
-            hits[t] = add_tile(values + i, added + i, below)
+            hits[t] = add_tile(values + i, added + i, before + t * TILE, below)
         else:
             hits[t] = tile(values + i, below)
     if n_tiles * TILE < m:
         i = n_tiles * TILE
+        memcpy(before + i, values + start + i, (m - i) * sizeof(float))
         hits[n_tiles] = _scan_rest(
             values + start + i, added + start + i if added != NULL else NULL, m - i, below
         )

@@ -27,14 +27,14 @@ static float draw_float(float factor) {
 }
 
 static void hash_tiles(float factor) {
-    float values[33], added[33];
+    float values[33], added[33], kept[32];
     for (int i = 0; i < 33; i++)
         values[i] = draw_float(factor), added[i] = draw_float(factor);
     const float limit = factor / 8;
     int32_t below;
     memcpy(&below, &limit, 4);
     const uint32_t before = fedge_tile(values + 1, below); /* not aligned */
-    const uint32_t after = fedge_add_tile(values + 1, added, below);
+    const uint32_t after = fedge_add_tile(values + 1, added, kept, below);
     add(&before, 4), add(&after, 4), add(values, sizeof values);
 }
 
