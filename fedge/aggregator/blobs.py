@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedge.errors import StorageError
-from fedge.messages import CHUNK_BYTES, BlobChunk, BlobRef, BlobRequest, n_chunks
+from fedge.messages import CHUNK_BYTES, BlobChunk, BlobRef, BlobRequest, n_chunks, slice_chunk
 from fedge.types import DeviceId
 
 GATHER_S = 0.03  # requests that come so soon after the first one are served together
@@ -16,7 +16,7 @@ _MAX_DEVICES = 10_000
 @dataclass(frozen=True, slots=True)
 class _Offer:
     ref: BlobRef
-    path: Path
+    source: Path | bytes
 
     @property
     def n_chunks(self) -> int:
@@ -33,9 +33,9 @@ class Blobs:
         self._spent: dict[DeviceId, int] = {}  # chunks asked for in this window
         self._window_s = float("-inf")
 
-    def offer(self, *offers: tuple[BlobRef, Path]) -> None:
+    def offer(self, *offers: tuple[BlobRef, Path | bytes]) -> None:
         """From now on serve these and no others."""
-        self._offers = {ref.key: _Offer(ref, path) for ref, path in offers}
+        self._offers = {ref.key: _Offer(ref, source) for ref, source in offers}
         self._spent.clear()  # what was asked of an earlier model counts against no later one
         for key in self._wanted.keys() - self._offers.keys():
             del self._wanted[key]
@@ -74,7 +74,7 @@ class Blobs:
             for index in sorted(wanted)[:most]:
                 most -= 1
                 wanted.remove(index)
-                yield key, BlobChunk(index, offer.n_chunks, _read_chunk(offer.path, index))
+                yield key, BlobChunk(index, offer.n_chunks, _read_chunk(offer.source, index))
             if not wanted:
                 del self._wanted[key]
         if not self._wanted:
@@ -91,11 +91,13 @@ class Blobs:
         return True
 
 
-def _read_chunk(path: Path, index: int) -> bytes:
-    """One chunk of a file: the whole of it may not fit in memory twice."""
+def _read_chunk(source: Path | bytes, index: int) -> bytes:
+    """One chunk of what is offered; the whole of a file may not fit in memory twice."""
+    if isinstance(source, bytes):
+        return slice_chunk(source, index)
     try:
-        with path.open("rb") as file:
+        with source.open("rb") as file:
             file.seek(index * CHUNK_BYTES)
             return file.read(CHUNK_BYTES)
     except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+        raise StorageError(f"cannot read {source}: {error.strerror}") from error

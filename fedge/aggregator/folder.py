@@ -5,6 +5,7 @@
 {state_dir}/artifact.fedge             what is trained, as it was given
 {state_dir}/models/{sha256}.f32        global parameters: float32, little-endian, n_params
 {state_dir}/models/{sha256}.memory     what the strategy remembers: float32, little-endian
+{state_dir}/held/{sha256}.f32          the newest model as devices hold it, where that differs
 """
 
 import errno
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fedge.aggregator.records import ModelRecord
 from fedge.artifact.files import write_file
 from fedge.errors import StorageError
 from fedge.types import Vector
@@ -40,15 +42,26 @@ class StateFolder:
         """Where the strategy's vectors with this hash lie."""
         return self.path / "models" / f"{sha256.hex()}.memory"
 
+    def held(self, model: ModelRecord) -> Path:
+        """Where the model lies as devices hold it; it may be the model itself."""
+        if model.held == model.sha256:
+            return self.model(model.sha256)
+        return self._held(model.held)
+
     def make(self) -> None:
         """Make the directory, if it is not there."""
         with storing(self.path):
-            (self.path / "models").mkdir(parents=True, exist_ok=True)
+            for name in ("models", "held"):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
 
     def sweep(self) -> None:
         """Take away what a killed aggregator was writing; nothing refers to it."""
         with storing(self.path):
-            for torn in (*self.path.glob(".*.fedge.*"), *(self.path / "models").glob(".*")):
+            for torn in (
+                *self.path.glob(".*.fedge.*"),
+                *(self.path / "models").glob(".*"),
+                *(self.path / "held").glob(".*"),
+            ):
                 torn.unlink()
 
     def put_model(self, parameters: Vector) -> bytes:
@@ -59,6 +72,17 @@ class StateFolder:
         """Keep a strategy's memory; its SHA-256."""
         return self._put(data, self.memory)
 
+    def put_held(self, parameters: Vector) -> bytes:
+        """Keep parameters as devices hold them; their SHA-256."""
+        return self._put(parameters.astype("<f4").tobytes(), self._held)
+
+    def forget_held(self, newest: ModelRecord) -> None:
+        """Take away what devices held of earlier models: a row may name it, nobody reads it."""
+        with storing(self.path):
+            for path in (self.path / "held").iterdir():
+                if path != self.held(newest):
+                    path.unlink()
+
     def read_model(self, sha256: bytes) -> Vector:
         """Parameters by their hash, float32 (n_params,).
 
@@ -67,9 +91,17 @@ class StateFolder:
         """
         return np.frombuffer(read_checked(self.model(sha256), sha256), "<f4").astype(np.float32)
 
+    def read_held(self, model: ModelRecord) -> Vector:
+        """The newest model as devices hold it, float32 (n_params,); StorageError as above."""
+        data = read_checked(self.held(model), model.held)
+        return np.frombuffer(data, "<f4").astype(np.float32)
+
     def read_memory(self, sha256: bytes) -> bytes:
         """A strategy's memory by its hash; StorageError as above."""
         return read_checked(self.memory(sha256), sha256)
+
+    def _held(self, sha256: bytes) -> Path:
+        return self.path / "held" / f"{sha256.hex()}.f32"
 
     def _put(self, data: bytes, place: Callable[[bytes], Path]) -> bytes:
         sha256 = hashlib.sha256(data).digest()

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fedge import strategies
+from fedge import codecs, strategies
+from fedge.aggregator.catch_up import bundles
+from fedge.aggregator.downlink import Broadcast, Downlink
 from fedge.aggregator.merge import merge_deltas, merge_statistics
 from fedge.aggregator.model import Model, keep, load_model, with_state
 from fedge.aggregator.outcome import round_event
 from fedge.aggregator.premises import Premises
 from fedge.aggregator.records import ModelRecord, RoundRecord, Tally
+from fedge.codecs import Stamp
 from fedge.messages import RoundKind, RoundManifest, RoundState
 from fedge.rounds import Round, Verdict
 from fedge.strategies import State
@@ -23,13 +26,18 @@ class Job:
         round: the open round, or None between two.
         manifest: what devices were last told; None before the first round.
         model: the global model that the open or the next round starts from.
+        bundles: ways to it from the models of earlier rounds.
     """
 
     def __init__(self, premises: Premises) -> None:
         self._on = premises
         self._config, self._store = premises.config, premises.store
         self._strategy = strategies.get(self._config.strategy)
+        self._downlink = Downlink(
+            codecs.get(self._config.downlink_codec), premises.artifact.n_trainable
+        )
         self.model = self._load(self._store.latest_model())
+        self.bundles = bundles(self._store.broadcasts(), self.model.size_bytes)
         self.round: Round | None = None
         self.manifest: RoundManifest | None = None
         self._opened_at = ""
@@ -93,12 +101,14 @@ class Job:
         """
         parameters, state, note = self._merge(round_)
         loss, accuracy = self._on.judge.evaluate(parameters) if self._on.judge else (None, None)
-        sha256, memory = keep(self._on.folder, parameters, state)
+        broadcast = self._broadcast(round_, parameters)
+        sha256, held, memory = keep(self._on.folder, parameters, broadcast, state)
         record = ModelRecord(
             version=self.model.record.version + 1,
             round=round_.id,
             parent=self.model.record.sha256,
             sha256=sha256,
+            held=held,
             memory=memory,
             strategy=self._config.strategy,
             loss=loss,
@@ -111,8 +121,10 @@ class Job:
             "wall_s": round(wall_s, 3),
             **note,
         }
-        self._store.close_round(round_.id, record, report, tally)
-        self.model = Model(record, parameters, state)
+        self._store.close_round(record, report, tally, broadcast=broadcast.payload)
+        self._on.folder.forget_held(record)
+        self.model = Model(record, parameters, broadcast.held, state)
+        self.bundles = bundles(self._store.broadcasts(), self.model.size_bytes)
         self.round = None
         return report
 
@@ -163,10 +175,15 @@ class Job:
             state=state,
             artifact=self._on.artifact_ref,
             model=self.model.ref,
+            catch_up=tuple(bundle.entry for bundle in self.bundles),
             plan=self._config.plan(),
             deadline_s=self._config.deadline_s,
             parts=self._config.parts,
         )
+
+    def _broadcast(self, round_: Round, parameters: Vector) -> Broadcast:
+        stamp = Stamp(schema=self._on.artifact.schema[:4], round=round_.id)
+        return self._downlink.broadcast(parameters, self.model.held, stamp, self._config.seed)
 
     def _merge(self, round_: Round) -> tuple[Vector, State, dict[str, str]]:
         """Parameters and state after the round, and what else is to be said of it."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fedge.aggregator.downlink import Broadcast
 from fedge.aggregator.folder import StateFolder
 from fedge.aggregator.records import ModelRecord
 from fedge.messages import BlobRef
@@ -14,16 +15,21 @@ from fedge.types import Vector
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A global model. `parameters` is float32 (n_params,), its trained part comes first."""
+    """A global model; vectors are float32 (n_params,), the trained part comes first."""
 
     record: ModelRecord
     parameters: Vector
+    held: Vector  # what devices hold of it and train from
     state: State
 
     @property
     def ref(self) -> BlobRef:
-        """What devices ask for to get it."""
-        return BlobRef(self.record.sha256, 4 * self.parameters.size)
+        """What devices ask for to get it as they are to hold it."""
+        return BlobRef(self.record.held, self.size_bytes)
+
+    @property
+    def size_bytes(self) -> int:
+        return 4 * self.parameters.size
 
 
 def load_model(
@@ -34,11 +40,11 @@ def load_model(
     Under another strategy than the one that made it, it starts without memory.
     """
     parameters = folder.read_model(record.sha256)
-    trained = parameters[:n_trainable]
+    trained, held = parameters[:n_trainable], folder.read_held(record)
     if record.memory is None or _name(record.strategy) != _name(spec):
-        return Model(record, parameters, strategy.init(trained))
+        return Model(record, parameters, held, strategy.init(trained))
     memory = folder.read_memory(record.memory)
-    return Model(record, parameters, read_state(trained, memory, strategy.memory_names))
+    return Model(record, parameters, held, read_state(trained, memory, strategy.memory_names))
 
 
 def with_state(parameters: Vector, state: State) -> Vector:
@@ -47,10 +53,17 @@ def with_state(parameters: Vector, state: State) -> Vector:
     return np.concatenate([state.parameters.astype(np.float32), parameters[n_trainable:]])
 
 
-def keep(folder: StateFolder, parameters: Vector, state: State) -> tuple[bytes, bytes | None]:
-    """Write the files of a model, durable on return: SHA-256 of parameters and of memory."""
-    memory = state.memory_bytes()
-    return folder.put_model(parameters), folder.put_memory(memory) if memory else None
+def keep(
+    folder: StateFolder, parameters: Vector, broadcast: Broadcast, state: State
+) -> tuple[bytes, bytes, bytes | None]:
+    """Write the files of a model, durable on return.
+
+    Returns:
+        SHA-256 of the parameters, of what devices hold of them, and of the strategy's memory.
+    """
+    sha256, memory = folder.put_model(parameters), state.memory_bytes()
+    held = sha256 if broadcast.payload is None else folder.put_held(broadcast.held)
+    return sha256, held, folder.put_memory(memory) if memory else None
 
 
 def _name(spec: str) -> str:

@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 
 from fedge import codecs, strategies
 from fedge.aggregator.clock import Clock
+from fedge.aggregator.downlink import Broadcast
 from fedge.aggregator.folder import StateFolder, locked
 from fedge.aggregator.judge import Judge
 from fedge.aggregator.model import keep
@@ -32,6 +33,7 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Premises]:
     """
     strategies.get(config.strategy)
     codecs.get(config.plan().codec)  # better refused here than by every device
+    codecs.get(config.downlink_codec)
     artifact = load_artifact(config.artifact)
     judge = Judge(artifact, config.test_data) if config.test_data else None
     folder = StateFolder(config.state_dir)
@@ -48,6 +50,7 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Premises]:
                 found = _begin(config, folder, store, artifact)
             else:
                 _check_same(found, config, ref)
+            folder.forget_held(store.latest_model())
             yield Premises(
                 config=config,
                 folder=folder,
@@ -64,7 +67,8 @@ def _begin(
     config: AggregatorConfig, folder: StateFolder, store: Store, artifact: Artifact
 ) -> JobRecord:
     state = strategies.get(config.strategy).init(artifact.parameters[: artifact.n_trainable])
-    sha256, memory = keep(folder, artifact.parameters, state)
+    whole = Broadcast(None, artifact.parameters)
+    sha256, held, memory = keep(folder, artifact.parameters, whole, state)
     job = JobRecord(
         fleet=config.fleet,
         job=JobId(config.job),
@@ -77,6 +81,7 @@ def _begin(
         round=None,
         parent=None,
         sha256=sha256,
+        held=held,
         memory=memory,
         strategy=config.strategy,
     )

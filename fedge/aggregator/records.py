@@ -51,6 +51,7 @@ class ModelRecord:
     round: RoundId | None  # the one that made it
     parent: bytes | None
     sha256: bytes
+    held: bytes  # what devices hold of it after its broadcast
     memory: bytes | None
     strategy: str
     loss: float | None = None

@@ -5,13 +5,16 @@
     update_   every accepted update, once by (job, round, device). payload is kept until the
               update is applied; applied_in is the version of the model that it went into
     model     every global model, oldest first; version 0 is the artifact's. The values are
-              files named by their SHA-256; the row refers to them, never the other way
+              files named by their SHA-256; the row refers to them, never the other way. Of what
+              devices hold (see `fedge.aggregator.downlink`) the newest is kept, of broadcasts
+              the last few
     refusal   how many updates were refused while a round was open, by reason
 
 Laws, whenever the process dies: an update that a device was told is accepted
 has a row; a row of a closed round has applied_in set, and a row of the open
 round has not; models are a chain, each one's parent being the one before; every
-file that a row names is whole and on disk before the row is.
+file that a row names is whole and on disk before the row is; a broadcast leads from what
+devices hold of the model before to what they hold of its own, bit for bit.
 """
 
 FORMAT = 1  # user_version of the file; another one is refused
@@ -49,6 +52,8 @@ TABLES = (
         round INTEGER UNIQUE REFERENCES round,
         parent BLOB,                        -- SHA-256 of the model before; NULL for version 0
         sha256 BLOB NOT NULL,               -- of the parameters: float32, little-endian
+        held BLOB NOT NULL,                 -- SHA-256 of what devices hold of it
+        broadcast BLOB,                     -- payload that leads there; NULL: only the whole model
         memory BLOB,                        -- SHA-256 of what the strategy remembers
         strategy TEXT NOT NULL,             -- spec, says how to read the memory
         loss REAL,                          -- on the test data; NULL if there is none

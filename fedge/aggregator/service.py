@@ -44,11 +44,12 @@ class Service:
         self.offer()
 
     def offer(self) -> None:
-        """Serve the artifact and the model of now."""
+        """Serve the artifact, the model of now, and the ways to it."""
         folder, model = self._on.folder, self._job.model
         self._blobs.offer(
             (self._on.artifact_ref, folder.artifact),
-            (model.ref, folder.model(model.record.sha256)),
+            (model.ref, folder.held(model.record)),
+            *((bundle.entry.blob, bundle.data) for bundle in self._job.bundles),
         )
 
     def read(self, message: Message) -> None:

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from fedge.aggregator import database
-from fedge.aggregator.models import insert_model, read_models
+from fedge.aggregator.catch_up import KEPT
+from fedge.aggregator.models import (
+    forget_broadcasts,
+    insert_model,
+    read_broadcasts,
+    read_models,
+)
 from fedge.aggregator.records import JobRecord, ModelRecord, RoundRecord, Tally, UpdateRecord
 from fedge.types import DeviceId, JobId, RoundId
 
@@ -162,12 +168,19 @@ class Store:
             yield payload
 
     def close_round(
-        self, round_: RoundId, model: ModelRecord, report: Mapping[str, Any], tally: Tally
+        self,
+        model: ModelRecord,
+        report: Mapping[str, Any],
+        tally: Tally,
+        *,
+        broadcast: bytes | None = None,
     ) -> None:
-        """The round's updates are in this model, all of them, and in no other."""
+        """The updates of its round are in this model, all of them, and in no other."""
+        round_ = model.round
         with self._writing() as db:
             self._count(db, tally)
-            insert_model(db, model, self._timestamp())
+            insert_model(db, model, self._timestamp(), broadcast=broadcast)
+            forget_broadcasts(db, model.version + 1 - KEPT)
             db.execute(
                 "UPDATE update_ SET applied_in = ?, payload = NULL WHERE round = ?",
                 (model.version, round_),
@@ -181,6 +194,11 @@ class Store:
         """The global model that the next round starts from."""
         with database.mapped(self._folder):
             return next(read_models(self._db, "ORDER BY version DESC LIMIT 1"))
+
+    def broadcasts(self) -> list[bytes]:
+        """The last ones, oldest first, that lead without a gap to what devices hold now."""
+        with database.mapped(self._folder):
+            return read_broadcasts(self._db, KEPT)
 
     def reports(self) -> list[dict[str, Any]]:
         """The event line of every closed round, oldest first."""

@@ -12,7 +12,7 @@ from fedge.cli.main import write_json
 from fedge.errors import FedgeError
 from fedge.simulation.demo import DemoOptions, Prepared, play, prepare
 from fedge.simulation.plot import plot
-from fedge.simulation.report import Measured, as_json, bytes_to, human
+from fedge.simulation.report import Measured, as_json, human, reach
 
 HELP = "train a fleet of processes on this machine: broker, aggregator and devices"
 _TARGET = 0.95
@@ -36,6 +36,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--model", type=Path, metavar="FILE.onnx", help="your model instead of a small perceptron")
     add("--loss", metavar="NAME", help="cross_entropy, mse or binary_cross_entropy (by the data)")
     add("--codec", default=start["codec"].default, help="how updates are sent (%(default)s)")
+    add(
+        "--downlink-codec",
+        default=start["downlink_codec"].default,
+        metavar="SPEC",
+        help="how models are sent, as differences; none: whole (%(default)s)",
+    )
     add("--strategy", default=start["strategy"].default, help="aggregation (%(default)s)")
     add(
         "--broker",
@@ -76,13 +82,13 @@ def run(args: argparse.Namespace) -> int:
     ready = prepare(options)
     print(
         f"{len(ready.devices)} devices, {ready.n_trainable} trained parameters,"
-        f" codec {options.codec}, strategy {options.strategy}",
+        f" codec {options.codec} up, {options.downlink_codec} down, strategy {options.strategy}",
         file=out,
     )
     measured = _watch(options, ready, out)
     result = as_json(options, ready, measured)
     picture = options.folder / "accuracy.png"
-    plot(result["rounds"], options.codec, picture)
+    plot(result["rounds"], f"{options.codec}, {options.downlink_codec}", picture)
     write_json(options.folder / "result.json", result)
     write_json(args.json, result)
     _summary(options, result, picture, out)
@@ -102,6 +108,7 @@ def _options(args: argparse.Namespace) -> DemoOptions:
         model=args.model,
         loss=args.loss,
         codec=args.codec,
+        downlink_codec=args.downlink_codec,
         strategy=args.strategy,
         broker=args.broker,
         standardize=args.standardize,
@@ -192,7 +199,9 @@ def _summary(options: DemoOptions, result: dict[str, Any], picture: Path, out: T
     """The table at the end, and where everything lies."""
     totals, last = result["totals"], result["rounds"][-1]
     plain = totals["float32_uplink_bytes"]
-    reached = bytes_to(_TARGET, result["rounds"])
+    reached = reach(_TARGET, result["rounds"])
+    plain_down = totals["float32_downlink_bytes"]
+    received = totals["downlink_bytes"] - totals["artifact_bytes"]
     reports = [report for report in result["devices"].values() if "lost" not in report]
     rows = [
         ("rounds", f"{len(result['rounds'])} in {totals['wall_s']:.1f} s, start to end"),
@@ -200,14 +209,21 @@ def _summary(options: DemoOptions, result: dict[str, Any], picture: Path, out: T
         ("final test loss", "-" if last["loss"] is None else f"{last['loss']:.4f}"),
         (
             f"{_TARGET:.0%} accuracy",
-            f"round {reached[0]}, {human(reached[1])} up" if reached else "not reached",
+            f"round {reached.round}, {human(reached.uplink_bytes)} up,"
+            f" {human(reached.downlink_bytes)} down"
+            if reached
+            else "not reached",
         ),
         ("sent up, all devices", human(totals["uplink_bytes"])),
         (
             "as plain float32",
             f"{human(plain)} ({plain / max(1, totals['uplink_bytes']):.0f}x)",
         ),
-        ("received by all devices", human(totals["downlink_bytes"])),
+        ("received, all devices", f"{human(received)}, and the artifact once"),
+        (
+            "as plain float32",
+            f"{human(plain_down)} ({plain_down / max(1, received):.0f}x)",
+        ),
         (
             "updates in/late/lost",
             f"{totals['devices_accepted']}/{totals['devices_late']}/{totals['devices_lost']}",

@@ -37,6 +37,9 @@ class AggregatorConfig:
     parts: int = setting(1, rule=within(1, 4096), about="partitions of the update topics")
 
     codec: str = setting("topk:0.01/sign", about="how devices encode their updates")
+    downlink_codec: str = setting(
+        "topk:0.03/sign", about="how models are sent, as differences; none: whole, as they are"
+    )
     local_steps: int | None = setting(
         None, rule=at_least(1), about="optimizer steps of a device in a round"
     )

@@ -37,6 +37,10 @@ class BlobCache:
             path.unlink()
         return None
 
+    def has(self, ref: BlobRef) -> bool:
+        """Whether there is a file of this name, damaged or not."""
+        return self._path(ref).exists()
+
     def put(self, ref: BlobRef, data: bytes) -> None:
         """Keep a blob whose hash has been checked, and forget the oldest beyond `keep`.
 

@@ -145,6 +145,7 @@ class Device:
             "sent_bytes": traffic.sent_bytes,
             "received_bytes": traffic.received_bytes,
             "received_bytes_by_round": self._inbox.by_round.to_json(),
+            "artifact_bytes_by_round": self._inbox.artifact_by_round.to_json(),
             **process_figures(),
         }
 

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, field
 
 from fedge.device.fetcher import Fetcher
+from fedge.device.phases import Fetching
 from fedge.device.presence import Membership
 from fedge.device.report import ByRound
 from fedge.device.sender import Sender
@@ -22,6 +23,7 @@ class Inbox:
 
     Attributes:
         by_round: bytes received.
+        artifact_by_round: those of them that were chunks of the artifact.
         n_bad: messages that could not be read; they are logged and dropped.
     """
 
@@ -34,6 +36,7 @@ class Inbox:
     sender: Sender
     fetcher: Fetcher
     by_round: ByRound = field(default_factory=ByRound)
+    artifact_by_round: ByRound = field(default_factory=ByRound)
     n_bad: int = 0
 
     def subscribe(self) -> None:
@@ -82,6 +85,7 @@ class Inbox:
         if manifest.job != self.job:
             raise PayloadError("job of the manifest", expected=self.job, found=manifest.job)
         self.by_round.announce(manifest.round)
+        self.artifact_by_round.announce(manifest.round)
         self.worker.read(manifest)
 
     def _read_reply(self, payload: bytes, now_s: float) -> None:
@@ -99,6 +103,9 @@ class Inbox:
             self.fetcher.hurry(now_s)
 
     def _read_chunk(self, topic: str, payload: bytes, now_s: float) -> None:
+        match self.worker.phase:
+            case Fetching(manifest) if f"/{manifest.artifact.key}/" in topic:
+                self.artifact_by_round.add(len(payload))
         blob = self.fetcher.take(topic, payload, now_s)
         if blob is not None:
             self.worker.take_blob(*blob)

@@ -1,6 +1,5 @@
 """An artifact made ready on a device: what a round asks for, from the device's own examples."""
 
-import hashlib
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
@@ -46,11 +45,6 @@ class Learner:
             raise DataError("examples", expected="at least one", found="none")
         self._device = device
         self._trainer = Trainer(artifact, threads=threads)
-
-    def initial_model(self, ref: BlobRef) -> bytes | None:
-        """The model of this hash, if it is the artifact's own: then nobody needs to send it."""
-        data = self.artifact.parameters.astype("<f4", copy=False).tobytes()
-        return data if hashlib.sha256(data).digest() == ref.sha256 else None
 
     def parameters(self, model: bytes) -> Vector:
         """The flat parameters in a model's bytes, (n_params,).

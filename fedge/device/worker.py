@@ -9,6 +9,7 @@ from fedge.artifact import Artifact
 from fedge.device.cache import BlobCache
 from fedge.device.fetcher import Fetcher
 from fedge.device.learner import Learner
+from fedge.device.models import Models
 from fedge.device.outbox import Outbox, Result
 from fedge.device.phases import Answer, Answered, Fetching, Finished, Idle, Phase, Training, heed
 from fedge.device.sender import Sender
@@ -60,6 +61,7 @@ class Worker:
         self._sequence = -1
         self._answered = bench.outbox.answered(bench.job)
         self._learner: Learner | None = None
+        self._models: Models | None = None  # of the learner's artifact
         self._steps: Generator[StepReport, None, Update] | None = None
 
     @property
@@ -94,8 +96,10 @@ class Worker:
         if not isinstance(self.phase, Fetching):
             return
         manifest = self.phase.manifest
-        cache = self._bench.artifacts if ref == manifest.artifact else self._bench.models
-        cache.put(ref, data)
+        if ref == manifest.artifact:
+            self._bench.artifacts.put(ref, data)
+        elif self._models is not None:
+            self._models.take(manifest, ref, data)
         self._prepare(manifest)
 
     def train(self) -> bool:
@@ -124,6 +128,8 @@ class Worker:
         bench = self._bench
         bench.outbox.enter(bench.job, run)
         bench.sender.forget()
+        if self._models is not None:
+            self._models.forget()
         if self._run is not None:
             _log.warning(
                 "job %s was begun anew: forgot answers, residual and unsent updates of run %s",
@@ -151,16 +157,18 @@ class Worker:
             if data is None:
                 return None
             bench = self._bench
+            artifact = Artifact.from_bytes(data)
             self._learner = Learner(
-                ref, Artifact.from_bytes(data), bench.data,
-                device=bench.device, threads=bench.threads,
-            )  # fmt: skip
+                ref, artifact, bench.data, device=bench.device, threads=bench.threads
+            )
+            self._models = Models(bench.models, artifact, self._answered)
         return self._learner
 
     def _start(self, manifest: RoundManifest, learner: Learner) -> None:
-        model = learner.initial_model(manifest.model) or self._bench.models.get(manifest.model)
+        assert self._models is not None  # noqa: S101 - made with the learner
+        model = self._models.get(manifest)
         if model is None:
-            self._bench.fetcher.want([manifest.model])
+            self._bench.fetcher.want([self._models.wanted(manifest)])
             return
         self._bench.fetcher.want(())
         self._steps = learner.train(manifest, learner.parameters(model))

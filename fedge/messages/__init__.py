@@ -7,8 +7,9 @@ the message itself, never only in MQTT 5 properties.
 """
 
 from fedge.messages.blob import BlobChunk, BlobRequest
+from fedge.messages.broadcasts import Broadcasts
 from fedge.messages.chunks import CHUNK_BYTES, Assembly, Range, n_chunks, slice_chunk
-from fedge.messages.manifest import BlobRef, RoundKind, RoundManifest, RoundState
+from fedge.messages.manifest import BlobRef, CatchUp, RoundKind, RoundManifest, RoundState
 from fedge.messages.reply import Accepted, Missing, Reason, Refused, Reply, decode_reply
 from fedge.messages.state import AggregatorState, DeviceState, Presence, Skipped
 from fedge.messages.statistics import StatisticsReport
@@ -23,6 +24,8 @@ __all__ = [
     "BlobChunk",
     "BlobRef",
     "BlobRequest",
+    "Broadcasts",
+    "CatchUp",
     "DeviceState",
     "Missing",
     "Presence",

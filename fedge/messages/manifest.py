@@ -8,6 +8,7 @@ from typing import Any, Self
 from fedge.errors import PayloadError
 from fedge.messages import wire
 from fedge.messages.blob import KEY_DIGITS
+from fedge.messages.broadcasts import MAX_ROUNDS
 from fedge.messages.topics import read_job
 from fedge.messages.update import MAX_ROUND, RUN_BYTES
 from fedge.training.plan import Plan
@@ -16,6 +17,7 @@ from fedge.types import JobId, RoundId
 MAX_BYTES = 8192
 _MAX_BLOB_BYTES = 2**32
 _MAX_PARTS = 4096
+_MAX_CATCH_UPS = 16
 _FIELDS = (
     "job",
     "run",
@@ -25,6 +27,7 @@ _FIELDS = (
     "state",
     "artifact",
     "model",
+    "catch_up",
     "plan",
     "deadline_s",
     "parts",
@@ -58,6 +61,9 @@ class BlobRef:
         """The blob's name in topics and requests."""
         return self.sha256.hex()[:KEY_DIGITS]
 
+    def to_wire(self) -> list[object]:
+        return [self.sha256, self.size_bytes]
+
     @classmethod
     def from_wire(cls, value: object, what: str) -> Self:
         """Raises PayloadError unless it is [sha256, size]."""
@@ -67,6 +73,23 @@ class BlobRef:
         return cls(
             sha256=wire.octets(pair[0], 32, what),
             size_bytes=wire.bounded(pair[1], 1, _MAX_BLOB_BYTES, what),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """`Broadcasts` that lead to the manifest's model from that of so many rounds ago."""
+
+    n_rounds: int
+    blob: BlobRef
+
+    @classmethod
+    def from_wire(cls, value: object) -> Self:
+        """Raises PayloadError unless it is [n_rounds, sha256, size]."""
+        n_rounds, *blob = wire.typed(value, list, "manifest catch-up") or [None]
+        return cls(
+            n_rounds=wire.bounded(n_rounds, 1, MAX_ROUNDS, "manifest catch-up"),
+            blob=BlobRef.from_wire(blob, "manifest catch-up"),
         )
 
 
@@ -88,6 +111,7 @@ class RoundManifest:
     state: RoundState
     artifact: BlobRef
     model: BlobRef  # the global parameters: float32, little-endian, the whole flat vector
+    catch_up: tuple[CatchUp, ...] = ()  # ways to it that are smaller, shortest first
     plan: Plan
     deadline_s: float  # for a device, from the moment it reads this
     parts: int  # partitions of the update topics
@@ -102,8 +126,9 @@ class RoundManifest:
                 "sequence": self.sequence,
                 "kind": self.kind.value,
                 "state": self.state.value,
-                "artifact": [self.artifact.sha256, self.artifact.size_bytes],
-                "model": [self.model.sha256, self.model.size_bytes],
+                "artifact": self.artifact.to_wire(),
+                "model": self.model.to_wire(),
+                "catch_up": [[way.n_rounds, *way.blob.to_wire()] for way in self.catch_up],
                 "plan": self.plan.to_wire(),
                 "deadline_s": self.deadline_s,
                 "parts": self.parts,
@@ -127,10 +152,20 @@ class RoundManifest:
             state=_one_of(RoundState, fields["state"]),
             artifact=BlobRef.from_wire(fields["artifact"], "manifest artifact"),
             model=BlobRef.from_wire(fields["model"], "manifest model"),
+            catch_up=_catch_ups(fields["catch_up"]),
             plan=Plan.from_wire(plan),
             deadline_s=_duration(fields["deadline_s"]),
             parts=wire.bounded(fields["parts"], 1, _MAX_PARTS, "manifest parts"),
         )
+
+
+def _catch_ups(value: object) -> tuple[CatchUp, ...]:
+    ways = wire.typed(value, list, "manifest catch-up")
+    if len(ways) > _MAX_CATCH_UPS:
+        raise PayloadError(
+            "manifest catch-up", expected=f"at most {_MAX_CATCH_UPS}", found=len(ways)
+        )
+    return tuple(map(CatchUp.from_wire, ways))
 
 
 def _duration(value: object) -> float:

@@ -32,6 +32,7 @@ class DemoOptions:
     model: Path | None = None
     loss: str | None = None
     codec: str = "topk:0.01/sign"
+    downlink_codec: str = "topk:0.03/sign"
     strategy: str = "fedavg"
     broker: str | None = None  # a URL, or one of OWN_BROKERS
     standardize: bool = False
@@ -58,7 +59,8 @@ class Prepared:
 def prepare(options: DemoOptions) -> Prepared:
     """Write the artifact, every device's own data file and the test data into the folder."""
     codecs.get(options.codec)
-    strategies.get(options.strategy)  # both refuse now what would else be refused by a process
+    codecs.get(options.downlink_codec)
+    strategies.get(options.strategy)  # they refuse now what would else be refused by a process
     data = read_npz(options.data) if options.data else digits()
     parts = part(
         data,
@@ -158,6 +160,7 @@ def _aggregate(options: DemoOptions, ready: Prepared, url: str) -> list[str]:
         connect_timeout=_CONNECT_S,
         strategy=options.strategy,
         codec=options.codec,
+        downlink_codec=options.downlink_codec,
         local_steps=options.local_steps,
         batch_size=options.batch_size,
         lr=options.lr,

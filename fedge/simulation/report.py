@@ -27,8 +27,12 @@ class Measured:
 
 def as_json(options: DemoOptions, ready: Prepared, measured: Measured) -> dict[str, Any]:
     """Everything of one run; bytes are MQTT payload bytes, counted where they pass."""
-    received = _received_by_round(measured.devices)
-    rounds = [_round(event, received) for event in measured.rounds]
+    received = _by_round(measured.devices, "received_bytes_by_round")
+    artifact = _by_round(measured.devices, "artifact_bytes_by_round")
+    model_bytes = 4 * ready.n_params
+    rounds = [_round(event, received, artifact, model_bytes) for event in measured.rounds]
+    if rounds and not measured.setup:
+        rounds[0]["float32_downlink_bytes"] = 0  # the artifact has the first model
     every = [*measured.setup, *measured.rounds]
     return {
         "versions": _versions(measured.broker),
@@ -40,6 +44,8 @@ def as_json(options: DemoOptions, ready: Prepared, measured: Measured) -> dict[s
         "totals": {
             "uplink_bytes": sum(event["uplink_bytes"] for event in every),
             "downlink_bytes": sum(received.values()),
+            "artifact_bytes": sum(artifact.values()),
+            "float32_downlink_bytes": sum(row["float32_downlink_bytes"] for row in rounds),
             "float32_uplink_bytes": sum(event["float32_uplink_bytes"] for event in every),
             "devices_accepted": sum(event["devices_accepted"] for event in measured.rounds),
             "devices_late": sum(event["devices_late"] for event in measured.rounds),
@@ -56,13 +62,27 @@ def as_json(options: DemoOptions, ready: Prepared, measured: Measured) -> dict[s
     }
 
 
-def bytes_to(accuracy: float, rounds: list[dict[str, Any]]) -> tuple[int, int] | None:
-    """The first round to reach this accuracy, and the uplink bytes up to it; None if none did."""
-    total = 0
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The first round that is good enough, and what all devices sent and received until then."""
+
+    round: int
+    uplink_bytes: int
+    downlink_bytes: int  # without the artifact, which comes once and whatever the codecs are
+
+    @property
+    def both_bytes(self) -> int:
+        return self.uplink_bytes + self.downlink_bytes
+
+
+def reach(accuracy: float, rounds: list[dict[str, Any]]) -> Reached | None:
+    """When this test accuracy was reached; None if it never was."""
+    up = down = 0
     for row in rounds:
-        total += row["uplink_bytes"]
+        up += row["uplink_bytes"]
+        down += row["downlink_bytes"] - row["artifact_bytes"]
         if row["accuracy"] is not None and row["accuracy"] >= accuracy:
-            return row["round"], total
+            return Reached(row["round"], up, down)
     return None
 
 
@@ -74,7 +94,13 @@ def human(size_bytes: float) -> str:
     return f"{size_bytes:.0f} B"
 
 
-def _round(event: dict[str, Any], received: dict[int, int]) -> dict[str, Any]:
+def _round(
+    event: dict[str, Any],
+    received: dict[int, int],
+    artifact: dict[int, int],
+    model_bytes: int,
+) -> dict[str, Any]:
+    """A round's row; as float32 every device that answered would have fetched the whole model."""
     fields = (
         "round",
         "accuracy",
@@ -89,15 +115,17 @@ def _round(event: dict[str, Any], received: dict[int, int]) -> dict[str, Any]:
     return {
         **{name: event[name] for name in fields},
         "downlink_bytes": received.get(event["round"], 0),
+        "artifact_bytes": artifact.get(event["round"], 0),
+        "float32_downlink_bytes": event["devices_accepted"] * model_bytes,
         "published_bytes": event["downlink_bytes"],
     }
 
 
-def _received_by_round(devices: dict[str, dict[str, Any] | None]) -> dict[int, int]:
-    """Payload bytes that all devices together received in each round, by their own count."""
+def _by_round(devices: dict[str, dict[str, Any] | None], name: str) -> dict[int, int]:
+    """Payload bytes of all devices together in each round, by their own count."""
     total: dict[int, int] = {}
     for report in devices.values():
-        for round_, size in (report or {}).get("received_bytes_by_round", {}).items():
+        for round_, size in (report or {}).get(name, {}).items():
             total[int(round_)] = total.get(int(round_), 0) + size
     return total
 

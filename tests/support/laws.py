@@ -23,6 +23,8 @@ def check_laws(state: Path) -> None:
     assert [model.version for model in models] == list(range(len(models)))
     for before, after in zip([None, *models], models, strict=False):
         assert after.parent == (before and before.sha256)
+    if models:
+        assert StateFolder(state).read_held(models[-1]).size
     for model in models:
         assert StateFolder(state).read_model(model.sha256).size
         assert model.memory is None or StateFolder(state).read_memory(model.memory)

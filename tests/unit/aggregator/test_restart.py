@@ -21,6 +21,7 @@ from fedge.aggregator.records import (
 )
 from fedge.aggregator.store import Store
 from fedge.errors import ConfigError, StorageError
+from fedge.messages import RoundManifest, RoundState, Topics
 from fedge.types import DeviceId, JobId, RoundId
 from tests.support.laws import check_laws
 from tests.support.models import softmax
@@ -41,13 +42,24 @@ def undisturbed(folder: Path, **settings: object) -> bytes:
 
 
 def last_model(bench: Bench) -> bytes:
+    """Its bytes, and those of what devices hold of it."""
     registry = open_registry(bench.folder / "state")
-    return registry.parameters(registry.latest()).tobytes()
+    latest = registry.latest()
+    held = StateFolder(bench.folder / "state").read_held(latest)
+    return registry.parameters(latest).tobytes() + held.tobytes()
 
 
-@pytest.mark.parametrize("strategy", ["fedavg", "fedadam:lr=0.05"])
-def test_killed_after_any_step_it_makes_the_same_model(tmp_path: Path, strategy: str) -> None:
-    settings = {"rounds": 6, "wait_for": 2, "quorum": 2, "strategy": strategy}
+@pytest.mark.parametrize(
+    ("strategy", "downlink"),
+    [("fedavg", "topk:0.1/sign"), ("fedadam:lr=0.05", "int8"), ("fedavg", "none")],
+)
+def test_killed_after_any_step_it_makes_the_same_model(
+    tmp_path: Path, strategy: str, downlink: str
+) -> None:
+    settings = {
+        "rounds": 6, "wait_for": 2, "quorum": 2, "strategy": strategy,
+        "downlink_codec": downlink, "artifact": softmax(n_in=100),
+    }  # fmt: skip
     want = undisturbed(tmp_path / "calm", **settings)
     (tmp_path / "killed").mkdir()
     bench = Bench(tmp_path / "killed", **settings)  # type: ignore[arg-type] # no artifact
@@ -64,8 +76,17 @@ def test_killed_after_any_step_it_makes_the_same_model(tmp_path: Path, strategy:
     assert bench.n_starts > 4
     bench.aggregator.close()
     assert last_model(bench) == want
+    check_told(bench)
     with sqlite3.connect(bench.folder / "state" / "state.sqlite3") as db:
         assert db.execute("SELECT count(*), count(applied_in) FROM update_").fetchone() == (12, 12)
+
+
+def check_told(bench: Bench) -> None:
+    """A round was announced with one model only, whichever process did it."""
+    topic = Topics("default").round("default")
+    told = [RoundManifest.from_bytes(s.payload) for s in bench.bus.log if s.topic == topic]
+    ways = {(one.round, one.model, one.catch_up) for one in told if one.state is RoundState.OPEN}
+    assert len(ways) == 6
 
 
 def test_a_restart_goes_on_with_the_same_round_and_what_it_had(tmp_path: Path) -> None:
@@ -171,7 +192,13 @@ def scenario(store: Store, folder: StateFolder) -> None:
     """A round from begin to end, as the aggregator writes it."""
     parents = [folder.put_model(np.full(3, value, np.float32)) for value in (1.0, 2.0)]
     zero = ModelRecord(
-        version=0, round=None, parent=None, sha256=parents[0], memory=None, strategy="fedavg"
+        version=0,
+        round=None,
+        parent=None,
+        sha256=parents[0],
+        held=parents[0],
+        memory=None,
+        strategy="fedavg",
     )
     job = JobRecord(fleet="default", job=JOB, run=b"run1", artifact=bytes(32), sequence=1)
     store.begin(job, zero)
@@ -196,10 +223,11 @@ def scenario(store: Store, folder: StateFolder) -> None:
         round=RoundId(1),
         parent=parents[0],
         sha256=parents[1],
+        held=parents[1],
         memory=None,
         strategy="fedavg",
     )
-    store.close_round(RoundId(1), one, {"event": "round", "round": 1}, QUIET)
+    store.close_round(one, {"event": "round", "round": 1}, QUIET)
 
 
 def test_the_database_keeps_its_laws_at_every_statement(tmp_path: Path) -> None:

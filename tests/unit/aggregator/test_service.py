@@ -1,5 +1,6 @@
 """The aggregator over a bus in memory: rounds from the first device to the last model."""
 
+import hashlib
 import json
 import sqlite3
 from pathlib import Path
@@ -7,12 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedge import codecs
 from fedge.aggregator import open_registry
-from fedge.codecs import read_header
+from fedge.artifact import Artifact
 from fedge.errors import TrainingError
-from fedge.messages import AggregatorState, Presence, Reason, RoundState, Topics, split_update
-from fedge.strategies import get, mean_of_payloads
+from fedge.messages import (
+    AggregatorState,
+    BlobRef,
+    Presence,
+    Reason,
+    RoundManifest,
+    RoundState,
+    Topics,
+    split_update,
+)
+from fedge.strategies import mean_of_payloads
 from fedge.types import RoundId
+from tests.support.models import softmax
+from tests.support.plain import plain_models
 from tests.support.scripted import scripted_nonce, scripted_payload
 from tests.unit.aggregator.harness import Bench
 
@@ -28,14 +41,14 @@ def events(bench: Bench) -> list[dict]:
 
 def expected_parameters(bench: Bench, rounds: list[list[str]], strategy: str) -> np.ndarray:
     """The model that these devices' scripted updates make, by the plain formulas."""
-    n = bench.artifact.n_trainable
-    chosen = get(strategy)
-    state = chosen.init(bench.artifact.parameters[:n])
-    for number, devices in enumerate(rounds, start=1):
-        payloads = [scripted_payload(bench.artifact, name, number) for name in sorted(devices)]
-        n_examples = [read_header(payload).n_examples for payload in payloads]
-        state = chosen.step(state, mean_of_payloads(n_examples, payloads, n))
-    return np.concatenate([state.parameters, bench.artifact.parameters[n:]])
+    return plain_models(bench.artifact, rounds, strategy=strategy)[-1][0]
+
+
+def manifests(bench: Bench) -> dict[int, RoundManifest]:
+    """What devices were told of each open round."""
+    topic = Topics("default").round("default")
+    told = [RoundManifest.from_bytes(s.payload) for s in bench.bus.log if s.topic == topic]
+    return {one.round: one for one in told if one.state is RoundState.OPEN}
 
 
 @pytest.mark.parametrize("strategy", ["fedavg", "fedadam:lr=0.05"])
@@ -140,6 +153,59 @@ def test_below_the_quorum_a_round_waits_past_its_deadline_and_says_so(
     bench.add("bob")
     bench.settle()
     assert ann.has_finished()
+
+
+@pytest.mark.parametrize("downlink", ["none", "topk:0.1/sign", "int8"])
+def test_devices_are_told_of_the_model_that_the_broadcasts_lead_to(
+    tmp_path: Path, downlink: str
+) -> None:
+    """The manifest names it by its hash, and the way from each model before."""
+    bench = Bench(
+        tmp_path, artifact=softmax(n_in=100), rounds=11, wait_for=2, downlink_codec=downlink
+    )
+    bench.add("ann", "bob")
+    bench.settle(n_steps=200)
+    bench.aggregator.close()
+    models = plain_models(bench.artifact, [["ann", "bob"]] * 11, downlink=downlink)
+    held = [bench.artifact.parameters, *(held for _, held in models)]
+    told = manifests(bench)
+    assert sorted(told) == list(range(1, 12))
+    for number, manifest in told.items():
+        data = held[number - 1].astype("<f4").tobytes()
+        assert manifest.model == BlobRef(hashlib.sha256(data).digest(), len(data))
+        spans = {min(span, number - 1) for span in (1, 8, 64)} - {0}
+        ways = [way.n_rounds for way in manifest.catch_up]
+        assert ways == sorted(spans)[: len(ways)]  # as long as they are smaller than the model
+        assert bool(ways) == (downlink != "none" and number > 1)
+    registry = open_registry(bench.folder / "state")
+    assert registry.parameters(registry.latest()).tobytes() == models[-1][0].tobytes()
+    assert len(list((bench.folder / "state" / "held").iterdir())) == (downlink != "none")
+
+
+def test_updates_of_different_codecs_are_counted_in_one_round(tmp_path: Path) -> None:
+    """Payloads say themselves how they are encoded; the plan's codec is only what is asked for."""
+    specs = {
+        "ann": "none", "bob": "topk:0.1/sign", "cid": "topk:0.05/int8", "dan": "int8",
+        "eve": "topk:0.2/float32", "fay": "eden:2",
+    }  # fmt: skip
+    artifact = softmax(n_in=100)
+
+    def payload(artifact: Artifact, name: str, round_: int) -> bytes:
+        return scripted_payload(artifact, name, round_, codec=specs[name])
+
+    bench = Bench(tmp_path, artifact=artifact, rounds=2, wait_for=6, quorum=6)
+    bench.add(*specs, payload=payload)
+    bench.settle(n_steps=200)
+    bench.aggregator.close()
+    assert [device.accepted for device in bench.devices.values()] == [[1, 2]] * 6
+    n = artifact.n_trainable
+    want = artifact.parameters[:n].copy()
+    for round_ in (1, 2):
+        payloads = [payload(artifact, name, round_) for name in sorted(specs)]
+        shares = [codecs.read_header(one).n_examples for one in payloads]
+        want += mean_of_payloads(shares, payloads, n)
+    registry = open_registry(bench.folder / "state")
+    assert registry.parameters(registry.latest())[:n].tobytes() == want.tobytes()
 
 
 def test_a_latecomer_takes_part_in_the_open_round(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from fedge.messages import (
     BlobChunk,
     BlobRef,
     BlobRequest,
+    Broadcasts,
+    CatchUp,
     DeviceState,
     Missing,
     Presence,
@@ -34,6 +36,7 @@ MANIFEST = RoundManifest(
     state=RoundState.OPEN,
     artifact=BlobRef(bytes(32), 1000),
     model=BlobRef(bytes(range(32)), 70_000),
+    catch_up=(CatchUp(1, BlobRef(bytes(32), 500)), CatchUp(8, BlobRef(bytes(32), 4000))),
     plan=Plan(local_steps=5),
     deadline_s=30.5,
     parts=4,
@@ -41,6 +44,7 @@ MANIFEST = RoundManifest(
 
 EXAMPLES: list[tuple[Callable[[bytes], object], bytes]] = [
     (BlobChunk.from_bytes, BlobChunk(3, 9, b"data").to_bytes()),
+    (Broadcasts.from_bytes, Broadcasts([b"one", b"two"]).to_bytes()),
     (BlobRequest.from_bytes, BlobRequest("0123456789abcdef", ((0, 3), (300, 400))).to_bytes()),
     (
         UpdateChunk.from_bytes,

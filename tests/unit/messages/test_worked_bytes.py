@@ -10,6 +10,8 @@ from fedge.messages import (
     BlobChunk,
     BlobRef,
     BlobRequest,
+    Broadcasts,
+    CatchUp,
     DeviceState,
     Missing,
     Presence,
@@ -41,6 +43,12 @@ def test_a_blob_request_lists_first_and_last_chunk_of_each_range() -> None:
     request = BlobRequest("0123456789abcdef", ((0, 3), (7, 7)))
     assert request.to_bytes() == payload
     assert BlobRequest.from_bytes(payload) == request
+
+
+def test_broadcasts_are_a_list_of_payloads() -> None:
+    payload = bytes.fromhex("82 01 82 42 61 62 41 63")
+    assert Broadcasts([b"ab", b"c"]).to_bytes() == payload
+    assert Broadcasts.from_bytes(payload) == Broadcasts([b"ab", b"c"])
 
 
 def test_an_update_chunk_repeats_nonce_and_digest_of_the_whole() -> None:
@@ -121,6 +129,7 @@ def test_a_manifest_is_a_map_and_unknown_fields_in_it_are_ignored() -> None:
         state=RoundState.OPEN,
         artifact=BlobRef(artifact, 255),
         model=BlobRef(model, 256),
+        catch_up=(CatchUp(8, BlobRef(b"8" * 32, 1)),),
         plan=plan,
         deadline_s=60.0,
         parts=1,
@@ -129,11 +138,15 @@ def test_a_manifest_is_a_map_and_unknown_fields_in_it_are_ignored() -> None:
     # The plan's own bytes are a test of the plan.
     middle = b"\x64plan" + wire.encode(plan.to_wire()) + b"\x65model\x82\x58\x20" + model
     tail = b"\x19\x01\x00\x65parts\x01\x65round\x01\x65state\x64open\x68artifact\x82\x58\x20"
-    end = b"\x18\xff\x68sequence\x18\x18\x6adeadline_s\xf9\x53\x80"
-    payload = b"\xac" + head + middle + tail + artifact + end
+    end = (
+        b"\x18\xff\x68catch_up\x81\x83\x08\x58\x20"
+        + b"8" * 32
+        + b"\x01\x68sequence\x18\x18\x6adeadline_s\xf9\x53\x80"
+    )
+    payload = b"\xad" + head + middle + tail + artifact + end
     assert manifest.to_bytes() == payload
     assert RoundManifest.from_bytes(payload) == manifest
-    assert RoundManifest.from_bytes(b"\xad" + payload[1:] + b"\x6alater_name\x00") == manifest
+    assert RoundManifest.from_bytes(b"\xae" + payload[1:] + b"\x6alater_name\x00") == manifest
 
 
 @pytest.mark.parametrize("reason", list(Reason))

@@ -1,0 +1,40 @@
+"""Blobs that lead from the models of earlier rounds to the current one."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from fedge.messages import BlobRef, Broadcasts, CatchUp
+
+# A device that is a few rounds behind takes the smallest that reaches back far enough, so it
+# gets at most eight times what it needs, in one request.
+SPANS = (1, 8, 64)
+KEPT = max(SPANS)  # broadcasts
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The last broadcasts as one blob, and how the manifest names it."""
+
+    entry: CatchUp
+    data: bytes
+
+    @classmethod
+    def of(cls, payloads: Sequence[bytes]) -> Self:
+        """All of these, oldest first."""
+        data = Broadcasts(payloads).to_bytes()
+        blob = BlobRef(hashlib.sha256(data).digest(), len(data))
+        return cls(CatchUp(len(payloads), blob), data)
+
+
+def bundles(payloads: Sequence[bytes], model_bytes: int) -> tuple[Bundle, ...]:
+    """Those that are smaller than the model itself, shortest first.
+
+    Args:
+        payloads: the last broadcasts, oldest first, each leading to the next one's start.
+        model_bytes: what the whole model takes.
+    """
+    spans = sorted({min(span, len(payloads)) for span in SPANS} - {0})
+    found = (Bundle.of(payloads[-span:]) for span in spans)
+    return tuple(bundle for bundle in found if len(bundle.data) < model_bytes)
