@@ -50,7 +50,7 @@ def mutate(data: bytes, dice: random.Random, change: Change) -> bytes:
         members[0] = _with_field(members[0], dice)
     else:
         members[which] = change(members[which])
-    return joined(members)
+    return joined(members) + dice.choice((b"", b"", b"", b"\0"))
 
 
 def split(data: bytes) -> list[bytes] | None:
@@ -119,4 +119,4 @@ def seeds() -> dict[str, bytes]:
     return {"small": ARTIFACT.to_bytes(), "dropout": dropping.to_bytes()}
 
 
-TARGET = Target("artifact", check, mutate, seeds, n_mutations=1500)
+TARGET = Target("artifact", check, mutate, seeds, n_mutations=2000)

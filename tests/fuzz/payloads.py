@@ -25,6 +25,7 @@ def check(data: bytes) -> bool:
     header = read(lambda: codecs.read_header(data), (PayloadError,), most_bytes=len(data))
     most_bytes = _FACTOR * len(data)
     decoded = read(lambda: codecs.decode(data), (PayloadError,), most_bytes=most_bytes)
+    assert header is None or header.n_params <= 2**29
     if decoded is not None:
         assert header is not None
         assert decoded.n_params == header.n_params
@@ -82,7 +83,7 @@ def mutate(data: bytes, dice: random.Random, change: Change) -> bytes:
         case 1 if len(frame) > 1:
             frame = frame[:1] + bytes([dice.choice(list(codecs.Scheme))]) + frame[2:]
         case 2:
-            frame = _with_number(frame, dice)
+            frame = _with_numbers(frame, dice)
         case _:
             frame = change(frame)
     return sealed(frame)
@@ -93,17 +94,17 @@ def sealed(frame: bytes) -> bytes:
     return frame + zlib.crc32(frame).to_bytes(4, "little")
 
 
-def _with_number(frame: bytes, dice: random.Random) -> bytes:
-    """One varint of the header replaced: any of the numbers after version and schema."""
-    start = 6
-    for _ in range(dice.randrange(6)):
-        while start < len(frame) and frame[start] >= 128:
-            start += 1
-        start += 1
-    end = start
-    while end < len(frame) and frame[end] >= 128:
-        end += 1
-    return frame[:start] + varint(dice.choice((*_EDGES, dice.randrange(400)))) + frame[end + 1 :]
+def _with_numbers(frame: bytes, dice: random.Random) -> bytes:
+    """One or more of the header's varints replaced, often by the same number."""
+    start, edge = 6, dice.choice((*_EDGES, dice.randrange(400)))
+    parts = [frame[:start]]
+    for _ in range(dice.randrange(1, 7)):
+        end = start
+        while end < len(frame) and frame[end] >= 128:
+            end += 1
+        parts.append(varint(edge) if dice.randrange(2) else frame[start : end + 1])
+        start = end + 1
+    return b"".join([*parts, frame[start:]])
 
 
 def varint(number: int) -> bytes:
@@ -122,4 +123,4 @@ def seeds() -> dict[str, bytes]:
     }
 
 
-TARGET = Target("payload", check, mutate, seeds, n_mutations=1500)
+TARGET = Target("payload", check, mutate, seeds, n_mutations=2500)

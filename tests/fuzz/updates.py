@@ -34,6 +34,9 @@ def check(update: bytes) -> bool:
         is_taken = True
         assert 1 <= n_examples <= _MAX_EXAMPLES
         if kind is RoundKind.TRAINING:
+            header = codecs.read_header(update)
+            assert (header.round, header.schema) == (_ROUND, SCHEMA[:4])
+            assert header.n_examples == n_examples
             counted = mean_of_payloads([n_examples], [update], N_TRAINABLE)
         else:
             counted = merge_statistics([update] * 3, ARTIFACT, ARTIFACT.parameters)
@@ -56,4 +59,4 @@ def seeds() -> dict[str, bytes]:
     return updates | {"statistics": messages.report()}
 
 
-TARGET = Target("update", check, mutate, seeds, n_mutations=1500)
+TARGET = Target("update", check, mutate, seeds, n_mutations=4000)
