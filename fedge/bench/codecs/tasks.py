@@ -26,7 +26,7 @@ class Task:
     Attributes:
         about: a line for people.
         target: test accuracy to reach.
-        lr: the devices' learning rate; the best of 0.05, 0.1, 0.2 and 0.4 for float32.
+        lr: the devices' learning rate, chosen for float32.
         load: the data; may need a package.
         model: the network for the data, weights by a seed.
     """
