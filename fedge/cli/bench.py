@@ -79,12 +79,12 @@ def _configure_codecs(parser: argparse.ArgumentParser) -> None:
     )
     add("--tasks", nargs="+", metavar="TASK", help="digits, waves, words (all)")
     add("--data", type=Path, action="append", metavar="FILE.npz", help="a task of your own data")
-    add("--target", type=float, metavar="A", help="accuracy to reach, 0 to 1 (the task's)")
+    add("--target", type=_share, metavar="A", help="accuracy to reach, 0 to 1 (the task's)")
     add("--specs", nargs="+", metavar="SCHEME", help="schemes beside float32 (a dozen)")
-    add("--seeds", type=int, default=3, metavar="N", help="runs of each (%(default)s)")
-    add("--devices", type=int, default=30, metavar="N", help="(%(default)s)")
-    add("--rounds", type=int, default=200, metavar="N", help="at most (%(default)s)")
-    add("--local-steps", type=int, default=5, metavar="N", help="in a round (%(default)s)")
+    add("--seeds", type=_positive, default=3, metavar="N", help="runs of each (%(default)s)")
+    add("--devices", type=_positive, default=30, metavar="N", help="(%(default)s)")
+    add("--rounds", type=_positive, default=200, metavar="N", help="at most (%(default)s)")
+    add("--local-steps", type=_positive, default=5, metavar="N", help="in a round (%(default)s)")
     add("--lr", type=float, help="the devices' learning rate (the task's)")
     add("--strategy", default="fedavg", metavar="SPEC", help="(%(default)s)")
     add(
@@ -95,13 +95,13 @@ def _configure_codecs(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--participation",
-        type=float,
+        type=_share,
         nargs="+",
         metavar="SHARE",
         help="of devices in a round (1 and 0.2)",
     )
     add("--quick", action="store_true", help="one seed, few schemes, unlike, all devices")
-    add("--jobs", type=int, default=1, metavar="N", help="processes at a time (%(default)s)")
+    add("--jobs", type=_positive, default=1, metavar="N", help="processes at a time (%(default)s)")
     add("--plot", type=Path, metavar="FILE.png", help="accuracy against bytes")
 
 
@@ -204,3 +204,17 @@ def _facts(start: float) -> dict[str, Any]:
     words = [f"{name} {value}" for name, value in machine.items()]
     print(f"\n{', '.join(words)}\n{used['wall_s']} s, peak memory {used['peak_rss_mb']} MB")
     return {"machine": machine, **used}
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, found {number}")
+    return number
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"expected above 0 and up to 1, found {number:g}")
+    return number
