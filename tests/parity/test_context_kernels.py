@@ -56,7 +56,7 @@ def _assert_same_reading(body: bytes, bits: int, n_params: int, k: int) -> np.nd
 
 
 @given(index_sets(), kinds, seeds)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @example(np.empty(0, np.uint32), 8, 0)
 @example(np.arange(600, dtype=np.uint32), 1, 0)
 @example(np.array([2**29 - 1], np.uint32), 32, 0)
@@ -80,7 +80,7 @@ def test_what_is_unpacked_is_what_was_packed() -> None:
 
 
 @given(index_sets(3000), kinds, seeds, st.data())
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_kernel_and_twin_refuse_the_same_bodies(
     indices: np.ndarray, bits: int, seed: int, data: st.DataObject
 ) -> None:
@@ -95,6 +95,7 @@ def test_kernel_and_twin_refuse_the_same_bodies(
 
 
 @given(st.binary(max_size=300), kinds, st.integers(0, 300), st.sampled_from([1, 300, 2**29]))
+@settings(deadline=None)
 @example(b"\x80\0" + b"\xff" * 200, 1, 200, 2**29)
 @example(b"\x80\0", 1, 200, 2**29)
 def test_kernel_and_twin_refuse_the_same_noise(body: bytes, bits: int, k: int, n: int) -> None:

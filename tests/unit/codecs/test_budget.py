@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fedge import codecs
@@ -27,6 +27,7 @@ def test_a_payload_never_exceeds_its_budget(delta: Vector, budget: int) -> None:
     assert len(encode(f"budget:{budget}", delta)) <= budget
 
 
+@settings(deadline=None)
 @given(st.integers(1, 30_000), st.integers(0, 2**32 - 1), budgets)
 def test_not_even_with_places_that_cost_much(n_params: int, seed: int, budget: int) -> None:
     delta = _clustered(n_params, seed)

@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedge import codecs
@@ -104,6 +104,7 @@ def test_error_of_a_mask_is_that_of_the_theory(fraction: float, bits: int) -> No
 
 @pytest.mark.parametrize("bits", BITS)
 @given(delta=deltas(1e25), seed=st.integers(0, 2**21 - 1))
+@settings(deadline=None)
 def test_what_comes_back_has_the_delta_as_its_projection(
     bits: int, delta: Vector, seed: int
 ) -> None:
