@@ -13,9 +13,10 @@ from fedge.errors import PayloadError
 from fedge.types import Vector
 from tests.fuzz.bodies import make_payload
 from tests.fuzz.target import Change, Target, read
+from tests.golden.payloads import delta
 
 _WEIGHT = np.float32(0.75)
-_LARGEST_OUT = 2**16  # parameters; a payload that claims more meets an out of another size
+_LARGEST_OUT = 2**17  # parameters; a payload that claims more meets an out of another size
 _FACTOR = 64  # of its size: what `codecs.decode` says it needs at most
 _EDGES = (0, 1, 2, 127, 128, 255, 256, 257, 2**14, 2**29, 2**29 + 1, 2**32 - 1, 2**32, 2**35)
 
@@ -121,6 +122,12 @@ def seeds() -> dict[str, bytes]:
         for scheme in codecs.Scheme
         for n in (0, 1, 40, 600)
     }
+
+
+def large() -> bytes:
+    """More kept values than the kernel holds: it reads the body twice. Too large to be stored."""
+    dice = np.random.default_rng(0)
+    return codecs.get("topk:1/sign").encode(delta(70_000), None, dice)
 
 
 TARGET = Target("payload", check, mutate, seeds, n_mutations=2500)

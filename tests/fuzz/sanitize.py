@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.fuzz import payloads
 from tests.fuzz.target import attack, dice_of
 from tests.fuzz.targets import TARGETS, corpus
 
@@ -84,7 +85,7 @@ def _attack(n: int, folder: Path | None, seed: int) -> None:
     assert built.is_relative_to(Path.cwd()), f"these are the kernels of {built}"
     for name in _TARGETS:
         more = sorted((folder / name).iterdir()) if folder else []
-        inputs = corpus(name) + [path.read_bytes() for path in more]
+        inputs = [*corpus(name), payloads.large(), *(path.read_bytes() for path in more)]
         attack(TARGETS[name], inputs, n, dice_of(seed))
         print(f"{name:9} {len(inputs):>5} inputs, {n} mutations: nothing found", flush=True)  # noqa: T201
 

@@ -5,6 +5,7 @@
 
 import pytest
 
+from fedge import codecs
 from fedge.errors import PayloadError
 from tests.fuzz import artifacts, payloads
 from tests.fuzz.target import attack, dice_of, plain_change, read
@@ -14,6 +15,13 @@ from tests.fuzz.targets import CORPUS, TARGETS, corpus
 @pytest.mark.parametrize("name", TARGETS)
 def test_stored_and_mutated_inputs_are_read_or_refused_within_bounds(name: str) -> None:
     attack(TARGETS[name], corpus(name), TARGETS[name].n_mutations, dice_of(2024))
+
+
+def test_a_body_too_large_to_be_held_is_read_or_refused() -> None:
+    payload = payloads.large()
+    assert codecs.read_header(payload).n_kept > 2**16
+    assert payloads.check(payload)
+    attack(payloads.TARGET, [payload], 30, dice_of(2024))
 
 
 def test_the_corpus_is_small_and_has_a_folder_for_each_target() -> None:
