@@ -21,6 +21,11 @@ class DeviceConfig:
     data: Path | None = setting(None, about="its examples, an .npz file")
     client: str | None = setting(None, about="take only this client's examples of the file")
     state_dir: Path = setting(Path("fedge-device"), about="folder for all it keeps")
+    budget_bytes: int | None = setting(
+        None,
+        rule=at_least(64),
+        about="most bytes of one update: the device then picks how many values, and how finely",
+    )
     threads: int = setting(1, rule=within(1, 1024), about="threads to train with")
     connect_timeout_s: float = setting(
         60.0, rule=at_least(0), about="give up when the broker never answered for so long; 0: never"

@@ -64,6 +64,7 @@ def assemble(
         device=device,
         data=data,
         threads=config.threads,
+        budget_bytes=config.budget_bytes,
         outbox=outbox,
         sender=sender,
         fetcher=fetcher,

@@ -31,19 +31,28 @@ class Learner:
         data: the examples.
         device: whose dice are rolled.
         threads: to train with.
+        budget_bytes: the most that an update may have; None leaves the codec to the plan.
 
     Raises:
         DataError: on construction, if the examples do not fit the artifact.
     """
 
     def __init__(
-        self, ref: BlobRef, artifact: Artifact, data: DataSource, *, device: DeviceId, threads: int
+        self,
+        ref: BlobRef,
+        artifact: Artifact,
+        data: DataSource,
+        *,
+        device: DeviceId,
+        threads: int,
+        budget_bytes: int | None = None,
     ) -> None:
         self.ref, self.artifact = ref, artifact
         self.data = data.check(artifact.manifest) if isinstance(data, ArrayData) else data
         if self.data.n_examples < 1:
             raise DataError("examples", expected="at least one", found="none")
         self._device = device
+        self._own_codec = None if budget_bytes is None else f"budget:{budget_bytes}"
         self._trainer = Trainer(artifact, threads=threads)
 
     def parameters(self, model: bytes) -> Vector:
@@ -71,7 +80,7 @@ class Learner:
         return self._trainer.steps(parameters, self.data, replace(manifest.plan, seed=seed))
 
     def encode(self, update: Update, manifest: RoundManifest, residual: Vector | None) -> Encoded:
-        """The update as a payload of the plan's codec.
+        """The update as a payload of the plan's codec, or of one that keeps this device's budget.
 
         Args:
             update: what training gave.
@@ -83,7 +92,7 @@ class Learner:
             ConfigError: if this release does not know the codec.
             TrainingError: if update and residual together leave the range of float32.
         """
-        codec = codecs.get(manifest.plan.codec)
+        codec = codecs.get(self._own_codec or manifest.plan.codec)
         seed = derive_seed(manifest.plan.seed, self._device, manifest.round, "codec")
         stamp = codecs.Stamp(
             schema=self.artifact.schema[:4], round=manifest.round, n_examples=update.n_examples

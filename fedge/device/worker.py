@@ -35,6 +35,7 @@ class Bench:
     device: DeviceId
     data: DataSource
     threads: int
+    budget_bytes: int | None
     outbox: Outbox
     sender: Sender
     fetcher: Fetcher
@@ -159,8 +160,9 @@ class Worker:
             bench = self._bench
             artifact = Artifact.from_bytes(data)
             self._learner = Learner(
-                ref, artifact, bench.data, device=bench.device, threads=bench.threads
-            )
+                ref, artifact, bench.data,
+                device=bench.device, threads=bench.threads, budget_bytes=bench.budget_bytes,
+            )  # fmt: skip
             self._models = Models(bench.models, artifact, self._answered)
         return self._learner
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from fedge import codecs
 from fedge.artifact import Artifact
+from fedge.codecs import read_header
 from fedge.device import Device
 from fedge.device.outbox import Outbox
 from fedge.device.phases import Answered, Fetching, Finished, Idle, Training
@@ -375,6 +376,16 @@ def test_training_that_is_not_finite_sends_nothing_and_waits_for_the_next_round(
     scene.aggregator.announce(2)
     scene.settle(device)
     assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [2]
+    device.close()
+
+
+def test_a_device_with_a_budget_keeps_it_whatever_the_plan_says(scene: Scene) -> None:
+    scene.aggregator.announce(1, plan=replace(PLAN, codec="none"))
+    device = scene.device(budget_bytes=64)
+    scene.settle(device)
+    (_, _, _, payload), *_ = scene.aggregator.updates
+    assert len(payload) <= 64
+    assert read_header(payload).scheme.is_sparse  # the plan's codec is dense
     device.close()
 
 
