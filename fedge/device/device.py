@@ -3,6 +3,8 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 from fedge.config.device import DeviceConfig
@@ -41,8 +43,8 @@ class Device:
     a signal handler.
 
     Args:
-        config: the settings; or give them by name, as above.
-        data: the examples, instead of the file that the settings name.
+        config: the settings; or give them by name, as above, or some of them beside it.
+        data: the examples, or the `.npz` file that holds them.
         transport: a connection not yet started, instead of one of the device's own.
         clock: seconds that only grow.
         settings: fields of `DeviceConfig`.
@@ -57,12 +59,14 @@ class Device:
         self,
         config: DeviceConfig | None = None,
         *,
-        data: DataSource | None = None,
+        data: DataSource | Path | str | None = None,
         transport: Transport | None = None,
         clock: Callable[[], float] = time.monotonic,
         **settings: Any,
     ) -> None:
-        self.config = config = config or DeviceConfig(**settings)
+        if isinstance(data, Path | str):
+            settings, data = {**settings, "data": Path(data)}, None
+        self.config = config = replace(config or DeviceConfig(), **settings)
         self.is_stopping = False
         self._clock = clock
         self._is_closed = False
@@ -155,11 +159,10 @@ class Device:
             return
         self._is_closed = self.is_stopping = True
         self._inbox.worker.stop()
-        if self._watch is not None:
-            if self._watch.is_up:
-                self._membership.leave(self._transport)
-                self._transport.flush(_FAREWELL_S)
-            self._transport.close()
+        if self._watch is not None and self._watch.is_up:
+            self._membership.leave(self._transport)
+            self._transport.flush(_FAREWELL_S)
+        self._transport.close()
         self._outbox.close()
         self._lock.release()
 

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.docs import operators
@@ -85,6 +87,18 @@ def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
         if "://" not in target:
             assert (document.parent / target).exists(), target
+
+
+def test_a_device_is_made_as_the_readme_says(tmp_path: Path) -> None:
+    """The block as it stands, with its files in a folder of the test, up to `run`."""
+    (block,) = re.findall(r"(?ms)^```python\n(.*?)^```$", (ROOT / "README.md").read_text())
+    np.savez(tmp_path / "my-examples.npz", x=np.zeros((4, 2), np.float32), y=np.zeros(4))
+    code = block.replace("my-examples.npz", str(tmp_path / "my-examples.npz"))
+    code = code.replace("/var/lib/fedge", str(tmp_path / "state")).replace("device.run()", "")
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - our own document
+    assert names["device"].report()["id"] == "kitchen"
+    names["device"].close()
 
 
 def test_the_table_of_operators_is_that_of_the_rules() -> None:

@@ -59,7 +59,9 @@ class Scene:
         self.aggregator = ScriptedAggregator(self.bus.transport("aggregator"), self.artifact)
         self.transport = self.bus.transport("pi-3", will=(STATE, GOODBYE))
 
-    def device(self, name: str = "pi-3", data: ArrayData | None = None, **changes: Any) -> Device:
+    def device(
+        self, name: str = "pi-3", data: ArrayData | str | None = None, **changes: Any
+    ) -> Device:
         self.transport = self.bus.transport(name, will=(STATE, GOODBYE))
         options = {"state_dir": self.folder / "state", **changes}
         return Device(
@@ -376,6 +378,16 @@ def test_training_that_is_not_finite_sends_nothing_and_waits_for_the_next_round(
     scene.aggregator.announce(2)
     scene.settle(device)
     assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [2]
+    device.close()
+
+
+def test_examples_may_be_named_by_their_file(scene: Scene, tmp_path: Path) -> None:
+    own = examples(n_in=scene.artifact.manifest.inputs[0].shape[0])
+    np.savez(tmp_path / "own.npz", **own.inputs, y=own.targets)  # type: ignore[arg-type]
+    scene.aggregator.announce(1)
+    device = scene.device(data=str(tmp_path / "own.npz"))
+    scene.settle(device)
+    assert len(scene.aggregator.updates) == 1
     device.close()
 
 
