@@ -13,10 +13,10 @@ def data_file(name: str) -> Path:
     """A file of the development data folder, which the variable FEDGE_DATA names."""
     folder = os.environ.get("FEDGE_DATA")
     if not folder:
-        _missing(f"FEDGE_DATA is not set, so there is no {name}")
+        missing(f"FEDGE_DATA is not set, so there is no {name}")
     path = Path(folder) / name
     if not path.exists():
-        _missing(f"FEDGE_DATA has no {name}")
+        missing(f"FEDGE_DATA has no {name}")
     return path
 
 
@@ -24,17 +24,18 @@ def need_tool(name: str) -> str:
     """The path of a program that the test runs."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if found is None:
-        _missing(f"{name} is not installed")
+        missing(f"{name} is not installed")
     return found
 
 
 def need_package(name: str) -> None:
     """A Python package that the test uses."""
     if importlib.util.find_spec(name) is None:
-        _missing(f"the package {name} is not installed")
+        missing(f"the package {name} is not installed")
 
 
-def _missing(what: str) -> NoReturn:
+def missing(what: str) -> NoReturn:
+    """Skip for this reason; under FEDGE_REQUIRE, as in CI, fail."""
     if os.environ.get("FEDGE_REQUIRE"):
         pytest.fail(f"{what}, and FEDGE_REQUIRE forbids to skip")
     pytest.skip(what)
