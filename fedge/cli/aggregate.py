@@ -6,7 +6,7 @@ from types import FrameType
 
 from fedge.aggregator import Aggregator
 from fedge.cli import logs
-from fedge.cli.main import write_json
+from fedge.cli.commands import write_json
 from fedge.config.aggregator import AggregatorConfig
 from fedge.config.settings import add_flags, load_args
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedge.bench.machine import describe, peak_rss_mb
-from fedge.cli.main import write_json
+from fedge.cli.commands import write_json
 from fedge.errors import ConfigError
 
 if TYPE_CHECKING:  # codecs needs onnx; a board that runs kernels need not have it

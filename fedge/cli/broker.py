@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 
 from fedge.cli import logs
-from fedge.cli.main import write_json
+from fedge.cli.commands import write_json
 from fedge.config.broker import BrokerConfig
 from fedge.config.settings import add_flags, load_args
 from fedge.errors import TransportError

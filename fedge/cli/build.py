@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fedge.artifact import Artifact
 from fedge.build import build_artifact
-from fedge.cli.main import write_json
+from fedge.cli.commands import write_json
 
 HELP = "make a training artifact from an ONNX model"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fedge.artifact import load_artifact
 from fedge.build import SlotCheck, check_artifact
-from fedge.cli.main import write_json
+from fedge.cli.commands import write_json
 from fedge.errors import ArtifactError
 
 HELP = "verify an artifact: hashes, shapes, gradient"

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from fedge.cli.main import write_json
+from fedge.cli.commands import write_json
 from fedge.errors import FedgeError
 from fedge.simulation.demo import DemoOptions, Prepared, play, prepare
 from fedge.simulation.plot import plot

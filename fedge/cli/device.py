@@ -7,7 +7,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from fedge.cli import logs
-from fedge.cli.main import write_json
+from fedge.cli.commands import write_json
 
 if TYPE_CHECKING:
     from fedge.device import Device

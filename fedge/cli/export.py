@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fedge.artifact import Artifact, load_artifact
 from fedge.artifact.files import write_file
-from fedge.cli.main import write_json
+from fedge.cli.commands import write_json
 from fedge.errors import ConfigError
 from fedge.types import Vector
 

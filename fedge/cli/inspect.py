@@ -11,7 +11,7 @@ from fedge import codecs
 from fedge.artifact import Artifact
 from fedge.artifact.container import MAX_FILE
 from fedge.artifact.files import read_file
-from fedge.cli.main import write_json
+from fedge.cli.commands import write_json
 from fedge.config.npz import read_npz
 from fedge.errors import ConfigError
 

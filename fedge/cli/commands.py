@@ -1,0 +1,79 @@
+"""A command of several: finds the chosen one's module, runs it, turns refusals into sentences.
+
+Only the chosen command's module is imported, so `fedge device` never loads
+what `fedge demo` needs.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from fedge import __version__
+from fedge.errors import FedgeError
+
+
+class Command(Protocol):
+    """What the module of a command gives."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None: ...
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a terminal calls `name`: its commands are the modules of one package."""
+
+    name: str
+    description: str
+    package: str
+    commands: Mapping[str, str]  # its name to what it does
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Run one command; the result is the process's exit code."""
+        words = list(sys.argv[1:] if argv is None else argv)
+        name = next((word for word in words if not word.startswith("-")), None)
+        try:
+            parser, command = self._parser(name)
+            args = parser.parse_args(words)
+            return command.run(args) if command else 0
+        except (FedgeError, OSError) as error:
+            print(f"{self.name.split()[-1]}: {error}", file=sys.stderr)
+            return getattr(error, "exit_code", 1)
+        except KeyboardInterrupt:
+            return 130
+
+    def _parser(self, name: str | None) -> tuple[argparse.ArgumentParser, Command | None]:
+        parser = argparse.ArgumentParser(
+            prog=self.name,
+            description=self.description,
+            epilog=f"`{self.name} COMMAND --help` says what a command takes.",
+        )
+        parser.add_argument("--version", action="version", version=f"fedge {__version__}")
+        commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+        chosen = None
+        for command, summary in self.commands.items():
+            sub = commands.add_parser(
+                command, help=summary, description=f"{self.name} {command}: {summary}."
+            )
+            if command == name:
+                chosen = self._load(command)
+                chosen.configure(sub)
+                sub.add_argument(
+                    "--json", type=Path, metavar="FILE", help="write the result to FILE as JSON"
+                )
+        return parser, chosen
+
+    def _load(self, name: str) -> Command:
+        module: Command = import_module(f"{self.package}.{name}")
+        return module
+
+
+def write_json(path: Path | None, result: object) -> None:
+    """Write a command's result where `--json` says."""
+    if path is not None:
+        path.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")

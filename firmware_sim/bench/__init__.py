@@ -1,0 +1,1 @@
+"""Instruction counts of the kernels, board by board, and what they are compared with."""

@@ -1,0 +1,1 @@
+"""fedge for a board: wheels, folders of packages, disks, kernels without a system."""

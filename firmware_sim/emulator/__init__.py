@@ -1,0 +1,1 @@
+"""Whole emulated machines: QEMU, its console and its control socket."""

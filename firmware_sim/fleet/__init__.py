@@ -1,0 +1,1 @@
+"""Emulated and native devices that train one model together."""

@@ -1,0 +1,1 @@
+"""Faults as data files, and what must hold after each."""

@@ -1,0 +1,1 @@
+"""What boards' systems are made of: downloaded once, verified, kept outside the repository."""

@@ -1,0 +1,83 @@
+"""What every tier says of itself, and what those that run programs give.
+
+The four are modules of this package: `count`, `user`, `system` and `board`. Each has a `TIER`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from firmware_sim.boards import Board
+
+Tell = Callable[[str], None]  # takes one line of progress
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something of this machine that a tier uses."""
+
+    name: str
+    reason: str
+    install: str  # the command that brings it
+    is_met: bool
+
+
+class Tier(Protocol):
+    """One way to run a board's code.
+
+    Laws: `refusal` is None exactly for the boards the tier can emulate; `needs` names all that
+    must be on this machine beforehand, met or not, and looks nothing up in the network.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs(self) -> str: ...
+    @property
+    def may_claim(self) -> str: ...
+    @property
+    def may_not_claim(self) -> str: ...
+    def refusal(self, board: Board) -> str | None: ...
+    def needs(self, board: Board) -> Sequence[Need]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A Python program for a board.
+
+    Its folder is where it starts; paths in its words are relative to that folder, because only a
+    user-mode guest sees this machine's files. After the end the folder holds what it wrote.
+    """
+
+    words: Sequence[str]  # after `python3`, such as -m fedge device ...
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Guest(Protocol):
+    """A job that runs, or has ended.
+
+    Laws: `wait` gives the program's exit code, and raises EmulationError when the time is over or
+    the board went down without one; `stop` may be called at any time, twice as well.
+    """
+
+    @property
+    def log(self) -> Path: ...  # what the program printed, both streams
+    def is_running(self) -> bool: ...
+    def wait(self, timeout_s: float) -> int: ...
+    def stop(self) -> None: ...  # asks the program to end, then insists
+
+
+@runtime_checkable
+class RunsPrograms(Tier, Protocol):
+    """A tier on which Python runs.
+
+    Laws: `prepare` brings and builds all that the board needs, and does nothing the second time;
+    `loopback` is the address under which a guest reaches this machine's 127.0.0.1.
+    """
+
+    @property
+    def loopback(self) -> str: ...
+    def prepare(self, board: Board, tell: Tell) -> None: ...
+    def start(self, board: Board, job: Job) -> Guest: ...
