@@ -56,7 +56,13 @@ def test_the_shell_blocks_of_a_document_work_one_after_the_other(
     document: Path, tmp_path: Path
 ) -> None:
     bin_ = Path(sys.executable).parent
-    run(shell_script(document), tmp_path, timeout_s=200, PATH=f"{bin_}:{os.environ['PATH']}")
+    run(
+        shell_script(document),
+        tmp_path,
+        timeout_s=200,
+        PATH=f"{bin_}:{os.environ['PATH']}",
+        PYTHONPATH=str(ROOT),  # firmware_sim runs from a checkout
+    )
 
 
 @pytest.mark.slow
