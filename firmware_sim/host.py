@@ -1,0 +1,139 @@
+"""What a fleet meets on this machine: a broker on loopback, and `fedge` commands as processes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from fedge.transport.broker import RunningBroker, start_broker
+from firmware_sim.errors import EmulationError
+
+_STOP_S = 20.0
+
+
+class FedgeProcess:
+    """A running `fedge COMMAND`; leaving it as a context stops it.
+
+    All it says goes to `COMMAND.log` in its folder, after what an earlier process said there.
+
+    Args:
+        command: such as aggregate.
+        folder: where it starts; made if missing.
+        flags: such as {"rounds": 3}; a value of True is a flag without a word.
+        environment: beside this process's own.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        folder: Path,
+        flags: Mapping[str, object],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.command, self.log = command, folder / f"{command}.log"
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "fedge", command, *_words(flags)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+                start_new_session=True,  # a Ctrl-C in the terminal ends it when its starter does
+            )
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def said(self) -> str:
+        """All that is in the log."""
+        return self.log.read_text(errors="replace")
+
+    def wait(self, timeout_s: float) -> int:
+        """The exit code.
+
+        Raises:
+            EmulationError: if it still runs after the time.
+        """
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise EmulationError(
+                f"`fedge {self.command}` still runs after {timeout_s:g} s; see {self.log}"
+            ) from None
+
+    def kill(self) -> None:
+        """SIGKILL: it can say nothing to anybody."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Ask it to end; after 20 s, make it."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def broker(folder: Path, port: int = 0) -> RunningBroker:
+    """A mosquitto on 127.0.0.1, its log in the folder; a context that stops it.
+
+    Raises:
+        MissingDependencyError: if there is no mosquitto.
+        TransportError: if it does not come up.
+    """
+    return start_broker(port=port, kind="mosquitto", folder=folder)
+
+
+def port_of(broker: RunningBroker) -> int:
+    """Where a broker listens."""
+    return int(broker.url.rpartition(":")[2])
+
+
+def aggregator(
+    folder: Path, broker_url: str, artifact: Path, flags: Mapping[str, object]
+) -> FedgeProcess:
+    """`fedge aggregate` with its state, `events.jsonl` and `result.json` in the folder."""
+    given: dict[str, object] = {
+        "broker": broker_url,
+        "artifact": artifact.resolve(),
+        "state-dir": "state",
+        "events": "events.jsonl",
+        "json": "result.json",
+    }
+    return FedgeProcess("aggregate", folder, {**given, **flags})
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    """What an aggregator with this folder has told so far, first to last."""
+    file = folder / "events.jsonl"
+    if not file.exists():
+        return []
+    whole = file.read_text().rpartition("\n")[0]  # the last line may be under way
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _words(flags: Mapping[str, object]) -> Sequence[str]:
+    words: list[str] = []
+    for name, value in flags.items():
+        words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+    return words
