@@ -1,9 +1,5 @@
 """What must survive a power cut: results on their way, and what their encoding left behind.
 
-SQLite in WAL mode with synchronous=FULL, so that a transaction which returned
-is on the disk.
-
-    identity(fleet, device)     one row: whose outbox this is
     job(name, run, schema, residual, answered_round, answered_model)
         run: the one that all the rest belongs to, also the job's results
         residual: float32, little-endian, (n_trainable,); NULL before the first
@@ -16,21 +12,19 @@ is put in, and when a refusal gives it back.
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fedge import codecs
+from fedge.device.database import Database
 from fedge.device.phases import Answer
-from fedge.errors import ConfigError, PayloadError, StorageError
+from fedge.errors import PayloadError
 from fedge.messages import RoundKind
 from fedge.types import JobId, RoundId, Vector
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS identity (fleet TEXT NOT NULL, device TEXT NOT NULL);
+_TABLES = """
 CREATE TABLE IF NOT EXISTS job (
     name TEXT PRIMARY KEY, run BLOB, schema BLOB, residual BLOB,
     answered_round INTEGER, answered_model BLOB);
@@ -68,21 +62,18 @@ class Outbox:
     Raises:
         StorageError: from every method, when the disk is full or the file damaged.
         ConfigError: on construction, if it belongs to another device.
+
+    Attributes:
+        database: where it lies, for others who keep something with it.
     """
 
     def __init__(self, path: Path, *, fleet: str, device: str) -> None:
-        self._path = path
-        with self._storing():
-            self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("PRAGMA temp_store=MEMORY")  # else a sort may write to /var/tmp
-            self._db.executescript(_SCHEMA)
-            self._claim(fleet, device)
+        self.database = Database(path, fleet=fleet, device=device)
+        self.database.make(_TABLES)
 
     def put(self, result: Result, *, model_sha256: bytes, residual: Vector | None) -> None:
         """Keep a result, and the residual after its encoding; None leaves the residual alone."""
-        with self._transaction() as db:
+        with self.database.transaction() as db:
             db.execute(
                 f"INSERT INTO outbox ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)",  # noqa: S608 - constant
                 (
@@ -108,31 +99,33 @@ class Outbox:
 
     def run(self, job: JobId) -> bytes | None:
         """The run of the job that was entered last."""
-        row = self._row("SELECT run FROM job WHERE name = ?", job)
+        row = self.database.row("SELECT run FROM job WHERE name = ?", job)
         return row[0] if row else None
 
     def enter(self, job: JobId, run: bytes) -> None:
         """From now on take part in this run of the job; all of another one is forgotten."""
-        with self._transaction() as db:
+        with self.database.transaction() as db:
             db.execute("DELETE FROM outbox WHERE job = ? AND run <> ?", (job, run))
             db.execute("DELETE FROM job WHERE name = ? AND run <> ?", (job, run))
             db.execute("INSERT OR IGNORE INTO job (name, run) VALUES (?,?)", (job, run))
 
     def answered(self, job: JobId) -> Answer | None:
         """The last round of the job that was answered."""
-        row = self._row("SELECT answered_round, answered_model FROM job WHERE name = ?", job)
+        row = self.database.row(
+            "SELECT answered_round, answered_model FROM job WHERE name = ?", job
+        )
         return Answer(RoundId(row[0]), row[1]) if row and row[0] is not None else None
 
     def residual(self, job: JobId, schema: bytes) -> Vector | None:
         """A writable copy of the job's residual, if there is one of a model with this schema."""
-        row = self._row("SELECT schema, residual FROM job WHERE name = ?", job)
+        row = self.database.row("SELECT schema, residual FROM job WHERE name = ?", job)
         if row is None or row[0] != schema or row[1] is None:
             return None
         return np.frombuffer(row[1], "<f4").astype(np.float32)
 
     def drop_residual(self, job: JobId, schema: bytes) -> bool:
         """Forget a residual that belongs to another schema; whether there was one."""
-        with self._transaction() as db:
+        with self.database.transaction() as db:
             changed = db.execute(
                 "UPDATE job SET schema = NULL, residual = NULL "
                 "WHERE name = ? AND residual IS NOT NULL AND schema <> ?",
@@ -142,14 +135,11 @@ class Outbox:
 
     def pending(self) -> list[bytes]:
         """Nonces of the results without an answer, oldest first."""
-        with self._storing():
-            return [
-                nonce for (nonce,) in self._db.execute("SELECT nonce FROM outbox ORDER BY rowid")
-            ]
+        return [nonce for (nonce,) in self.database.rows("SELECT nonce FROM outbox ORDER BY rowid")]
 
     def result(self, nonce: bytes) -> Result | None:
         """The result with this nonce, unless it has been answered."""
-        row = self._row(f"SELECT {_COLUMNS} FROM outbox WHERE nonce = ?", nonce)  # noqa: S608 - constant
+        row = self.database.row(f"SELECT {_COLUMNS} FROM outbox WHERE nonce = ?", nonce)  # noqa: S608 - constant
         if row is None:
             return None
         job, run, round_, nonce, kind, parts, schema, has_feedback, payload = row
@@ -167,7 +157,7 @@ class Outbox:
 
     def accept(self, nonce: bytes) -> None:
         """The aggregator has it on its disk: forget it."""
-        with self._transaction() as db:
+        with self.database.transaction() as db:
             db.execute("DELETE FROM outbox WHERE nonce = ?", (nonce,))
 
     def refuse(self, nonce: bytes) -> bool:
@@ -176,7 +166,7 @@ class Outbox:
         if result is None:
             return False
         residual = _give_back(result, self.residual(result.job, result.schema))
-        with self._transaction() as db:
+        with self.database.transaction() as db:
             db.execute("DELETE FROM outbox WHERE nonce = ?", (nonce,))
             if residual is not None:
                 self._write_residual(db, result.job, result.schema, residual)
@@ -184,57 +174,19 @@ class Outbox:
 
     def count_damage(self, nonce: bytes) -> int:
         """How often it arrived damaged, this time included."""
-        with self._transaction() as db:
+        with self.database.transaction() as db:
             db.execute("UPDATE outbox SET n_damaged = n_damaged + 1 WHERE nonce = ?", (nonce,))
-        row = self._row("SELECT n_damaged FROM outbox WHERE nonce = ?", nonce)
+        row = self.database.row("SELECT n_damaged FROM outbox WHERE nonce = ?", nonce)
         return int(row[0]) if row else 0
 
     def close(self) -> None:
-        with self._storing():
-            self._db.close()
-
-    def _claim(self, fleet: str, device: str) -> None:
-        row = self._row("SELECT fleet, device FROM identity")
-        if row is None:
-            with self._transaction() as db:
-                db.execute("INSERT INTO identity VALUES (?,?)", (fleet, device))
-        elif row != (fleet, device):
-            raise ConfigError(
-                f"{self._path.parent} belongs to device {row[1]!r} of fleet {row[0]!r}, "
-                f"not to {device!r} of {fleet!r}; give each device its own --state-dir"
-            )
+        self.database.close()
 
     def _write_residual(
         self, db: sqlite3.Connection, job: JobId, schema: bytes, residual: Vector
     ) -> None:
         data = residual.astype("<f4", copy=False).tobytes()
         db.execute("UPDATE job SET schema = ?, residual = ? WHERE name = ?", (schema, data, job))
-
-    def _row(self, query: str, *values: object) -> tuple | None:  # type: ignore[type-arg]
-        with self._storing(), closing(self._db.execute(query, values)) as cursor:
-            row: tuple | None = cursor.fetchone()  # type: ignore[type-arg]
-            return row
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._storing():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # a full disk has rolled it back already
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _storing(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", None)
-            reason = "the disk is full" if code == sqlite3.SQLITE_FULL else str(error)
-            raise StorageError(f"cannot keep results in {self._path}: {reason}") from error
 
 
 def _give_back(result: Result, residual: Vector | None) -> Vector | None:

@@ -1,7 +1,7 @@
 """The state directory: made, locked, and its failures turned into sentences.
 
     {state_dir}/lock                     held by the running device
-    {state_dir}/outbox.sqlite3           results not yet acknowledged, and residuals
+    {state_dir}/outbox.sqlite3           results not yet acknowledged, residuals, the link's goodput
     {state_dir}/artifacts/{sha256}       artifacts, by content
     {state_dir}/models/{sha256}          global parameters, by content
 

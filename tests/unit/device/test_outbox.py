@@ -148,8 +148,10 @@ def test_an_outbox_of_another_device_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_sentence_and_changes_nothing(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     box.put(result(1), model_sha256=MODEL, residual=vector(1, 2))
-    (pages,) = box._db.execute("PRAGMA page_count").fetchone()
-    box._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite then says what a full disk says
+    (pages,) = box.database._db.execute("PRAGMA page_count").fetchone()
+    box.database._db.execute(
+        f"PRAGMA max_page_count = {pages}"
+    )  # SQLite then says what a full disk says
     with pytest.raises(StorageError, match="the disk is full"):
         box.put(result(2, bytes(100_000)), model_sha256=MODEL, residual=vector(3, 4))
     assert box.pending() == [result(1).nonce]
@@ -203,7 +205,7 @@ def test_a_kill_between_any_two_instructions_never_parts_result_and_residual(
 
 def test_it_is_written_through_to_the_disk(tmp_path: Path) -> None:
     box = outbox(tmp_path)
-    assert box._db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert box.database._db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
     with sqlite3.connect(tmp_path / "outbox.sqlite3") as reader:
         assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     reader.close()
