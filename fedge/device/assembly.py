@@ -4,13 +4,14 @@ import random
 
 from fedge.config.device import DeviceConfig
 from fedge.config.npz import read_npz
+from fedge.device.bench import Bench
 from fedge.device.cache import BlobCache
 from fedge.device.fetcher import Fetcher
 from fedge.device.inbox import Inbox
 from fedge.device.outbox import Outbox
 from fedge.device.presence import Membership
 from fedge.device.sender import Sender
-from fedge.device.worker import Bench, Worker
+from fedge.device.worker import Worker
 from fedge.errors import ConfigError, DataError
 from fedge.messages import Topics
 from fedge.training import DataSource

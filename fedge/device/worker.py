@@ -1,46 +1,22 @@
 """Rounds on a device: get what a round needs, train step by step, put the result in the outbox."""
 
 import logging
-import os
 from collections.abc import Generator
-from dataclasses import dataclass
 
 from fedge.artifact import Artifact
-from fedge.device.cache import BlobCache
-from fedge.device.fetcher import Fetcher
+from fedge.device.bench import Bench
 from fedge.device.learner import Learner
 from fedge.device.models import Models
-from fedge.device.outbox import Outbox, Result
 from fedge.device.phases import Answer, Answered, Fetching, Finished, Idle, Phase, Training, heed
-from fedge.device.sender import Sender
 from fedge.errors import ArtifactError, ConfigError, PayloadError, TrainingError
 from fedge.messages import BlobRef, RoundKind, RoundManifest, Skipped
-from fedge.messages.statistics import StatisticsReport
-from fedge.messages.update import NONCE_BYTES
-from fedge.training import DataSource, StepReport
-from fedge.training.statistics import measure
-from fedge.types import DeviceId, JobId, Update, Vector
+from fedge.training import StepReport
+from fedge.types import Update
 
 _log = logging.getLogger(__name__)
 
 # What a round can be refused for without the device being at fault: it waits for the next one.
 _SKIP = (ArtifactError, ConfigError, PayloadError, TrainingError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """What a worker works with."""
-
-    job: JobId
-    device: DeviceId
-    data: DataSource
-    threads: int
-    budget_bytes: int | None
-    outbox: Outbox
-    sender: Sender
-    fetcher: Fetcher
-    artifacts: BlobCache
-    models: BlobCache
 
 
 class Worker:
@@ -146,7 +122,9 @@ class Worker:
             if learner is None:
                 self._bench.fetcher.want([manifest.artifact])
             elif manifest.kind is RoundKind.STATISTICS:
-                self._measure(manifest, learner)
+                self._bench.fetcher.want(())
+                self._bench.put_statistics(manifest, learner)
+                self._have_answered(manifest)
             else:
                 self._start(manifest, learner)
         except _SKIP as error:
@@ -178,54 +156,19 @@ class Worker:
         n_steps = manifest.plan.n_steps(learner.data.n_examples)
         _log.info("round %d: training, %d steps", manifest.round, n_steps)
 
-    def _measure(self, manifest: RoundManifest, learner: Learner) -> None:
-        self._bench.fetcher.want(())
-        report = StatisticsReport(
-            schema=learner.artifact.schema,
-            round=manifest.round,
-            n_examples=learner.data.n_examples,
-            features=measure(learner.data, learner.artifact.manifest),
-        )
-        self._put(manifest, learner, report.to_bytes(), residual=None)
-        _log.info("round %d: measured the features", manifest.round)
-
     def _finish(self, manifest: RoundManifest, update: Update) -> None:
-        learner, outbox = self._learner, self._bench.outbox
-        assert learner is not None  # noqa: S101 - a round trains only after its artifact was read
+        assert self._learner is not None  # noqa: S101 - a round trains only after its artifact was read
         self._steps = None
-        schema = learner.artifact.schema
-        if outbox.drop_residual(manifest.job, schema):
-            _log.warning("the model has changed: dropped what earlier updates had left unsent")
         try:
-            encoded = learner.encode(update, manifest, outbox.residual(manifest.job, schema))
+            self._bench.put_update(manifest, self._learner, update)
         except _SKIP as error:
             self._skip(manifest, error)
             return
-        self._put(manifest, learner, encoded.payload, encoded.residual)
         self.n_trained += 1
-        _log.info(
-            "round %d: trained %d steps on %d examples, loss %.4g, update of %d bytes",
-            manifest.round, update.n_steps, update.n_examples, update.loss, len(encoded.payload),
-        )  # fmt: skip
+        self._have_answered(manifest)
 
-    def _put(
-        self, manifest: RoundManifest, learner: Learner, payload: bytes, residual: Vector | None
-    ) -> None:
-        result = Result(
-            job=manifest.job,
-            run=manifest.run,
-            round=manifest.round,
-            nonce=os.urandom(NONCE_BYTES),
-            kind=manifest.kind,
-            parts=manifest.parts,
-            schema=learner.artifact.schema,
-            has_feedback=residual is not None,
-            payload=payload,
-        )
-        model = manifest.model.sha256
-        self._bench.outbox.put(result, model_sha256=model, residual=residual)
-        self._bench.sender.add(result.nonce)
-        self._answered = Answer(manifest.round, model)
+    def _have_answered(self, manifest: RoundManifest) -> None:
+        self._answered = Answer(manifest.round, manifest.model.sha256)
         self.phase = Answered(manifest)
 
     def _skip(self, manifest: RoundManifest, error: Exception) -> None:
