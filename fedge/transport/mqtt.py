@@ -127,8 +127,9 @@ class MqttTransport:
             self._network.order(partial(self._network.flush, future))
             with suppress(TimeoutError):
                 future.result(timeout_s)
+        is_settled = self._network.n_settled == self._n_published  # read first: it grows last
         n_lost, self._n_lost = self._n_lost, self._network.n_lost
-        return self._network.n_settled == self._n_published and self._n_lost == n_lost
+        return is_settled and self._n_lost == n_lost
 
     @property
     def traffic(self) -> Traffic:
