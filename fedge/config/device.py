@@ -26,6 +26,12 @@ class DeviceConfig:
         rule=at_least(64),
         about="most bytes of one update: the device then picks how many values, and how finely",
     )
+    upload_time_s: float | None = setting(
+        None,
+        rule=within(0.1, 3600),
+        about="how long an update may take to the broker: the device measures its link by what it "
+        "sends and fits the size of each update to it, within --budget if that is given too",
+    )
     threads: int = setting(1, rule=within(1, 1024), about="threads to train with")
     connect_timeout_s: float = setting(
         60.0, rule=at_least(0), about="give up when the broker never answered for so long; 0: never"

@@ -11,6 +11,7 @@ from fedge.device.inbox import Inbox
 from fedge.device.outbox import Outbox
 from fedge.device.presence import Membership
 from fedge.device.sender import Sender
+from fedge.device.uplink import Uplink
 from fedge.device.worker import Worker
 from fedge.errors import ConfigError, DataError
 from fedge.messages import Topics
@@ -58,6 +59,12 @@ def assemble(
     """Join the parts: the inbox reaches all of them."""
     topics, device = Topics(config.fleet), DeviceId(config.id)
     dice = random.Random()  # noqa: S311 - it jitters pauses and decides nothing else
+    uplink = Uplink(
+        transport,
+        outbox.database,
+        upload_time_s=config.upload_time_s,
+        most_bytes=config.budget_bytes,
+    )
     sender = Sender(outbox, transport, topics, device, dice)
     fetcher = Fetcher(transport, topics, device, dice)
     bench = Bench(
@@ -65,9 +72,9 @@ def assemble(
         device=device,
         data=data,
         threads=config.threads,
-        budget_bytes=config.budget_bytes,
         outbox=outbox,
         sender=sender,
+        uplink=uplink,
         fetcher=fetcher,
         artifacts=BlobCache(config.state_dir / "artifacts"),
         models=BlobCache(config.state_dir / "models"),
@@ -81,4 +88,6 @@ def assemble(
         worker=Worker(bench),
         sender=sender,
         fetcher=fetcher,
+        uplink=uplink,
+        dice=dice,
     )

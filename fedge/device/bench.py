@@ -4,11 +4,13 @@ import logging
 import os
 from dataclasses import dataclass
 
+from fedge import codecs
 from fedge.device.cache import BlobCache
 from fedge.device.fetcher import Fetcher
 from fedge.device.learner import Learner
 from fedge.device.outbox import Outbox, Result
 from fedge.device.sender import Sender
+from fedge.device.uplink import Uplink
 from fedge.messages import RoundManifest
 from fedge.messages.statistics import StatisticsReport
 from fedge.messages.update import NONCE_BYTES
@@ -27,9 +29,9 @@ class Bench:
     device: DeviceId
     data: DataSource
     threads: int
-    budget_bytes: int | None
     outbox: Outbox
     sender: Sender
+    uplink: Uplink
     fetcher: Fetcher
     artifacts: BlobCache
     models: BlobCache
@@ -54,12 +56,21 @@ class Bench:
         schema = learner.artifact.schema
         if self.outbox.drop_residual(manifest.job, schema):
             _log.warning("the model has changed: dropped what earlier updates had left unsent")
-        encoded = learner.encode(update, manifest, self.outbox.residual(manifest.job, schema))
+        residual = self.outbox.residual(manifest.job, schema)
+        budget = self.uplink.choose(manifest.round)
+        encoded = learner.encode(update, manifest, residual, budget_bytes=budget)
         self._put(manifest, learner, encoded.payload, encoded.residual)
         _log.info(
             "round %d: trained %d steps on %d examples, loss %.4g, update of %d bytes",
             manifest.round, update.n_steps, update.n_examples, update.loss, len(encoded.payload),
         )  # fmt: skip
+        if budget is not None:
+            header = codecs.read_header(encoded.payload)
+            _log.info(
+                "round %d: a budget of %d bytes: %d of %d values, %s",
+                manifest.round, budget, header.n_kept, header.n_params,
+                header.scheme.name.lower().replace("_", " "),
+            )  # fmt: skip
 
     def _put(
         self, manifest: RoundManifest, learner: Learner, payload: bytes, residual: Vector | None

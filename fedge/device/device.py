@@ -123,7 +123,9 @@ class Device:
         if event is not None:
             self._handle(event, watch)
             return 0.0
-        watch.check(self._clock())
+        now_s = self._clock()
+        watch.check(now_s)
+        self._inbox.uplink.look(now_s)
         if watch.is_up:
             self._membership.tell(self._transport, self._inbox.worker.skipped)
         self._end_if_finished()
@@ -137,19 +139,12 @@ class Device:
 
     def report(self) -> dict[str, object]:
         """What the device did, as `fedge device --json` writes it."""
-        sender, worker, traffic = self._inbox.sender, self._inbox.worker, self._transport.traffic
+        traffic = self._transport.traffic
         return {
             "id": self.config.id,
-            "rounds_trained": worker.n_trained,
-            "rounds_skipped": worker.n_skipped,
-            "updates_accepted": sender.n_accepted,
-            "updates_refused": sender.n_refused,
-            "updates_pending": sender.n_pending,
-            "messages_dropped": self._inbox.n_bad,
+            **self._inbox.figures(),
             "sent_bytes": traffic.sent_bytes,
             "received_bytes": traffic.received_bytes,
-            "received_bytes_by_round": self._inbox.by_round.to_json(),
-            "artifact_bytes_by_round": self._inbox.artifact_by_round.to_json(),
             **process_figures(),
         }
 
@@ -190,6 +185,7 @@ class Device:
                 self._inbox.fetcher.hurry(now_s)
             case Disconnected():
                 watch.disconnected(event)
+                self._inbox.uplink.lost(now_s)
             case Undelivered():
                 _log.warning("not delivered to %s: %s", event.topic, event.reason)
             case Message():
@@ -200,7 +196,12 @@ class Device:
         now_s = self._clock()
         if not watch.is_up:
             return False
-        return self._inbox.fetcher.ask(now_s) or self._inbox.sender.send(now_s) is not None
+        if self._inbox.fetcher.ask(now_s):
+            return True
+        result = self._inbox.sender.send(now_s)
+        if result is not None:
+            self._inbox.uplink.began(len(result.payload), now_s)
+        return result is not None
 
     def _end_if_finished(self) -> None:
         """Stop after the job's last round, once all is answered or has been waited for."""
@@ -218,4 +219,5 @@ class Device:
         if not watch.is_up:
             return MAX_PAUSE_S
         due_at_s = min(self._inbox.fetcher.due_at_s(), self._inbox.sender.due_at_s())
-        return min(MAX_PAUSE_S, max(0.0, due_at_s - self._clock()))
+        pause_s = min(MAX_PAUSE_S, self._inbox.uplink.pause_s)
+        return min(pause_s, max(0.0, due_at_s - self._clock()))

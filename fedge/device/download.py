@@ -47,9 +47,9 @@ class Download:
         self._backoff = self._backoff.next()
         return BlobRequest(self.ref.key, tuple(self._chunks.missing()))
 
-    def hurry(self, now_s: float) -> None:
-        """Ask at once: the link or the aggregator is new."""
-        self._ask_at_s = now_s
+    def hurry(self, at_s: float) -> None:
+        """Ask by then: the link or the aggregator is new."""
+        self._ask_at_s = min(self._ask_at_s, at_s)
         self._backoff = Backoff(_ASK_FIRST_S, _ASK_MOST_S)
 
     def add(self, chunk: BlobChunk, now_s: float) -> bytes | None:

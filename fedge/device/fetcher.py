@@ -69,10 +69,10 @@ class Fetcher:
         """When `ask` has something to do; infinity if nothing is wanted."""
         return min((one.ask_at_s for one in self._downloads.values()), default=float("inf"))
 
-    def hurry(self, now_s: float) -> None:
-        """Ask for everything at once: the link or the aggregator is new."""
+    def hurry(self, at_s: float) -> None:
+        """Ask for everything by then: the link or the aggregator is new."""
         for download in self._downloads.values():
-            download.hurry(now_s)
+            download.hurry(at_s)
 
     def _drop(self, topic_filter: str) -> None:
         del self._downloads[topic_filter]

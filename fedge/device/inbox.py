@@ -1,6 +1,7 @@
 """What arrives, and who reads it."""
 
 import logging
+import random
 from dataclasses import dataclass, field
 
 from fedge.device.fetcher import Fetcher
@@ -8,6 +9,7 @@ from fedge.device.phases import Fetching
 from fedge.device.presence import Membership
 from fedge.device.report import ByRound
 from fedge.device.sender import Sender
+from fedge.device.uplink import Uplink
 from fedge.device.worker import Worker
 from fedge.errors import PayloadError
 from fedge.messages import AggregatorState, Presence, RoundManifest, Topics, decode_reply
@@ -15,6 +17,10 @@ from fedge.transport import Message, Transport
 from fedge.types import DeviceId, JobId
 
 _log = logging.getLogger(__name__)
+
+# All devices hear of a new aggregator at once. It must not hear all of them at once, and how many
+# there are no device knows; two seconds are the first pause between two sends of an update.
+MOST_WAIT_S = 2.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +41,8 @@ class Inbox:
     worker: Worker
     sender: Sender
     fetcher: Fetcher
+    uplink: Uplink
+    dice: random.Random
     by_round: ByRound = field(default_factory=ByRound)
     artifact_by_round: ByRound = field(default_factory=ByRound)
     n_bad: int = 0
@@ -45,6 +53,22 @@ class Inbox:
         self.transport.subscribe(self.topics.device_in(self.device))
         self.transport.subscribe(self.topics.device_state(self.device))
         self.transport.subscribe(self.topics.aggregator_state())
+
+    def figures(self) -> dict[str, object]:
+        """What the parts have done, for the device's report."""
+        worker, sender, uplink = self.worker, self.sender, self.uplink
+        return {
+            "rounds_trained": worker.n_trained,
+            "rounds_skipped": worker.n_skipped,
+            "updates_accepted": sender.n_accepted,
+            "updates_refused": sender.n_refused,
+            "updates_pending": sender.n_pending,
+            "messages_dropped": self.n_bad,
+            "received_bytes_by_round": self.by_round.to_json(),
+            "artifact_bytes_by_round": self.artifact_by_round.to_json(),
+            "budget_bytes_by_round": {str(round_): n for round_, n in uplink.budgets.items()},
+            "uplink_bytes_per_s": uplink.bytes_per_s,
+        }
 
     def read(self, message: Message, now_s: float) -> None:
         """Act on a message; one that cannot be decoded is logged and dropped.
@@ -99,8 +123,9 @@ class Inbox:
         state = AggregatorState.from_bytes(payload)
         if state.job == self.job and state.presence is Presence.ONLINE:
             _log.info("an aggregator has come")
-            self.sender.hurry(now_s)
-            self.fetcher.hurry(now_s)
+            at_s = now_s + self.dice.uniform(0, MOST_WAIT_S)
+            self.sender.hurry(at_s)
+            self.fetcher.hurry(at_s)
 
     def _read_chunk(self, topic: str, payload: bytes, now_s: float) -> None:
         match self.worker.phase:

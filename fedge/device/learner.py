@@ -31,7 +31,6 @@ class Learner:
         data: the examples.
         device: whose dice are rolled.
         threads: to train with.
-        budget_bytes: the most that an update may have; None leaves the codec to the plan.
 
     Raises:
         DataError: on construction, if the examples do not fit the artifact.
@@ -45,14 +44,12 @@ class Learner:
         *,
         device: DeviceId,
         threads: int,
-        budget_bytes: int | None = None,
     ) -> None:
         self.ref, self.artifact = ref, artifact
         self.data = data.check(artifact.manifest) if isinstance(data, ArrayData) else data
         if self.data.n_examples < 1:
             raise DataError("examples", expected="at least one", found="none")
         self._device = device
-        self._own_codec = None if budget_bytes is None else f"budget:{budget_bytes}"
         self._trainer = Trainer(artifact, threads=threads)
 
     def parameters(self, model: bytes) -> Vector:
@@ -79,20 +76,30 @@ class Learner:
         seed = derive_seed(manifest.plan.seed, self._device, manifest.round, "training")
         return self._trainer.steps(parameters, self.data, replace(manifest.plan, seed=seed))
 
-    def encode(self, update: Update, manifest: RoundManifest, residual: Vector | None) -> Encoded:
-        """The update as a payload of the plan's codec, or of one that keeps this device's budget.
+    def encode(
+        self,
+        update: Update,
+        manifest: RoundManifest,
+        residual: Vector | None,
+        *,
+        budget_bytes: int | None = None,
+    ) -> Encoded:
+        """The update as a payload of the plan's codec, or of one that keeps a budget.
 
         Args:
             update: what training gave.
             manifest: the round it belongs to.
             residual: what earlier encodings left behind, (n_trainable,), None for nothing;
                 it is written over.
+            budget_bytes: the most that the payload may have; None leaves the codec to the plan.
 
         Raises:
             ConfigError: if this release does not know the codec.
             TrainingError: if update and residual together leave the range of float32.
         """
-        codec = codecs.get(self._own_codec or manifest.plan.codec)
+        codec = codecs.get(
+            manifest.plan.codec if budget_bytes is None else f"budget:{budget_bytes}"
+        )
         seed = derive_seed(manifest.plan.seed, self._device, manifest.round, "codec")
         stamp = codecs.Stamp(
             schema=self.artifact.schema[:4], round=manifest.round, n_examples=update.n_examples

@@ -79,10 +79,10 @@ class Sender:
         for nonce in self._sends:
             self._sends[nonce] = _Send(due_at_s=now_s)
 
-    def hurry(self, now_s: float) -> None:
-        """Somebody new listens: send everything again, unless a copy is still on its way."""
+    def hurry(self, at_s: float) -> None:
+        """Somebody new listens: send everything by then, unless a copy is still on its way."""
         for send in self._sends.values():
-            send.due_at_s = now_s
+            send.due_at_s = min(send.due_at_s, at_s)
             send.backoff = _RESEND.next() if send.backoff.n_tries else _RESEND
 
     def due_at_s(self) -> float:

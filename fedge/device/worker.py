@@ -138,9 +138,8 @@ class Worker:
             bench = self._bench
             artifact = Artifact.from_bytes(data)
             self._learner = Learner(
-                ref, artifact, bench.data,
-                device=bench.device, threads=bench.threads, budget_bytes=bench.budget_bytes,
-            )  # fmt: skip
+                ref, artifact, bench.data, device=bench.device, threads=bench.threads
+            )
             self._models = Models(bench.models, artifact, self._answered)
         return self._learner
 

@@ -74,6 +74,14 @@ class Scene:
         self.transport.kill()
         device._lock.release()
 
+    def bear_aggregator(self) -> None:
+        """A new aggregator says that it is there."""
+        birth = AggregatorState(
+            presence=Presence.ONLINE, instance=bytes(8), software="x", job=JOB, run=b"run1"
+        )
+        topic = f"fedge/v1/{FLEET}/srv/main/state"
+        self.bus.deliver("aggregator", topic, birth.to_bytes(), retain=True)
+
     def run_until(self, device: Device, is_there: Callable[[], bool], n_steps: int = 300) -> None:
         """Let both work, the clock moving by what the device asks for, until this holds."""
         for _ in range(n_steps):
@@ -401,6 +409,28 @@ def test_a_device_with_a_budget_keeps_it_whatever_the_plan_says(scene: Scene) ->
     device.close()
 
 
+def test_a_device_that_measures_its_link_fits_every_update_to_it(tmp_path: Path) -> None:
+    """The link takes 2 s for the first update and 4 s for the second one; 8 s are allowed."""
+    scene = Scene(tmp_path, models.linear(n_in=20_000))
+    device, sizes = scene.device(upload_time_s=8.0), []
+    for round_, took_s in [(1, 2.0), (2, 4.0), (3, 0.0)]:
+        scene.transport.flush = lambda timeout_s: False  # type: ignore[method-assign]
+        scene.aggregator.announce(round_, plan=replace(PLAN, codec="none"))
+        scene.run_until(device, lambda n=round_: len(scene.aggregator.updates) == n)  # type: ignore[misc]
+        sizes.append(len(scene.aggregator.updates[-1][3]))
+        scene.now_s += took_s
+        scene.transport.flush = lambda timeout_s: True  # type: ignore[method-assign]
+        scene.settle(device)
+    report = device.report()
+    first, second, third = report["budget_bytes_by_round"].values()  # type: ignore[attr-defined]
+    assert first == 4096
+    assert second == pytest.approx(sizes[0] / 2 * 8, rel=0.1)
+    assert third == pytest.approx(min(sizes[0] / 2, sizes[1] / 4) * 8, rel=0.1)
+    for size, budget in zip(sizes, [first, second, third], strict=True):
+        assert 0.9 * budget < size <= budget
+    device.close()
+
+
 @pytest.mark.parametrize("codec", ["zip", "topk:7/sign"])
 def test_a_plan_with_an_unknown_codec_is_skipped(scene: Scene, codec: str) -> None:
     scene.aggregator.announce(1, plan=replace(PLAN, codec=codec))
@@ -461,20 +491,37 @@ def test_another_model_drops_the_residual_of_the_one_before(
     assert box.residual(JOB, frozen.schema) is not None
 
 
-def test_a_new_aggregator_hears_the_unanswered_update_at_once(scene: Scene) -> None:
+def test_a_new_aggregator_hears_the_unanswered_update_within_two_seconds(scene: Scene) -> None:
     scene.aggregator.reply = lambda _: None
     scene.aggregator.announce(1)
     device = scene.device()
-    scene.settle(device)
-    birth = AggregatorState(
-        presence=Presence.ONLINE, instance=bytes(8), software="x", job=JOB, run=b"run1"
-    )
-    scene.bus.deliver(
-        "aggregator", f"fedge/v1/{FLEET}/srv/main/state", birth.to_bytes(), retain=True
-    )
+    scene.run_until(device, lambda: len(scene.aggregator.updates) == 4)
+    # The pause after the fourth is 8 to 16 s, so what comes sooner comes because of the birth.
+    scene.bear_aggregator()
     scene.settle(device)  # the clock stands still
-    assert len(scene.aggregator.updates) == 2
+    scene.now_s += 2.0
+    scene.settle(device)
+    assert len(scene.aggregator.updates) == 5
     device.close()
+
+
+def wait_after_birth_s(scene: Scene) -> float:
+    """Until a device that gets no chunks asks for them again."""
+    scene.aggregator.serves = False
+    scene.aggregator.announce(1)
+    device, requests = scene.device(), scene.aggregator.requests
+    scene.run_until(device, lambda: len(requests) == 4)
+    scene.bear_aggregator()
+    born_at_s = scene.now_s
+    scene.run_until(device, lambda: len(requests) == 5)
+    device.close()
+    return scene.now_s - born_at_s
+
+
+def test_devices_do_not_all_answer_a_new_aggregator_at_the_same_instant(tmp_path: Path) -> None:
+    waits = [wait_after_birth_s(Scene(tmp_path / str(number))) for number in range(20)]
+    assert all(0 <= wait_s <= 2.0 for wait_s in waits)
+    assert len({round(wait_s, 3) for wait_s in waits}) > 10
 
 
 def test_the_state_topic_says_online_then_offline(scene: Scene) -> None:
