@@ -1,0 +1,16 @@
+"""This machine as a board among the emulated ones."""
+
+import os
+import sys
+
+from firmware_sim.tiers.base import Job
+from firmware_sim.tiers.process import Process
+
+LOOPBACK = "127.0.0.1"
+
+
+def start(job: Job) -> Process:
+    """Run a Python program with this process's own Python and packages."""
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, **one_thread, "PYTHONUNBUFFERED": "1", **job.environment}
+    return Process([sys.executable, *job.words], folder=job.folder, environment=environment)

@@ -1,0 +1,28 @@
+"""What a fleet's run may be asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware_sim.fleet.members import Member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetOptions:
+    """One run; `docs/arm.md` explains it.
+
+    Attributes:
+        folder: a new folder for all that the run makes.
+        patience_s: without any news before the run is given up.
+    """
+
+    folder: Path
+    members: tuple[Member, ...]
+    rounds: int = 3
+    tier: str = "user"
+    data: Path | None = None  # None: the digits of the demo
+    codec: str = "topk:0.01/sign"
+    local_steps: int = 20
+    batch_size: int = 16
+    lr: float = 0.2
+    seed: int = 0
+    patience_s: float = 600.0

@@ -1,0 +1,87 @@
+"""The fleet scenario: trained on boards, then done again on this machine and compared."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fedge.simulation.demo import DemoOptions, prepare
+from firmware_sim.errors import EmulationError
+from firmware_sim.fleet import native
+from firmware_sim.fleet.check import compare
+from firmware_sim.fleet.members import Member
+from firmware_sim.fleet.options import FleetOptions
+from firmware_sim.fleet.stage import Place, perform
+from firmware_sim.tiers.base import Guest, Job, RunsPrograms, Tell
+from firmware_sim.tiers.named import running_tier
+
+
+def run(options: FleetOptions, tell: Tell) -> Iterator[dict[str, Any]]:
+    """Prepare, train, train again from records, compare.
+
+    Yields the aggregator's events of the emulated run; then `ended` with each device's seconds;
+    then, after the native run, `checked` with what the comparison found.
+
+    Raises:
+        EmulationError: if a board cannot be emulated there, or a run breaks off.
+    """
+    tier = running_tier(options.tier)
+    _prepare_boards(tier, options.members, tell)
+    ready = prepare(_as_demo(options))
+    boards = Place(
+        folder=options.folder,
+        start=lambda member, job: _start(tier, member, job),
+        loopback=lambda member: tier.loopback if member.board else native.LOOPBACK,
+    )
+    yield from perform(options, ready, boards)
+    tell("the same once more on this machine alone, fed the recorded deltas")
+    again = _natively(options)
+    for _ in perform(options, ready, again):
+        pass
+    found = compare(options.folder, again.folder)
+    yield {"event": "checked", **dataclasses.asdict(found)}
+
+
+def _prepare_boards(tier: RunsPrograms, members: tuple[Member, ...], tell: Tell) -> None:
+    boards = {member.board.name: member.board for member in members if member.board}
+    for board in boards.values():
+        refusal = tier.refusal(board)
+        if refusal:
+            raise EmulationError(f"{board.title} on tier {tier.name}: {refusal}")
+    for board in boards.values():
+        tell(f"preparing {board.title}")
+        tier.prepare(board, tell)
+
+
+def _as_demo(options: FleetOptions) -> DemoOptions:
+    """The demo's model and its way of dealing out examples."""
+    return DemoOptions(
+        folder=options.folder,
+        n_devices=len(options.members),
+        data=options.data,
+        codec=options.codec,
+        batch_size=options.batch_size,
+        seed=options.seed,
+    )
+
+
+def _start(tier: RunsPrograms, member: Member, job: Job) -> Guest:
+    return tier.start(member.board, job) if member.board else native.start(job)
+
+
+def _natively(options: FleetOptions) -> Place:
+    return Place(
+        folder=options.folder / "native",
+        start=lambda _, job: native.start(job),
+        loopback=lambda _: native.LOOPBACK,
+        play=options.folder,
+    )
+
+
+def machine_of(folder: Path, member: Member) -> dict[str, Any]:
+    """What a member's program took its machine for: machine, n_cores, memory_mb."""
+    found: dict[str, Any] = json.loads(
+        (folder / "devices" / member.id / "records/machine.json").read_text()
+    )
+    return found

@@ -1,0 +1,119 @@
+"""A board's programs under QEMU's user mode: ARM code, this machine's kernel.
+
+QEMU translates each program and hands its system calls to the kernel here, so there is no root, no
+container and no binary format to register. A prefix of links shows the program its board's Debian
+and, in /proc and /sys, its board's processor and memory; all other files are this machine's.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from firmware_sim.boards import Board, System
+from firmware_sim.build.site import site
+from firmware_sim.stock import cache, programs
+from firmware_sim.stock.rootfs import rootfs
+from firmware_sim.tiers.base import Job, Need, Tell
+from firmware_sim.tiers.process import Process
+from firmware_sim.tiers.profile import lay, profile
+
+_QEMU = {"aarch64": "qemu-aarch64-static", "armv7l": "qemu-arm-static", "armv6l": "qemu-arm-static"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserMode:
+    """The tier, with or without a limit.
+
+    Attributes:
+        address_space_mb: what a program may map at most: a cap on addresses, not on memory in
+            use. It tells whether a program's needs fit at all, on 64-bit boards only. None: no cap.
+    """
+
+    address_space_mb: int | None = None
+
+    name: ClassVar[str] = "user"
+    runs: ClassVar[str] = "the whole device runtime, on this machine's kernel"
+    may_claim: ClassVar[str] = "real ARM binaries, their ABI, their bits, that they work"
+    may_not_claim: ClassVar[str] = "speed, memory in use, durability"
+    loopback: ClassVar[str] = "127.0.0.1"
+
+    def refusal(self, board: Board) -> str | None:
+        """Why this tier cannot run the board's code; None if it can."""
+        if self.address_space_mb is not None and board.system.machine != "aarch64":
+            return "QEMU limits the addresses of 64-bit programs only"
+        return None
+
+    def needs(self, board: Board) -> Sequence[Need]:
+        """The emulator, and what brings and builds the board's system."""
+        reasons = {
+            _QEMU[board.system.machine]: f"runs {board.system.machine} code",
+            "apt-get": "fetches the board's Debian",
+            "dpkg-deb": "unpacks it",
+            f"{board.system.triplet}-gcc": "compiles fedge's kernels for the board",
+        }
+        return [
+            Need(name, reason, programs.install(name), programs.find(name) is not None)
+            for name, reason in reasons.items()
+        ]
+
+    def prepare(self, board: Board, tell: Tell) -> None:
+        """Bring the board's Debian, fedge and what it needs; nothing the second time.
+
+        Raises:
+            EmulationError: if a download or the build fails.
+        """
+        programs.need(_QEMU[board.system.machine])
+        rootfs(board.system, tell=tell)
+        site(board.system, tell=tell)
+        _ready(board)
+
+    def start(self, board: Board, job: Job) -> Process:
+        """Run a program; `program.log` in its folder has what it prints."""
+        prefix, site_packages = _ready(board)
+        cap = [] if self.address_space_mb is None else ["-R", f"{self.address_space_mb}M"]
+        command = [
+            programs.need(_QEMU[board.system.machine]),
+            # The CPU that QEMU takes by itself has vector instructions that no board has:
+            # they are slow to emulate and give other last digits.
+            *["-cpu", board.cpu, "-seed", "1", *cap, "-L", str(prefix)],
+            str(prefix / "usr/bin" / f"python{board.system.python}"),
+            *job.words,
+        ]
+        environment = _environment(board.system, site_packages, job.folder)
+        return Process(command, folder=job.folder, environment={**environment, **job.environment})
+
+
+TIER = UserMode()
+
+
+@functools.cache  # a change of fedge's sources is for the next process: a fleet runs one fedge
+def _ready(board: Board) -> tuple[Path, Path]:
+    """The prefix for QEMU and the folder for PYTHONPATH."""
+    tree = rootfs(board.system, tell=_be_quiet)
+    files = profile(board)
+    key = cache.key(str(tree), files)
+    prefix = cache.made(f"user/{board.name}", key, lambda folder: lay(files, tree, folder))
+    return prefix, site(board.system, tell=_be_quiet)
+
+
+def _environment(system: System, site_packages: Path, home: Path) -> dict[str, str]:
+    """All that a program sees of the outside: nothing of this process's own variables."""
+    return {
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "PYTHONPATH": str(site_packages),
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        # Compiled once and kept, but not in the trees that disks are made of too.
+        "PYTHONPYCACHEPREFIX": str(cache.home() / "pycache" / system.name),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
+    }
+
+
+def _be_quiet(_line: str) -> None:
+    """For what has been prepared before, or is missing for the caller to hear of."""
