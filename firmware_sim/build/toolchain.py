@@ -1,0 +1,83 @@
+"""Compilers and Python headers for the boards, and the setting in which setuptools uses them."""
+
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware_sim.boards import Machine, System
+from firmware_sim.stock import cache, debian, programs
+
+Tell = Callable[[str], None]
+
+_RECIPE = 1
+# The headers of the oldest Python that fedge supports: its stable interface is the same in all.
+_SUITE, _PYTHON = "bookworm", "3.11"
+
+# What every board of the kind can do; setup.py adds the rest. Debian's armel has no registers for
+# floats in its calls, yet ARMv6 computes with them: softfp does, and calls as Debian does.
+TARGET: dict[Machine, tuple[str, ...]] = {
+    "aarch64": ("-march=armv8-a",),
+    "armv7l": ("-march=armv7-a+fp", "-mfloat-abi=hard"),
+    "armv6l": ("-march=armv6+fp", "-marm", "-mfloat-abi=softfp"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """What compiles for a system."""
+
+    system: System
+    headers: Path  # of Python and the C library of the system, as in its root
+
+    @property
+    def compiler(self) -> str:
+        """The name of the cross compiler."""
+        return f"{self.system.triplet}-gcc"
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What says for which processor, and where Python's headers are."""
+        include = self.headers / "usr/include"
+        # Given in front, or this machine's pyconfig.h would be found first.
+        places = (f"-I{include}/python{_PYTHON}", f"-idirafter{include}")
+        return (*TARGET[self.system.machine], *places)
+
+    def environment(self) -> Mapping[str, str]:
+        """Makes setuptools on this machine build for the other."""
+        compiler = programs.need(self.compiler)
+        return {
+            "_PYTHON_HOST_PLATFORM": f"linux-{self.system.machine}",
+            "_PYTHON_SYSCONFIGDATA_NAME": _sysconfigdata(self.system),
+            "PYTHONPATH": str(self.headers / "sysconfig"),
+            "CC": " ".join([compiler, *self.flags]),
+            "LDSHARED": f"{compiler} -shared",
+            "CFLAGS": "",
+            "LDFLAGS": "",
+        }
+
+
+def toolchain(system: System, tell: Tell = print) -> Toolchain:
+    """The toolchain of a system; fetches the headers the first time."""
+
+    def make(folder: Path) -> None:
+        packages = [f"libpython{_PYTHON}-dev"]
+        tell(f"unpacking Python's headers for {system.debian}")
+        debian.extract(debian.download(system.debian, _SUITE, packages, tell=tell), folder)
+        # This file alone: with the whole library on its path this machine's Python would use it.
+        (folder / "sysconfig").mkdir()
+        data = folder / f"usr/lib/python{_PYTHON}" / f"{_sysconfigdata(system)}.py"
+        shutil.copy(data, folder / "sysconfig")
+
+    return Toolchain(system, cache.made(f"headers/{system.debian}", cache.key(_RECIPE), make))
+
+
+def _sysconfigdata(system: System) -> str:
+    return f"_sysconfigdata__{system.triplet}"
+
+
+def version(system: System) -> str:
+    """What the cross compiler calls itself; another one may make other code."""
+    first = programs.run([f"{system.triplet}-gcc", "--version"]).splitlines()[0]
+    return re.sub(r"\s+", " ", first)

@@ -1,0 +1,64 @@
+"""Python packages of other machines from the package index, each of one version and one hash."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from firmware_sim.boards import System
+from firmware_sim.stock import cache, programs
+from firmware_sim.stock.digest import sha256
+
+Tell = Callable[[str], None]
+
+_RECIPE = 1
+_LOCKS = Path(__file__).parent / "locks"
+_PIN = re.compile(r"^(\S+)==(\S+) --hash=sha256:([0-9a-f]{64})$", re.MULTILINE)
+# pip takes a platform to be only what it is called, though a newer glibc runs the older's wheels.
+_GLIBC = ("_2_28", "_2_27", "_2_26", "_2_17", "2014")
+
+
+def packages(system: System, tell: Tell = print) -> Path:
+    """A folder with all third-party packages of a system that are not Debian's.
+
+    Raises:
+        EmulationError: if one cannot be fetched, or is not what the lock file says.
+    """
+    lock = _LOCKS / f"{system.machine}.txt"
+    pins = {digest: f"{name} {version}" for name, version, digest in _PIN.findall(lock.read_text())}
+
+    def make(folder: Path) -> None:
+        wheels = cache.home() / "wheels" / system.machine
+        with cache.locked(f"wheels-{system.machine}"):
+            _fetch(wheels, lock, system, pins, tell)
+            _install(wheels, lock, system, folder)
+
+    key = cache.key(_RECIPE, sorted(pins), system.python)
+    return cache.made(f"packages/{system.name}", key, make)
+
+
+def _fetch(wheels: Path, lock: Path, system: System, pins: dict[str, str], tell: Tell) -> None:
+    wheels.mkdir(parents=True, exist_ok=True)
+    for path in sorted(wheels.iterdir()):
+        if sha256(path) not in pins:
+            tell(f"{path.name} in the cache is corrupt or of another version: it is fetched again")
+            path.unlink()
+    if len(list(wheels.iterdir())) < len(pins):
+        tell(f"fetching {', '.join(pins.values())} for {system.machine}")
+        _pip("download", "--dest", wheels, *_for(system), "--requirement", lock)
+
+
+def _install(wheels: Path, lock: Path, system: System, folder: Path) -> None:
+    from_cache: list[str | Path] = ["--no-index", "--find-links", wheels, "--requirement", lock]
+    _pip("install", "--no-compile", "--target", folder, *_for(system), *from_cache)
+
+
+def _for(system: System) -> list[str]:
+    names = [f"manylinux{glibc}_{system.machine}" for glibc in _GLIBC]
+    platforms = [word for name in names for word in ("--platform", name)]
+    return [*platforms, "--python-version", system.python, "--only-binary=:all:"]
+
+
+def _pip(verb: str, *words: str | Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", verb]
+    programs.run([*pip, "--no-deps", "--require-hashes", *words])

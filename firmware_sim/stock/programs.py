@@ -1,0 +1,82 @@
+"""Programs of this machine that the harness runs, and what to say when one is missing or fails."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from firmware_sim.errors import EmulationError
+
+# Where a program is not called like its package.
+_PACKAGES = {
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+    "arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross",
+    "arm-linux-gnueabi-gcc": "gcc-arm-linux-gnueabi libc6-dev-armel-cross",
+    "apt-get": "apt",
+    "apt-cache": "apt",
+    "apt-config": "apt",
+    "depmod": "kmod",
+    "dpkg-deb": "dpkg",
+    "mke2fs": "e2fsprogs",
+    "qemu-aarch64-static": "qemu-user-static",
+    "qemu-arm-static": "qemu-user-static",
+    "qemu-img": "qemu-utils",
+    "qemu-system-aarch64": "qemu-system-arm",
+}
+
+
+def find(name: str) -> str | None:
+    """The path of a program, also of those that only root has on its PATH."""
+    folders = [os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
+    return shutil.which(name, path=os.pathsep.join(folders))
+
+
+def install(name: str) -> str:
+    """The command that installs a program."""
+    return f"sudo apt install {_PACKAGES.get(name, name)}"
+
+
+def need(name: str) -> str:
+    """The path of a program.
+
+    Raises:
+        EmulationError: if it is not installed; the message has the command that does so.
+    """
+    path = find(name)
+    if path is None:
+        raise EmulationError(f"{name} is not installed: {install(name)}")
+    return path
+
+
+def run(
+    words: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> str:
+    """What a program prints.
+
+    Args:
+        words: the program's name and its arguments.
+        env: set on top of this process's environment.
+        folder: where it runs; here if None.
+
+    Raises:
+        EmulationError: if it is not installed or fails; with the end of what it complained of.
+    """
+    done = subprocess.run(
+        [need(str(words[0])), *words[1:]],
+        env={**os.environ, **(env or {})},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode:
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        called = " ".join(str(word) for word in words[:3])
+        raise EmulationError(f"`{called} ...` failed with {done.returncode}:\n{said}")
+    return done.stdout
