@@ -1,0 +1,65 @@
+"""The disk that a board's system lies on: Debian and Python packages, never written to."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from firmware_sim.boards import System
+from firmware_sim.build.bytecode import compile_tree
+from firmware_sim.build.disk import make_ext4
+from firmware_sim.stock import cache
+from firmware_sim.stock.packages import packages
+from firmware_sim.stock.rootfs import rootfs
+
+Tell = Callable[[str], None]
+
+# The shell of the first program; `tc` and the module sch_netem make bad links; eatmydata forgets
+# what fsync asks for, which shows what a power cut does to a program that does not ask.
+EXTRA = ("busybox-static", "iproute2", "libeatmydata1")
+SITE = "/opt/site"  # where Python packages lie in it
+
+_RECIPE = 2
+_MOUNTED = ("dev", "job", "proc", "root", "run", "sys", "tmp")  # see guest_init.sh
+_SPARE_MB = 64
+
+
+def tree(system: System, tell: Tell) -> Path:
+    """The system's files, with what a guest needs beside Python."""
+    return rootfs(system, EXTRA, tell)
+
+
+def base_disk(system: System, tell: Tell) -> Path:
+    """The image, made once for a system and its packages; fedge itself is not in it."""
+    root, site = tree(system, tell), packages(system, tell)
+
+    def make(folder: Path) -> None:
+        tell(f"making the disk of {system.name}")
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            whole = Path(temporary) / "root"
+            _link(root, whole)
+            _link(site, whole / SITE.lstrip("/"))
+            compile_tree(whole, system.python)
+            for name in _MOUNTED:
+                (whole / name).mkdir(exist_ok=True)
+            make_ext4(folder / "base.img", whole, label="fedge-base", size_mb=_size_mb(whole))
+
+    key = cache.key(_RECIPE, str(root), str(site))
+    return cache.made(f"disk/{system.name}", key, make) / "base.img"
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second tree of the same files, in no time."""
+    shutil.copytree(source, target, symlinks=True, copy_function=_hard_link)
+
+
+def _hard_link(source: str, target: str, *, follow_symlinks: bool = True) -> None:
+    os.link(source, target, follow_symlinks=follow_symlinks)
+
+
+def _size_mb(folder: Path) -> int:
+    """Room for a folder: its blocks of 4 KiB, a tenth for what a file system needs, and spare."""
+    files = [path.lstat().st_size for path in folder.rglob("*")]
+    blocks = sum(-(-size // 4096) for size in files) + len(files) // 16
+    return int(blocks * 4096 * 1.1) // 2**20 + _SPARE_MB

@@ -1,0 +1,89 @@
+"""The disk of one job: its folder, fedge, and the words that start the program.
+
+/files      the job's folder
+/fedge      fedge, unpacked from its wheel
+/run.sh     run by `guest_init.sh`, where the disk is /job
+"""
+
+import shlex
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from firmware_sim.build.base import SITE
+from firmware_sim.build.disk import make_ext4, read_ext4
+
+LOG = "program.log"
+OURS = ".board"  # in a job's folder: the disk, what the machine said
+_SPARE_MB = 192  # for what the program writes
+
+# All that a program sees of its surroundings.
+_ENVIRONMENT = {
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "PYTHONPATH": f"/job/fedge:{SITE}",
+    "PYTHONHASHSEED": "0",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
+}
+
+
+def job_disk(
+    image: Path,
+    fedge: Path,
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    size_mb: int | None = None,
+) -> None:
+    """Make the image of a job.
+
+    Args:
+        image: the file to make.
+        fedge: the package unpacked, for the board's processor.
+        words: after `python3`.
+        folder: the job's; what is called program.log or .board stays here.
+        environment: on top of what every program sees.
+        size_mb: of the whole disk; None: room for 192 MB beside what is in it.
+    """
+    with tempfile.TemporaryDirectory(dir=image.parent) as temporary:
+        whole = Path(temporary)
+        shutil.copytree(folder, whole / "files", ignore=shutil.ignore_patterns(LOG, OURS))
+        shutil.copytree(fedge, whole / "fedge")
+        (whole / "run.sh").write_text(_script(words, environment))
+        if size_mb is None:
+            used = sum(path.lstat().st_size for path in whole.rglob("*"))
+            size_mb = int(used * 1.2) // 2**20 + _SPARE_MB
+        make_ext4(image, whole, label="fedge-job", size_mb=size_mb)
+
+
+def fetch_job(image: Path, folder: Path) -> None:
+    """Make the job's folder what it is on the disk, which is not in use."""
+    with tempfile.TemporaryDirectory(dir=image.parent) as temporary:
+        read_ext4(image, "/files", Path(temporary))
+        there = Path(temporary) / "files"
+        for path in folder.iterdir():
+            if path.name not in (LOG, OURS):
+                _remove(path)
+        shutil.copytree(there, folder, dirs_exist_ok=True, symlinks=True)
+
+
+def _script(words: Sequence[str], environment: Mapping[str, str]) -> str:
+    lines = [
+        f"export {name}={shlex.quote(value)}"
+        for name, value in {**_ENVIRONMENT, **environment}.items()
+    ]
+    return "\n".join([*lines, "cd /job/files", f"exec /usr/bin/python3 {shlex.join(words)}", ""])
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
