@@ -52,7 +52,7 @@ class Toolchain:
             "_PYTHON_SYSCONFIGDATA_NAME": _sysconfigdata(self.system),
             "PYTHONPATH": str(self.headers / "sysconfig"),
             "CC": " ".join([compiler, *self.flags]),
-            "LDSHARED": f"{compiler} -shared",
+            "LDSHARED": f"{compiler} -shared -Wl,--strip-all",
             "CFLAGS": "",
             "LDFLAGS": "",
         }
