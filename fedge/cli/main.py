@@ -13,7 +13,7 @@ COMMANDS = {
     "aggregate": "run the aggregator: rounds, models, what the devices need",
     "device": "run a device: train on its own data when a round asks for it",
     "export": "write a trained model as ONNX for inference",
-    "bench": "measure kernels against their peers, codecs by bytes to an accuracy",
+    "bench": "measure kernels against their peers, codecs by bytes, what a device costs",
 }
 
 _FEDGE = Program("fedge", "Federated learning for small devices over MQTT.", "fedge.cli", COMMANDS)

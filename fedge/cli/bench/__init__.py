@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Protocol
 
-from fedge.cli.bench import codecs, kernels
+from fedge.cli.bench import codecs, device, kernels
 
-HELP = "measure kernels against their peers, codecs by bytes to an accuracy"
+HELP = "measure kernels against their peers, codecs by bytes, what a device costs"
 
 
 class _Kind(Protocol):
@@ -19,7 +19,7 @@ class _Kind(Protocol):
     def run(self, args: argparse.Namespace) -> int: ...
 
 
-_KINDS: dict[str, _Kind] = {"kernels": kernels, "codecs": codecs}
+_KINDS: dict[str, _Kind] = {"kernels": kernels, "codecs": codecs, "device": device}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,1 @@
+"""What taking part costs a device: disk, memory, bytes, CPU time, instructions."""

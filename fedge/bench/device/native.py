@@ -1,0 +1,124 @@
+"""The whole card on one machine: broker, aggregator and the measured device, a process each."""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedge.bench.device.figures import Card
+from fedge.bench.device.peer import INSTALL, Peer
+from fedge.simulation.demo import DemoOptions, Prepared, prepare
+from fedge.simulation.fleet import Fleet
+from fedge.transport.broker import start_broker
+
+_N_DEVICES = 8  # that the digits are dealt out to, as in the demo; one of them takes part
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is measured.
+
+    Attributes:
+        rounds: of local training; the first one's cost is not counted.
+        local_steps: optimizer steps of a round.
+        batch_size: examples of a step.
+        codec: of updates.
+        downlink_codec: of models.
+        repeats: of the start-up, in fresh interpreters.
+        peer_python: an interpreter that has Flower and torch; None measures no peer.
+    """
+
+    rounds: int = 20
+    local_steps: int = 20
+    batch_size: int = 16
+    codec: str = "topk:0.01/sign"
+    downlink_codec: str = "topk:0.03/sign"
+    repeats: int = 5
+    peer_python: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Our card first, then the peer's; and what there is to say about peers not measured."""
+
+    cards: list[Card]
+    missing: list[str]
+
+
+def measure(options: Options, tell: Callable[[str], None]) -> Result:
+    """Everything, one program after the other.
+
+    Args:
+        options: of the work, the same for all.
+        tell: takes a line of progress.
+
+    Raises:
+        FedgeError: if a process fails; with its last words.
+    """
+    with tempfile.TemporaryDirectory(prefix="fedge-card-") as folder:
+        demo = DemoOptions(
+            folder=Path(folder),
+            n_devices=_N_DEVICES,
+            rounds=options.rounds,
+            local_steps=options.local_steps,
+            batch_size=options.batch_size,
+            codec=options.codec,
+            downlink_codec=options.downlink_codec,
+        )
+        ready = prepare(demo)
+        tell(f"fedge: {options.rounds} rounds of {options.local_steps} steps")
+        cards, missing = [_own(demo, ready, options.repeats)], []
+        if options.peer_python is not None:
+            peer = Peer(options.peer_python)
+            missing = peer.missing()
+            if not missing:
+                tell("flower: the same")
+                cards.append(peer.measure(demo, ready, repeats=options.repeats))
+    return Result(cards, [f"{name}: {INSTALL}" for name in missing])
+
+
+def _own(demo: DemoOptions, ready: Prepared, repeats: int) -> Card:
+    folder = ready.folder
+    result = folder / "device.json"
+    with (
+        start_broker(kind="auto", folder=folder / "broker") as broker,
+        Fleet(folder / "logs") as fleet,
+    ):
+        fleet.start("aggregator", _words("aggregate", _aggregate(demo, ready, broker.url)))
+        device = {
+            "broker": broker.url,
+            "data": next(iter(ready.devices.values())),
+            "state-dir": folder / "device",
+            "repeats": repeats,
+            "json": result,
+        }
+        fleet.start("device", ["bench", *_words("device", device)])
+        while not fleet.has_ended("device"):
+            fleet.check()
+            time.sleep(_POLL_S)
+        fleet.check()
+    return Card.from_json(json.loads(result.read_text())["cards"][0])
+
+
+def _aggregate(demo: DemoOptions, ready: Prepared, url: str) -> dict[str, Any]:
+    return {
+        "broker": url,
+        "artifact": ready.artifact,
+        "state-dir": ready.folder / "aggregator",
+        "rounds": demo.rounds,
+        "local-steps": demo.local_steps,
+        "batch-size": demo.batch_size,
+        "lr": demo.lr,
+        "codec": demo.codec,
+        "downlink-codec": demo.downlink_codec,
+        "deadline": demo.deadline_s,
+        "seed": demo.seed,
+    }
+
+
+def _words(command: str, flags: dict[str, Any]) -> list[str]:
+    return [command, *(word for name, value in flags.items() for word in (f"--{name}", str(value)))]

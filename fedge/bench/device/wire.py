@@ -1,0 +1,70 @@
+"""Bytes that this process exchanges with one TCP port, as the kernel counts them.
+
+What a connection carries, whichever library opened it: payloads, topics, framing, TLS. Not in it
+are the headers of TCP and IP, and what TCP sends again. Linux only, through TCP_INFO.
+"""
+
+import os
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedge.errors import ConfigError
+
+_BYTES = struct.Struct("=QQ")
+_BYTES_AT = 120  # of bytes_acked and bytes_received in struct tcp_info, since Linux 4.2
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Totals since the connections began.
+
+    Attributes:
+        ports: our ends; when they change, somebody connected anew and the totals began again.
+        sent_bytes: what the other side has acknowledged.
+        received_bytes: what has arrived.
+    """
+
+    ports: frozenset[int]
+    sent_bytes: int
+    received_bytes: int
+
+
+def read(port: int) -> Wire:
+    """The totals over all open connections to a port.
+
+    Raises:
+        ConfigError: if this system does not count, or there is no such connection.
+    """
+    if not sys.platform.startswith("linux"):
+        raise ConfigError("the bytes of a connection are counted on Linux only")
+    found = list(_connections(port))
+    if not found:
+        raise ConfigError(f"no connection to port {port} whose bytes this system counts")
+    return Wire(
+        ports=frozenset(own for own, _, _ in found),
+        sent_bytes=sum(sent for _, sent, _ in found),
+        received_bytes=sum(received for _, _, received in found),
+    )
+
+
+def _connections(port: int) -> Iterator[tuple[int, int, int]]:
+    """Of each: our port, bytes sent, bytes received."""
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        with suppress(OSError):  # closed since, or not connected
+            if entry.is_socket():
+                with socket.socket(fileno=os.dup(int(entry.name))) as copy:
+                    yield from _count(copy, port)
+
+
+def _count(connection: socket.socket, port: int) -> Iterator[tuple[int, int, int]]:
+    is_tcp = connection.family in {socket.AF_INET, socket.AF_INET6}
+    if not is_tcp or connection.getpeername()[1] != port:
+        return
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_AT + _BYTES.size)
+    if len(info) == _BYTES_AT + _BYTES.size:  # QEMU's user mode gives four bytes of it
+        yield (connection.getsockname()[1], *_BYTES.unpack_from(info, _BYTES_AT))
