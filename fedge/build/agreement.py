@@ -5,7 +5,7 @@ import numpy as np
 from fedge.artifact import Artifact
 from fedge.errors import ArtifactError
 from fedge.training import ArrayData
-from fedge.training.engine import onnxruntime
+from fedge.training.engines.onnxruntime import onnxruntime
 from fedge.training.graphs import EvalGraph
 from fedge.types import Array
 

@@ -6,7 +6,7 @@ from fedge.artifact import Artifact, Manifest
 from fedge.training import dropout
 from fedge.training.batch import Batch
 from fedge.training.data import DataSource
-from fedge.training.engine import Engine, OnnxRuntime
+from fedge.training.engines import EngineName, load
 from fedge.types import Array, Vector
 
 
@@ -18,7 +18,9 @@ class TrainGraph:
         gradient: float32 (n_trainable,); of the latest micro-batch.
     """
 
-    def __init__(self, artifact: Artifact, threads: int) -> None:
+    def __init__(
+        self, artifact: Artifact, threads: int, engine: EngineName = "onnxruntime"
+    ) -> None:
         self.parameters = np.zeros(artifact.n_params, np.float32)
         self.gradient = np.zeros(artifact.n_trainable, np.float32)
         self._sum = self.gradient[:0]  # grows on the first batch of more than one micro-batch
@@ -32,7 +34,7 @@ class TrainGraph:
             for slot in artifact.layout
             if slot.trainable
         }
-        self._engine: Engine = OnnxRuntime(
+        self._engine = load(engine)(
             artifact.train_graph,
             _inputs(artifact, self._batch, self.parameters)
             | {"fedge.weight": self._batch.weight}
@@ -76,13 +78,15 @@ class TrainGraph:
 class EvalGraph:
     """The loss and the scores of each example; `parameters` as in TrainGraph."""
 
-    def __init__(self, artifact: Artifact, threads: int) -> None:
+    def __init__(
+        self, artifact: Artifact, threads: int, engine: EngineName = "onnxruntime"
+    ) -> None:
         manifest = artifact.manifest
         self.batch = Batch(manifest)
         self.parameters = np.zeros(artifact.n_params, np.float32)
         self._losses = np.zeros(manifest.batch_size, np.float32)
         self._output = np.zeros((manifest.batch_size, *_output_shape(manifest)), np.float32)
-        self._engine: Engine = OnnxRuntime(
+        self._engine = load(engine)(
             artifact.eval_graph,
             _inputs(artifact, self.batch, self.parameters),
             {"fedge.losses": self._losses, "fedge.output": self._output},

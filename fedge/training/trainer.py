@@ -12,6 +12,7 @@ from fedge.artifact import Artifact
 from fedge.errors import DataError, TrainingError
 from fedge.training import dropout, sampling
 from fedge.training.data import ArrayData, DataSource
+from fedge.training.engines import EngineName
 from fedge.training.evaluation import Evaluation, n_right
 from fedge.training.graphs import EvalGraph, TrainGraph
 from fedge.training.optimizer import LocalSgd
@@ -41,21 +42,28 @@ class Trainer:
 
     Args:
         artifact: the model.
-        threads: of onnxruntime, within one operator.
+        threads: of the engine, within one operator.
+        engine: what runs the graphs. There is no other in its place where it is not installed:
+            who wants one asks `fedge.training.engines.choose`, and says which it was.
+
+    Raises:
+        MissingDependencyError: on first use, if the engine is not installed.
     """
 
-    def __init__(self, artifact: Artifact, *, threads: int = 1) -> None:
+    def __init__(
+        self, artifact: Artifact, *, threads: int = 1, engine: EngineName = "onnxruntime"
+    ) -> None:
         self.artifact = artifact
-        self._threads = threads
+        self._threads, self._engine = threads, engine
         self._is_busy = False
 
     @functools.cached_property
     def _train(self) -> TrainGraph:
-        return TrainGraph(self.artifact, self._threads)
+        return TrainGraph(self.artifact, self._threads, self._engine)
 
     @functools.cached_property
     def _eval(self) -> EvalGraph:
-        return EvalGraph(self.artifact, self._threads)
+        return EvalGraph(self.artifact, self._threads, self._engine)
 
     def loss_and_gradient(
         self, parameters: Vector, inputs: Mapping[str, Array], targets: Array

@@ -1,4 +1,4 @@
-"""What runs a graph; the only place that loads onnxruntime."""
+"""The first engine; the only place that loads onnxruntime."""
 
 import functools
 import importlib
@@ -6,22 +6,12 @@ import os
 import sys
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Protocol
 
 from fedge.errors import ArtifactError, ConfigError, TrainingError
+from fedge.training.engines.protocol import Shape, check_values, first_line
 from fedge.types import Array
 
 _TELEMETRY = "ORT_DISABLE_TELEMETRY"
-
-
-class Engine(Protocol):
-    """A graph joined to buffers.
-
-    Laws: `run` reads what the input buffers hold now and overwrites the output buffers; it keeps
-    nothing from one run to the next, and the buffers never move.
-    """
-
-    def run(self) -> None: ...
 
 
 class OnnxRuntime:
@@ -47,10 +37,10 @@ class OnnxRuntime:
             )
         except Exception as error:  # its exceptions share no other base class
             raise ArtifactError(
-                "graph", expected="one onnxruntime can load", found=_line(error)
+                "graph", expected="one onnxruntime can load", found=first_line(error)
             ) from None
-        _check_names("inputs", self._session.get_inputs(), inputs)
-        _check_names("outputs", self._session.get_outputs(), outputs)
+        check_values("inputs", _shapes(self._session.get_inputs()), inputs)
+        check_values("outputs", _shapes(self._session.get_outputs()), outputs)
         self._binding = self._session.io_binding()
         share = runtime.OrtValue.ortvalue_from_numpy  # on a CPU the same memory, not a copy
         for name, array in inputs.items():
@@ -62,7 +52,7 @@ class OnnxRuntime:
         try:
             self._session.run_with_iobinding(self._binding)
         except Exception as error:
-            raise TrainingError(f"the graph failed: {_line(error)}") from None
+            raise TrainingError(f"the graph failed: {first_line(error)}") from None
 
 
 @functools.cache
@@ -90,11 +80,5 @@ def _options(runtime: ModuleType, threads: int) -> object:
     return options
 
 
-def _check_names(what: str, found: list[object], wanted: Mapping[str, Array]) -> None:
-    names = sorted(value.name for value in found)  # type: ignore[attr-defined]
-    if names != sorted(wanted):
-        raise ArtifactError(f"{what} of graph", expected=sorted(wanted)[:20], found=names[:20])
-
-
-def _line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:300]
+def _shapes(values: list[object]) -> dict[str, Shape]:
+    return {value.name: tuple(value.shape) for value in values}  # type: ignore[attr-defined]

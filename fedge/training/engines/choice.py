@@ -1,0 +1,86 @@
+"""Which engine trains: the one that was asked for, or the best one there is, said aloud."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from fedge.errors import MissingDependencyError
+from fedge.training.engines.protocol import Opener
+
+EngineName = Literal["onnxruntime", "reference"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An engine that loads, and what a person must be told about it, in a sentence."""
+
+    name: EngineName
+    note: str | None = None
+
+
+def choose(wanted: Literal["auto"] | EngineName) -> Choice:
+    """The engine asked for; for "auto" onnxruntime, or the reference where there is none.
+
+    Raises:
+        MissingDependencyError: if it cannot be loaded here.
+        ConfigError: if onnxruntime was loaded with its telemetry on.
+    """
+    if wanted != "auto":
+        load(wanted)
+        return Choice(wanted)
+    missing = _missing("onnxruntime")
+    if missing is None:
+        return Choice("onnxruntime")
+    also_missing = _missing("reference")
+    if also_missing is not None:
+        raise MissingDependencyError(
+            f"nothing to train with: no onnxruntime ({missing}) and no onnx ({also_missing}):"
+            " pip install onnxruntime, or 'fedge[reference]' where there is none"
+        )
+    return Choice(
+        "reference",
+        f"no onnxruntime here ({missing}): training runs on the reference engine, in NumPy;"
+        " a step takes 3 to 20 times as long (docs/engines.md)",
+    )
+
+
+def load(name: EngineName) -> Opener:
+    """An engine by its name.
+
+    Raises:
+        MissingDependencyError: if what it runs on is not installed or does not load.
+        ConfigError: if onnxruntime was loaded with its telemetry on.
+    """
+    try:
+        return _import(name)
+    except ImportError as error:
+        advice = {
+            "onnxruntime": "pip install onnxruntime, or use the reference engine",
+            "reference": "pip install 'fedge[reference]', or Debian's python3-onnx",
+        }
+        raise MissingDependencyError(
+            f"the engine {name} cannot be loaded ({error}): {advice[name]}"
+        ) from None
+
+
+def _missing(name: EngineName) -> str | None:
+    """Why an engine cannot be loaded; None if it can."""
+    try:
+        _import(name)
+    except ImportError as error:
+        return str(error)
+    return None
+
+
+def _import(name: EngineName) -> Opener:
+    """Loads nothing of the engine that is not asked for."""
+    match name:
+        case "onnxruntime":
+            from fedge.training.engines.onnxruntime import OnnxRuntime, onnxruntime  # noqa: PLC0415
+
+            onnxruntime()
+            return OnnxRuntime
+        case "reference":
+            from fedge.training.engines.reference import Reference  # noqa: PLC0415
+
+            return Reference

@@ -1,0 +1,181 @@
+"""Operators in NumPy, in place of those of onnx's reference that loop over elements in Python.
+
+Each takes an operator's inputs and its attributes, and gives its outputs; or None for a form that
+no training graph of ours has, which the reference then computes itself. docs/engines.md says what
+a step costs with and without them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fedge.training.engines.windows import Windows
+from fedge.types import Array
+
+Outputs = tuple[Array, ...]
+
+
+def conv(x: Array, w: Array, b: Array | None = None, **attributes: Any) -> Outputs | None:
+    """y = x * w + b: unfolded, one product of matrices a group.
+
+    Shapes: x (n, c, ...), w (m, c / group, ...), b (m,), y (n, m, ...).
+    """
+    if _pads_by_itself(attributes):
+        return None
+    windows = _windows(x.shape[2:], w.shape[2:], attributes)
+    group, n, m = attributes["group"], len(x), len(w)
+    columns = windows.unfold(x).reshape(n, group, w[0].size, -1)
+    y = np.matmul(w.reshape(group, m // group, -1), columns).reshape(n, m, *windows.positions)
+    if b is not None:
+        y += b.reshape(m, *[1] * len(windows.kernel))
+    return (y,)
+
+
+def conv_transpose(x: Array, w: Array, b: Array | None = None, **attributes: Any) -> Outputs | None:
+    """The adjoint of `conv` in x.
+
+    Shapes: x (n, c, ...), w (c, m / group, ...), b (m,), y (n, m, ...).
+    """
+    if _pads_by_itself(attributes) or attributes.get("output_shape"):
+        return None
+    group, (n, c), m = attributes["group"], x.shape[:2], w.shape[1] * attributes["group"]
+    size = _transposed_size(x.shape[2:], w.shape[2:], attributes)
+    windows = _windows(size, w.shape[2:], attributes)
+    if windows.positions != x.shape[2:]:
+        return None  # output padding of a whole stride: no convolution has that size
+    rows = x.reshape(n, group, c // group, -1)
+    columns = np.matmul(w.reshape(group, c // group, -1).swapaxes(1, 2), rows)
+    y = windows.fold(columns.reshape(n, m, -1, *x.shape[2:]), size)
+    return (y if b is None else y + b.reshape(m, *[1] * len(size)),)
+
+
+def max_pool(x: Array, *, n_outputs: int, **attributes: Any) -> Outputs | None:
+    """y = max of x over windows, and where it was: indices into x laid flat, the first if they tie.
+
+    Shapes: x (n, c, ...), y and indices (n, c, ...).
+    """
+    if _pads_by_itself(attributes) or attributes["storage_order"]:
+        return None
+    windows = _windows(x.shape[2:], attributes["kernel_shape"], attributes)
+    first, *others = windows.taps(windows.padded(x, -np.inf))
+    y, chosen = first.copy(), np.zeros(first.shape, np.int64)
+    for i, tap in enumerate(others, start=1):
+        if n_outputs > 1:
+            chosen[tap > y] = i
+        np.maximum(y, tap, out=y)
+    return (y,) if n_outputs == 1 else (y, _flat_indices(windows, chosen, x.shape))
+
+
+def average_pool(x: Array, **attributes: Any) -> Outputs | None:
+    """y = mean of x over windows. Shapes: x (n, c, ...), y (n, c, ...)."""
+    if _pads_by_itself(attributes):
+        return None
+    windows = _windows(x.shape[2:], attributes["kernel_shape"], attributes)
+    counts = _total(windows.taps(_counted(windows, x, attributes)))
+    return (_total(windows.taps(windows.padded(x))) / counts,)
+
+
+def resize(x: Array, *others: Array | None, **attributes: Any) -> Outputs | None:
+    """Nearest neighbour by whole factors: each element repeated."""
+    scales = others[1] if len(others) > 1 else None
+    asked = [attributes.get(name) for name in _REPEATED]
+    if scales is None or asked != list(_REPEATED.values()) or (scales != scales.round()).any():
+        return None
+    for axis, factor in enumerate(scales.astype(int)):
+        if factor != 1:
+            x = np.repeat(x, factor, axis=axis)
+    return (x,)
+
+
+def scatter_elements(data: Array, indices: Array, updates: Array, **attributes: Any) -> Any:
+    """y = data, with y[k[i, j], j] += updates[i, j] along an axis, in order."""
+    if attributes.get("reduction") != "add":
+        return None
+    axis = attributes["axis"] % data.ndim
+    size = data.shape[axis]
+    if ((indices < -size) | (indices >= size)).any():
+        raise IndexError(f"an index to scatter to is outside {-size} to {size - 1}")
+    places = list(np.ogrid[tuple(map(slice, indices.shape))])
+    places[axis] = indices % size
+    flat = np.ravel_multi_index(np.broadcast_arrays(*places), data.shape)
+    y = data.copy()
+    np.add.at(y.reshape(-1), flat.reshape(-1), updates.reshape(-1))  # one axis: its fast path
+    return (y,)
+
+
+REPLACED: Mapping[str, Callable[..., Outputs | None]] = {
+    "Conv": conv,
+    "ConvTranspose": conv_transpose,
+    "MaxPool": max_pool,
+    "AveragePool": average_pool,
+    "Resize": resize,
+    "ScatterElements": scatter_elements,
+}
+
+_REPEATED = {
+    "mode": "nearest",
+    "coordinate_transformation_mode": "asymmetric",
+    "nearest_mode": "floor",
+}
+
+
+def _pads_by_itself(attributes: Mapping[str, Any]) -> bool:
+    return attributes.get("auto_pad") not in (None, "NOTSET")
+
+
+def _windows(size: Sequence[int], kernel: Sequence[int], attributes: Mapping[str, Any]) -> Windows:
+    return Windows.over(
+        size,
+        kernel,
+        strides=attributes.get("strides"),
+        dilations=attributes.get("dilations"),
+        pads=attributes.get("pads"),
+        ceil=bool(attributes.get("ceil_mode")),
+    )
+
+
+def _transposed_size(
+    size: Sequence[int], kernel: Sequence[int], attributes: Mapping[str, Any]
+) -> list[int]:
+    """Of the spatial axes that a convolution of these attributes brings to `size`."""
+    rank = len(size)
+    strides = attributes.get("strides") or [1] * rank
+    dilations = attributes.get("dilations") or [1] * rank
+    pads = attributes.get("pads") or [0] * (2 * rank)
+    more = attributes.get("output_padding") or [0] * rank
+    return [
+        (size[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1
+        + more[i] - pads[i] - pads[rank + i]
+        for i in range(rank)
+    ]  # fmt: skip
+
+
+def _flat_indices(windows: Windows, chosen: Array, shape: Sequence[int]) -> Array:
+    """From which element of the kernel was chosen at each position, to where that lies in x."""
+    places = list(np.ogrid[tuple(map(slice, chosen.shape))])
+    for i, tap in enumerate(np.unravel_index(chosen, windows.kernel)):
+        start = places[2 + i] * windows.strides[i] - windows.before[i]
+        places[2 + i] = start + tap * windows.dilations[i]
+    # Where all is NaN the choice may lie in the padding; any element will do for that gradient.
+    flat = np.ravel_multi_index(np.broadcast_arrays(*places), shape, mode="clip")
+    return flat.astype(np.int64)  # on a 32-bit machine it was int32
+
+
+def _total(parts: Iterator[Array]) -> Array:
+    total = next(parts).copy()
+    for part in parts:
+        total += part
+    return total
+
+
+def _counted(windows: Windows, x: Array, attributes: Mapping[str, Any]) -> Array:
+    """1 for what counts in a mean, else 0, padding included; shape (1, 1, ..)."""
+    size, rank = x.shape[2:], len(windows.kernel)
+    if not attributes["count_include_pad"]:
+        return windows.padded(np.ones((1, 1, *size), x.dtype))
+    pads = attributes.get("pads") or [0] * (2 * rank)
+    full = [size[i] + pads[i] + windows.after[i] for i in range(rank)]
+    counted = np.zeros((1, 1, *full), x.dtype)
+    counted[:, :, *(slice(size[i] + pads[i] + pads[rank + i]) for i in range(rank))] = 1
+    return counted
