@@ -106,19 +106,12 @@ def _job(member: Member, place: Place, data: Path, port: int) -> Job:
         "state-dir": "state",
         "json": REPORT,
         "connect-timeout": _END_S,
-        **_engine(member),
     }
     words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
     return Job(
         words=["program.py", RECORDS, *play, "device", *words, "--exit-when-finished"],
         folder=folder,
     )
-
-
-def _engine(member: Member) -> dict[str, str]:
-    """Said only where it is not the one that a device takes by itself."""
-    engine = member.board.system.engine if member.board else "onnxruntime"
-    return {} if engine == "onnxruntime" else {"engine": engine}
 
 
 def _events(
