@@ -1,4 +1,7 @@
-"""Operators in NumPy, in place of those of onnx's reference that loop over elements in Python.
+"""Operators in NumPy, in place of those of onnx's reference that are too slow to train with.
+
+Those loop over elements in Python. Some are too narrow besides: the reference refuses negative
+pads, gathers along at most 64 elements, and is wrong about transposed convolutions in groups.
 
 Each takes an operator's inputs and its attributes, and gives its outputs; or None for a form that
 no training graph of ours has, which the reference then computes itself. docs/engines.md says what
@@ -104,6 +107,35 @@ def scatter_elements(data: Array, indices: Array, updates: Array, **attributes: 
     return (y,)
 
 
+def gather_elements(x: Array, indices: Array, **attributes: Any) -> Outputs:
+    """y[i, j] = x[k[i, j], j], along an axis of any length; the reference stops at 64."""
+    return (np.take_along_axis(x, indices, axis=attributes["axis"]),)
+
+
+def sigmoid(x: Array, **_: Any) -> Outputs:
+    """y = 1 / (1 + e^-x), by an exponential that never overflows."""
+    e = np.exp(-np.abs(x))
+    return (np.where(x >= 0, 1, e) / (1 + e),)
+
+
+def pad(
+    x: Array,
+    pads: Array,
+    value: Array | None = None,
+    axes: Array | None = None,
+    **attributes: Any,
+) -> Outputs | None:
+    """y = x with constants around it, or cut where a pad is negative, which np.pad refuses."""
+    if attributes["mode"] != "constant":
+        return None
+    where = np.arange(x.ndim) if axes is None else axes % x.ndim
+    sides = np.zeros((x.ndim, 2), np.int64)
+    sides[where] = pads.reshape(2, -1).T
+    y = np.full(x.shape + sides.sum(axis=1), 0 if value is None else value, x.dtype)
+    y[_inner(sides, y.shape)] = x[_inner(-sides, x.shape)]
+    return (y,)
+
+
 REPLACED: Mapping[str, Callable[..., Outputs | None]] = {
     "Conv": conv,
     "ConvTranspose": conv_transpose,
@@ -111,6 +143,9 @@ REPLACED: Mapping[str, Callable[..., Outputs | None]] = {
     "AveragePool": average_pool,
     "Resize": resize,
     "ScatterElements": scatter_elements,
+    "GatherElements": gather_elements,
+    "Sigmoid": sigmoid,
+    "Pad": pad,
 }
 
 _REPEATED = {
@@ -118,6 +153,14 @@ _REPEATED = {
     "coordinate_transformation_mode": "asymmetric",
     "nearest_mode": "floor",
 }
+
+
+def _inner(sides: Array, shape: Sequence[int]) -> tuple[slice, ...]:
+    """All but so many elements at the two ends of each axis; a negative number is none."""
+    return tuple(
+        slice(max(before, 0), size - max(after, 0))
+        for (before, after), size in zip(sides.tolist(), shape, strict=True)
+    )
 
 
 def _pads_by_itself(attributes: Mapping[str, Any]) -> bool:
