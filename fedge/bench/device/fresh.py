@@ -8,36 +8,33 @@ from collections.abc import Mapping, Sequence
 
 from fedge.bench.device.figures import Figures
 
+_NAMES = ("import_s", "first_step_s", "first_step_cpu_s")
 _PATIENCE_S = 600.0  # an emulated board takes its time
 
 
 def start_up(
     command: Sequence[str], *, repeats: int, env: Mapping[str, str] | None = None
 ) -> Figures:
-    """Medians of `import_s` and `first_step_s`.
+    """Medians of `import_s`, `first_step_s` and `first_step_cpu_s`, from the start of the process.
 
     Args:
-        command: starts an interpreter that imports, trains one step and prints, as JSON, how long
-            the imports took (`import_s`) and the time of `time.monotonic`, which all processes
-            share, when the step was done (`done_at_s`).
+        command: starts an interpreter that imports, trains one step and prints as JSON how long
+            the imports took (`import_s`) and, when the step is done, what `time.monotonic`
+            (`at_s`; all processes share it) and `time.process_time` (`cpu_s`) say.
         repeats: how often, after once for the cache.
         env: its environment; None for ours.
     """
-    imports, steps = [], []
+    starts: list[tuple[float, ...]] = []
     try:
         for _ in range(1 + repeats):
             began_at_s = time.monotonic()
             said = json.loads(_output(command, env))
-            imports.append(said["import_s"])
-            steps.append(said["done_at_s"] - began_at_s)
+            starts.append((said["import_s"], said["at_s"] - began_at_s, said["cpu_s"]))
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        nothing = {"import_s": None, "first_step_s": None}
-        return Figures(nothing, dict.fromkeys(nothing, f"no fresh interpreter: {_why(error)}"))
-    medians = {
-        "import_s": statistics.median(imports[1:]),
-        "first_step_s": statistics.median(steps[1:]),
-    }
-    return Figures(medians, {})
+        why = f"no fresh interpreter: {_why(error)}"
+        return Figures(dict.fromkeys(_NAMES), dict.fromkeys(_NAMES, why))
+    columns = zip(*starts[1:], strict=True)
+    return Figures(dict(zip(_NAMES, map(statistics.median, columns), strict=True)), {})
 
 
 def _output(command: Sequence[str], env: Mapping[str, str] | None) -> str:

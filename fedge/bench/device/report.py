@@ -12,6 +12,7 @@ _LINES = (
     ("installed_bytes", "installed, with all it needs", _MB),
     ("import_s", "import", (1.0, "s")),
     ("first_step_s", "cold start to the end of the first step", (1.0, "s")),
+    ("first_step_cpu_s", "of that, CPU time", (1.0, "s")),
     ("peak_training_bytes", "peak memory in training", _MB),
     ("peak_upload_bytes", "peak memory between trainings: upload, download", _MB),
     ("peak_bytes", "peak memory of the whole run", _MB),

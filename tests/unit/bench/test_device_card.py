@@ -77,13 +77,14 @@ def test_a_device_needs_the_four_packages_that_the_documents_name() -> None:
 _CHILD = """
 import json, sys, time
 print("a library says something")
-print(json.dumps({"import_s": 0.25, "done_at_s": time.monotonic()}))
+print(json.dumps({"import_s": 0.25, "at_s": time.monotonic(), "cpu_s": 0.5}))
 """
 
 
 def test_a_start_up_takes_from_the_start_of_the_interpreter_to_the_end_of_the_step() -> None:
     figures = fresh.start_up([sys.executable, "-c", _CHILD], repeats=2)
     assert figures.values["import_s"] == 0.25
+    assert figures.values["first_step_cpu_s"] == 0.5
     assert 0 < (figures.values["first_step_s"] or 0) < 5
 
 
@@ -99,7 +100,7 @@ def test_a_start_up_that_fails_leaves_a_reason_in_place_of_times(
     command: list[str], said: str
 ) -> None:
     figures = fresh.start_up(command, repeats=1)
-    assert figures.values == {"import_s": None, "first_step_s": None}
+    assert set(figures.values.values()) == {None}
     assert said in figures.notes["import_s"]
 
 
