@@ -37,6 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--boards", default=_FLEET, metavar="NAME:N,..", help="who takes part (%(default)s)")
     add("--rounds", type=_positive, default=start["rounds"].default, help="rounds (%(default)s)")
     add("--tier", choices=RUNNING, default=start["tier"].default, help="(%(default)s)")
+    add(
+        "--capped",
+        action="store_true",
+        help="no device may map more memory than its board has (64-bit boards on tier user)",
+    )
     add("--data", type=Path, metavar="FILE.npz", help="your data instead of the digits")
     add("--codec", default=start["codec"].default, help="how updates are sent (%(default)s)")
     add(
@@ -82,6 +87,7 @@ def _options(args: argparse.Namespace) -> FleetOptions:
         members=read_members(args.boards),
         rounds=args.rounds,
         tier=args.tier,
+        is_capped=args.capped,
         data=args.data,
         codec=args.codec,
         local_steps=args.local_steps,

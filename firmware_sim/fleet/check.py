@@ -11,7 +11,13 @@ from fedge.types import Array
 from firmware_sim.errors import EmulationError
 from firmware_sim.fleet.stage import RECORDS
 
-_COMPARED = ("delta", "payload", "after")  # what went in, what was sent, what stayed behind
+# What of a record is compared, and what it is called: what went in, was sent, and stayed behind.
+_COMPARED = {
+    "delta": "delta",
+    "before": "residual before it",
+    "payload": "payload",
+    "after": "residual after it",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +25,10 @@ class Checked:
     """What was compared, and what was not the same.
 
     Attributes:
-        n_payloads: of all devices and rounds; with each, the residual it left behind.
+        n_payloads: of all devices and rounds; with each, the residual before and after it.
         payload_bytes: of all of them together.
         n_models: one a round, and the one before the first.
-        differences: a sentence each, at most one for each payload, residual and model.
+        differences: a sentence each, at most one for each array and model.
     """
 
     n_payloads: int
@@ -69,13 +75,10 @@ def _records(emulated: Path, native: Path) -> Iterator[str]:
         np.load(emulated, allow_pickle=False) as on_board,
         np.load(native, allow_pickle=False) as here,
     ):
-        for name in _COMPARED:
+        for name, title in _COMPARED.items():
             found = _first(on_board[name], here[name])
             if found is not None:
-                yield f"{where}: {_NAMES[name]} {found}"
-
-
-_NAMES = {"delta": "delta:", "payload": "payload:", "after": "residual after it:"}
+                yield f"{where}: {title}: {found}"
 
 
 def _models(emulated: Path, native: Path) -> Iterator[str]:

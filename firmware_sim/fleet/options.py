@@ -12,6 +12,7 @@ class FleetOptions:
 
     Attributes:
         folder: a new folder for all that the run makes.
+        is_capped: whether no device may map more memory than its board has; on tier user only.
         patience_s: without any news before the run is given up.
     """
 
@@ -19,6 +20,7 @@ class FleetOptions:
     members: tuple[Member, ...]
     rounds: int = 3
     tier: str = "user"
+    is_capped: bool = False
     data: Path | None = None  # None: the digits of the demo
     codec: str = "topk:0.01/sign"
     local_steps: int = 20

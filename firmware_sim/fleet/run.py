@@ -1,11 +1,10 @@
 """The fleet scenario: trained on boards, then done again on this machine and compared."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from fedge.errors import ConfigError
 from fedge.simulation.demo import DemoOptions, prepare
 from firmware_sim.errors import EmulationError
 from firmware_sim.fleet import native
@@ -15,6 +14,7 @@ from firmware_sim.fleet.options import FleetOptions
 from firmware_sim.fleet.stage import Place, perform
 from firmware_sim.tiers.base import Guest, Job, RunsPrograms, Tell
 from firmware_sim.tiers.named import running_tier
+from firmware_sim.tiers.user import UserMode
 
 
 def run(options: FleetOptions, tell: Tell) -> Iterator[dict[str, Any]]:
@@ -26,7 +26,7 @@ def run(options: FleetOptions, tell: Tell) -> Iterator[dict[str, Any]]:
     Raises:
         EmulationError: if a board cannot be emulated there, or a run breaks off.
     """
-    tier = running_tier(options.tier)
+    tier = _tier(options)
     _prepare_boards(tier, options.members, tell)
     ready = prepare(_as_demo(options))
     boards = Place(
@@ -41,6 +41,14 @@ def run(options: FleetOptions, tell: Tell) -> Iterator[dict[str, Any]]:
         pass
     found = compare(options.folder, again.folder)
     yield {"event": "checked", **dataclasses.asdict(found)}
+
+
+def _tier(options: FleetOptions) -> RunsPrograms:
+    if not options.is_capped:
+        return running_tier(options.tier)
+    if options.tier != UserMode.name:
+        raise ConfigError(f"--capped: boards on tier {options.tier} have their own memory")
+    return UserMode(is_capped=True)
 
 
 def _prepare_boards(tier: RunsPrograms, members: tuple[Member, ...], tell: Tell) -> None:
@@ -77,11 +85,3 @@ def _natively(options: FleetOptions) -> Place:
         loopback=lambda _: native.LOOPBACK,
         play=options.folder,
     )
-
-
-def machine_of(folder: Path, member: Member) -> dict[str, Any]:
-    """What a member's program took its machine for: machine, n_cores, memory_mb."""
-    found: dict[str, Any] = json.loads(
-        (folder / "devices" / member.id / "records/machine.json").read_text()
-    )
-    return found

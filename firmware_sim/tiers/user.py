@@ -27,11 +27,12 @@ class UserMode:
     """The tier, with or without a limit.
 
     Attributes:
-        address_space_mb: what a program may map at most: a cap on addresses, not on memory in
-            use. It tells whether a program's needs fit at all, on 64-bit boards only. None: no cap.
+        is_capped: whether a program may map no more than its board has memory. That limits
+            addresses, not memory in use: what fails may still fit on a board, what runs does fit.
+            QEMU holds it for 64-bit programs only.
     """
 
-    address_space_mb: int | None = None
+    is_capped: bool = False
 
     name: ClassVar[str] = "user"
     runs: ClassVar[str] = "the whole device runtime, on this machine's kernel"
@@ -41,8 +42,8 @@ class UserMode:
 
     def refusal(self, board: Board) -> str | None:
         """Why this tier cannot run the board's code; None if it can."""
-        if self.address_space_mb is not None and board.system.machine != "aarch64":
-            return "QEMU limits the addresses of 64-bit programs only"
+        if self.is_capped and board.system.machine != "aarch64":
+            return "QEMU caps the addresses of 64-bit programs only"
         return None
 
     def needs(self, board: Board) -> Sequence[Need]:
@@ -72,7 +73,7 @@ class UserMode:
     def start(self, board: Board, job: Job) -> Process:
         """Run a program; `program.log` in its folder has what it prints."""
         prefix, site_packages = _ready(board)
-        cap = [] if self.address_space_mb is None else ["-R", f"{self.address_space_mb}M"]
+        cap = ["-R", f"{board.memory_mb}M"] if self.is_capped else []
         command = [
             programs.need(_QEMU[board.system.machine]),
             # The CPU that QEMU takes by itself has vector instructions that no board has:

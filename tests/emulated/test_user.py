@@ -103,7 +103,7 @@ def test_a_capped_program_gets_no_more_addresses_than_the_board_has_memory(
     tmp_path: Path,
 ) -> None:
     board = ready(TIER, "zero2w")
-    capped = UserMode(address_space_mb=board.memory_mb)
+    capped = UserMode(is_capped=True)
     code, printed = run(board, tmp_path / "little", _FILL.format(size_mb=64), capped)
     assert (code, printed.strip()) == (0, "64")
     code, printed = run(board, tmp_path / "much", _FILL.format(size_mb=700), capped)
@@ -118,10 +118,10 @@ def test_without_a_cap_memory_is_this_machines(tmp_path: Path) -> None:
 
 def test_a_cap_is_refused_where_qemu_cannot_hold_it() -> None:
     for name in ("zerow", "armv7"):
-        refusal = UserMode(address_space_mb=512).refusal(ready(TIER, name))
+        refusal = UserMode(is_capped=True).refusal(ready(TIER, name))
         assert refusal is not None
         assert "64-bit" in refusal
-    assert UserMode(address_space_mb=512).refusal(ready(TIER, "pi4")) is None
+    assert UserMode(is_capped=True).refusal(ready(TIER, "pi4")) is None
 
 
 def test_a_guest_reaches_this_machines_loopback(tmp_path: Path) -> None:
