@@ -27,6 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     settings.add_flags(parser, DeviceConfig)
     parser.epilog = (
         "The device trains when the aggregator opens a round, and sends only encoded updates. "
+        "With --budget or --upload-time it chooses their codec itself, else the round's plan does. "
         "All it keeps is in --state-dir; started again there, it goes on where it was. "
         "SIGTERM and Ctrl-C stop it cleanly."
     )

@@ -186,7 +186,8 @@ def test_the_flags_of_a_device_are_as_documented() -> None:
     parser = argparse.ArgumentParser()
     add_flags(parser, DeviceConfig)
     words = "--broker mqtt://b --fleet f --job j --id d --data d.npz --client 7 --state-dir s"
-    words += " --threads 2 --connect-timeout 5 --exit-when-finished --mqtt 3.1.1 --log-level debug"
+    words += " --budget 700 --upload-time 2.5 --threads 2 --connect-timeout 5"
+    words += " --exit-when-finished --mqtt 3.1.1 --log-level debug"
     assert load_args(DeviceConfig, parser.parse_args(words.split())) == DeviceConfig(
         broker="mqtt://b",
         fleet="f",
@@ -195,12 +196,20 @@ def test_the_flags_of_a_device_are_as_documented() -> None:
         data=Path("d.npz"),
         client="7",
         state_dir=Path("s"),
+        budget_bytes=700,
+        upload_time_s=2.5,
         threads=2,
         connect_timeout_s=5.0,
         exit_when_finished=True,
         mqtt="3.1.1",
         log_level="debug",
     )
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 3601.0, float("nan"), float("inf")])
+def test_an_upload_time_that_means_nothing_is_refused(seconds: float) -> None:
+    with pytest.raises(ConfigError, match="upload_time"):
+        DeviceConfig(upload_time_s=seconds)
 
 
 def aggregator(**options: Any) -> AggregatorConfig:

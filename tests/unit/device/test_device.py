@@ -431,6 +431,22 @@ def test_a_device_that_measures_its_link_fits_every_update_to_it(tmp_path: Path)
     device.close()
 
 
+def test_a_link_that_breaks_during_a_send_halves_the_next_update(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, models.linear(n_in=20_000))
+    device = scene.device(upload_time_s=8.0)
+    scene.transport.flush = lambda timeout_s: False  # type: ignore[method-assign]
+    scene.aggregator.announce(1)
+    scene.run_until(device, lambda: len(scene.aggregator.updates) == 1)
+    scene.bus.cut(scene.transport)
+    scene.bus.join(scene.transport)
+    scene.settle(device)
+    scene.aggregator.announce(2)
+    scene.settle(device)
+    assert device.report()["budget_bytes_by_round"] == {"1": 4096, "2": 2048}
+    assert 0.9 * 2048 < len(scene.aggregator.updates[-1][3]) <= 2048
+    device.close()
+
+
 @pytest.mark.parametrize("codec", ["zip", "topk:7/sign"])
 def test_a_plan_with_an_unknown_codec_is_skipped(scene: Scene, codec: str) -> None:
     scene.aggregator.announce(1, plan=replace(PLAN, codec=codec))
