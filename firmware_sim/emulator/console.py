@@ -27,7 +27,7 @@ class Answer:
 class Console:
     """Reads the line in a thread of its own, and sorts what it reads.
 
-    What the program says goes to `log`, everything at all to `all`.
+    What the program says goes to `log`, everything to `everything`.
 
     Args:
         line: a connected socket, which it closes.
@@ -145,6 +145,7 @@ class Console:
                 self._changed.notify_all()
             elif _KERNEL.match(text):
                 self.kernel.append(text)
+                return
             text = before
         if text:
             self._log.write(text.encode() + b"\n")
@@ -157,8 +158,9 @@ class Console:
                 self.exit_code = int(code)
             case ["done", number, code, *text] if number.isdecimal() and code.isdecimal():
                 self._answers[int(number)] = Answer(int(code), _text("".join(text)))
-            case _:
-                self.failure = said.removeprefix("failed ")
+            case ["failed", *words]:
+                self.failure = " ".join(words)
+            # Anything else is the kernel, which prints its command line with the token in it.
 
 
 def _receive(line: socket.socket) -> bytes:

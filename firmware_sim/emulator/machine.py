@@ -125,6 +125,6 @@ class Machine:
 def _lines(serial: int, qmp: int) -> list[str]:
     """QEMU's words for its two lines to this process, given as open sockets."""
     return [
-        "-chardev", f"socket,id=serial0,fd={serial}", "-serial", "chardev:serial0",
+        "-chardev", f"socket,id=line0,fd={serial}", "-serial", "chardev:line0",
         "-chardev", f"socket,id=qmp0,fd={qmp}", "-mon", "chardev=qmp0,mode=control",
     ]  # fmt: skip
