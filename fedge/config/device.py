@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from fedge.config.common import BROKER_URL, NAME, LogLevel, MqttVersion, host_id
 from fedge.config.fields import at_least, check, setting, within
+from fedge.training.engines import EngineWish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,11 @@ class DeviceConfig:
         "sends and fits the size of each update to it, within --budget if that is given too",
     )
     threads: int = setting(1, rule=within(1, 1024), about="threads to train with")
+    engine: EngineWish = setting(
+        "auto",
+        about="what trains; auto: onnxruntime, or where there is none the reference, which is "
+        "several times slower and says so",
+    )
     connect_timeout_s: float = setting(
         60.0, rule=at_least(0), about="give up when the broker never answered for so long; 0: never"
     )

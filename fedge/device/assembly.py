@@ -16,6 +16,7 @@ from fedge.device.worker import Worker
 from fedge.errors import ConfigError, DataError
 from fedge.messages import Topics
 from fedge.training import DataSource
+from fedge.training.engines import EngineName
 from fedge.transport import Transport
 from fedge.transport.mqtt import MqttTransport
 from fedge.types import DeviceId, JobId
@@ -55,6 +56,7 @@ def assemble(
     transport: Transport,
     outbox: Outbox,
     membership: Membership,
+    engine: EngineName,
 ) -> Inbox:
     """Join the parts: the inbox reaches all of them."""
     topics, device = Topics(config.fleet), DeviceId(config.id)
@@ -72,6 +74,7 @@ def assemble(
         device=device,
         data=data,
         threads=config.threads,
+        engine=engine,
         outbox=outbox,
         sender=sender,
         uplink=uplink,

@@ -15,6 +15,7 @@ from fedge.messages import RoundManifest
 from fedge.messages.statistics import StatisticsReport
 from fedge.messages.update import NONCE_BYTES
 from fedge.training import DataSource
+from fedge.training.engines import EngineName
 from fedge.training.statistics import measure
 from fedge.types import DeviceId, JobId, Update, Vector
 
@@ -29,6 +30,7 @@ class Bench:
     device: DeviceId
     data: DataSource
     threads: int
+    engine: EngineName
     outbox: Outbox
     sender: Sender
     uplink: Uplink

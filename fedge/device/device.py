@@ -17,6 +17,7 @@ from fedge.device.storage import StateLock
 from fedge.device.watch import Watch
 from fedge.messages import Topics
 from fedge.training import DataSource
+from fedge.training.engines import EngineName, choose
 from fedge.transport import Connected, Disconnected, Event, Message, Transport, Undelivered
 from fedge.types import DeviceId
 
@@ -51,6 +52,7 @@ class Device:
 
     Raises:
         ConfigError: if there is no data, or the state directory is another device's.
+        MissingDependencyError: if the engine that the settings name is not installed.
         StorageError: if the state directory cannot be written, or another process uses it.
         DataError: if the data file does not hold examples.
     """
@@ -73,15 +75,20 @@ class Device:
         self._watch: Watch | None = None
         self._finished_at_s: float | None = None
         topics = Topics(config.fleet)
-        self._membership = Membership(DeviceId(config.id), topics.device_state(config.id))
         data = load_examples(config) if data is None else data
+        self._engine = _choose_engine(config)
+        self._membership = Membership(
+            DeviceId(config.id), topics.device_state(config.id), self._engine
+        )
         self._transport = transport or connect(config, self._membership)
         self._lock = StateLock(config.state_dir)
         try:
             self._outbox = Outbox(
                 config.state_dir / "outbox.sqlite3", fleet=config.fleet, device=config.id
             )
-            self._inbox = assemble(config, data, self._transport, self._outbox, self._membership)
+            self._inbox = assemble(
+                config, data, self._transport, self._outbox, self._membership, self._engine
+            )
         except BaseException:
             self._lock.release()
             raise
@@ -142,6 +149,7 @@ class Device:
         traffic = self._transport.traffic
         return {
             "id": self.config.id,
+            "engine": self._engine,
             **self._inbox.figures(),
             "sent_bytes": traffic.sent_bytes,
             "received_bytes": traffic.received_bytes,
@@ -221,3 +229,11 @@ class Device:
         due_at_s = min(self._inbox.fetcher.due_at_s(), self._inbox.sender.due_at_s())
         pause_s = min(MAX_PAUSE_S, self._inbox.uplink.pause_s)
         return min(pause_s, max(0.0, due_at_s - self._clock()))
+
+
+def _choose_engine(config: DeviceConfig) -> EngineName:
+    """What trains; found out before anything is sent, so that nobody waits for who cannot."""
+    choice = choose(config.engine)
+    if choice.note is not None:
+        _log.warning("%s", choice.note)
+    return choice.name

@@ -11,6 +11,7 @@ from fedge.device.seeds import derive_seed
 from fedge.errors import DataError, PayloadError, TrainingError
 from fedge.messages import BlobRef, RoundManifest
 from fedge.training import ArrayData, DataSource, StepReport, Trainer
+from fedge.training.engines import EngineName
 from fedge.types import DeviceId, Update, Vector
 
 
@@ -31,6 +32,7 @@ class Learner:
         data: the examples.
         device: whose dice are rolled.
         threads: to train with.
+        engine: what trains.
 
     Raises:
         DataError: on construction, if the examples do not fit the artifact.
@@ -44,13 +46,14 @@ class Learner:
         *,
         device: DeviceId,
         threads: int,
+        engine: EngineName,
     ) -> None:
         self.ref, self.artifact = ref, artifact
         self.data = data.check(artifact.manifest) if isinstance(data, ArrayData) else data
         if self.data.n_examples < 1:
             raise DataError("examples", expected="at least one", found="none")
         self._device = device
-        self._trainer = Trainer(artifact, threads=threads)
+        self._trainer = Trainer(artifact, threads=threads, engine=engine)
 
     def parameters(self, model: bytes) -> Vector:
         """The flat parameters in a model's bytes, (n_params,).

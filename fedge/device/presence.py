@@ -20,14 +20,15 @@ class Membership:
     Args:
         device: the id.
         topic: the device's state topic.
+        engine: what it trains with, for whoever wonders why it is slow.
 
     Attributes:
         client_id: a name for the MQTT client that no other process has.
         will: topic and payload for the broker to publish when the connection is lost.
     """
 
-    def __init__(self, device: DeviceId, topic: str) -> None:
-        self._device, self._topic = device, topic
+    def __init__(self, device: DeviceId, topic: str, engine: str) -> None:
+        self._device, self._topic, self._engine = device, topic, engine
         self._instance = os.urandom(INSTANCE_BYTES)
         self._connected_at_s: float | None = None
         self._is_ours = True
@@ -88,4 +89,5 @@ class Membership:
             software=f"fedge {__version__}",
             claim=claim,
             skipped=self._skipped,
+            engine=self._engine,
         ).to_bytes()

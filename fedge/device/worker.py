@@ -138,7 +138,12 @@ class Worker:
             bench = self._bench
             artifact = Artifact.from_bytes(data)
             self._learner = Learner(
-                ref, artifact, bench.data, device=bench.device, threads=bench.threads
+                ref,
+                artifact,
+                bench.data,
+                device=bench.device,
+                threads=bench.threads,
+                engine=bench.engine,
             )
             self._models = Models(bench.models, artifact, self._answered)
         return self._learner

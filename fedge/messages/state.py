@@ -38,7 +38,8 @@ class DeviceState:
     `instance` is drawn when the process starts: two of them under one name are
     two devices. `claim` is set when a device that is at work answers the birth of
     another instance under its name: whoever reads it must stop. `skipped` names the
-    round that the device could not do, so that nobody waits for it.
+    round that the device could not do, so that nobody waits for it. `engine` is what
+    it trains with.
     """
 
     presence: Presence
@@ -46,6 +47,7 @@ class DeviceState:
     software: str
     claim: bool = False
     skipped: Skipped | None = None
+    engine: str | None = None
 
     def to_bytes(self) -> bytes:
         fields: dict[str, object] = {
@@ -57,6 +59,8 @@ class DeviceState:
         }
         if self.skipped is not None:
             fields["skipped"] = [self.skipped.run, self.skipped.round, self.skipped.why[:_MAX_WHY]]
+        if self.engine is not None:
+            fields["engine"] = self.engine
         return wire.encode(fields)
 
     @classmethod
@@ -74,6 +78,7 @@ class DeviceState:
             software=wire.typed(fields["software"], str, "device software")[:64],
             claim=wire.typed(fields["claim"], bool, "device claim"),
             skipped=_skipped(fields.get("skipped")),
+            engine=_engine(fields.get("engine")),
         )
 
 
@@ -135,6 +140,10 @@ def _skipped(value: object) -> Skipped | None:
         RoundId(wire.bounded(round_, 0, MAX_ROUND, "skipped round")),
         wire.typed(why, str, "skipped round")[:_MAX_WHY],
     )
+
+
+def _engine(value: object) -> str | None:
+    return None if value is None else wire.typed(value, str, "device engine")[:64]
 
 
 def _presence(value: object, what: str) -> Presence:

@@ -1,6 +1,6 @@
 """What runs a graph: onnxruntime, or onnx's reference in NumPy where there is none."""
 
-from fedge.training.engines.choice import ENGINES, Choice, EngineName, choose, load
+from fedge.training.engines.choice import ENGINES, Choice, EngineName, EngineWish, choose, load
 from fedge.training.engines.protocol import Engine, Opener
 
-__all__ = ["ENGINES", "Choice", "Engine", "EngineName", "Opener", "choose", "load"]
+__all__ = ["ENGINES", "Choice", "Engine", "EngineName", "EngineWish", "Opener", "choose", "load"]

@@ -7,6 +7,7 @@ from fedge.errors import MissingDependencyError
 from fedge.training.engines.protocol import Opener
 
 EngineName = Literal["onnxruntime", "reference"]
+EngineWish = Literal["auto", "onnxruntime", "reference"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
@@ -18,7 +19,7 @@ class Choice:
     note: str | None = None
 
 
-def choose(wanted: Literal["auto"] | EngineName) -> Choice:
+def choose(wanted: EngineWish) -> Choice:
     """The engine asked for; for "auto" onnxruntime, or the reference where there is none.
 
     Raises:
