@@ -17,12 +17,13 @@ def main() -> None:
     from fedge.config.npz import read_npz  # noqa: PLC0415
     from fedge.training.engines import choose  # noqa: PLC0415
 
-    choose("auto")  # loads the engine, as the trainer would with its first graph
+    engine = choose("auto").name  # and loads it, as the trainer would with its first graph
     imported_s = time.monotonic()
     del Device  # only its imports count here
     artifact = load_artifact(sys.argv[1])
     data = read_npz(Path(sys.argv[2])).train().examples
-    Trainer(artifact).fit(artifact.parameters, data, Plan(local_steps=1, epochs=None))
+    trainer = Trainer(artifact, engine=engine)
+    trainer.fit(artifact.parameters, data, Plan(local_steps=1, epochs=None))
     said = {
         "import_s": imported_s - begin_s,
         "at_s": time.monotonic(),
