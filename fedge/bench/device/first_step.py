@@ -1,13 +1,14 @@
 """A program for `fresh`: what a device loads before its first step, and that step.
 
-Arguments: the artifact, the examples. Run by its path, so that nothing of fedge is loaded before
-the clock starts.
+Arguments: the engine, the artifact, the examples. Run by its path, so that nothing of fedge is
+loaded before the clock starts.
 """
 
 import json
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 
 def main() -> None:
@@ -15,13 +16,14 @@ def main() -> None:
     begin_s = time.monotonic()
     from fedge import Device, Plan, Trainer, load_artifact  # noqa: PLC0415 - the clock runs
     from fedge.config.npz import read_npz  # noqa: PLC0415
-    from fedge.training.engines import choose  # noqa: PLC0415
+    from fedge.training.engines import EngineName, load  # noqa: PLC0415
 
-    engine = choose("auto").name  # and loads it, as the trainer would with its first graph
+    engine = cast(EngineName, sys.argv[1])
+    load(engine)  # as the trainer would with its first graph
     imported_s = time.monotonic()
     del Device  # only its imports count here
-    artifact = load_artifact(sys.argv[1])
-    data = read_npz(Path(sys.argv[2])).train().examples
+    artifact = load_artifact(sys.argv[2])
+    data = read_npz(Path(sys.argv[3])).train().examples
     trainer = Trainer(artifact, engine=engine)
     trainer.fit(artifact.parameters, data, Plan(local_steps=1, epochs=None))
     said = {

@@ -29,6 +29,7 @@ class Options:
         codec: of updates.
         downlink_codec: of models.
         repeats: of the start-up, in fresh interpreters.
+        engine: what trains on our device: auto, onnxruntime or reference.
         peer_python: an interpreter that has Flower and torch; None measures no peer.
     """
 
@@ -38,6 +39,7 @@ class Options:
     codec: str = "topk:0.01/sign"
     downlink_codec: str = "topk:0.03/sign"
     repeats: int = 5
+    engine: str = "auto"
     peer_python: str | None = None
 
 
@@ -71,7 +73,7 @@ def measure(options: Options, tell: Callable[[str], None]) -> Result:
         )
         ready = prepare(demo)
         tell(f"fedge: {options.rounds} rounds of {options.local_steps} steps")
-        cards, missing = [_own(demo, ready, options.repeats)], []
+        cards, missing = [_own(demo, ready, options)], []
         if options.peer_python is not None:
             peer = Peer(options.peer_python)
             missing = peer.missing()
@@ -81,7 +83,7 @@ def measure(options: Options, tell: Callable[[str], None]) -> Result:
     return Result(cards, [f"{name}: {INSTALL}" for name in missing])
 
 
-def _own(demo: DemoOptions, ready: Prepared, repeats: int) -> Card:
+def _own(demo: DemoOptions, ready: Prepared, options: Options) -> Card:
     folder = ready.folder
     result = folder / "device.json"
     with (
@@ -93,7 +95,8 @@ def _own(demo: DemoOptions, ready: Prepared, repeats: int) -> Card:
             "broker": broker.url,
             "data": next(iter(ready.devices.values())),
             "state-dir": folder / "device",
-            "repeats": repeats,
+            "repeats": options.repeats,
+            "engine": options.engine,
             "json": result,
         }
         fleet.start("device", ["bench", *_words("device", device)])

@@ -17,6 +17,8 @@ from fedge.device.phases import Training
 from fedge.errors import ConfigError
 from fedge.transport.url import BrokerUrl
 
+_ROOTS = {"onnxruntime": ["fedge"], "reference": ["fedge", "onnx"]}  # by engine
+
 
 def measure(config: DeviceConfig, *, repeats: int) -> Card:
     """Take part in a job until it is finished, and tell what it cost.
@@ -30,12 +32,13 @@ def measure(config: DeviceConfig, *, repeats: int) -> Card:
     """
     if config.data is None:
         raise ConfigError("a device needs examples: give --data FILE.npz")
-    rounds = _take_part(config)
-    program = [sys.executable, "-P", first_step.__file__, str(_artifact(config)), str(config.data)]
+    rounds, engine = _take_part(config)
+    files = [str(_artifact(config)), str(config.data)]
+    program = [sys.executable, "-P", first_step.__file__, engine, *files]
     start = fresh.start_up(program, repeats=repeats)
-    found = installed.measure(["fedge"])
+    found = installed.measure(_ROOTS[engine])
     return Card(
-        who=f"fedge {found.versions.get('fedge', 'not installed')}",
+        who=f"fedge {found.versions.get('fedge', 'not installed')}, {engine}",
         figures=size(found) | start | rounds,
         installed=found.sizes,
     )
@@ -48,7 +51,8 @@ def size(found: installed.Installed) -> Figures:
     return Figures({"installed_bytes": sum(found.sizes.values())}, notes)
 
 
-def _take_part(config: DeviceConfig) -> Figures:
+def _take_part(config: DeviceConfig) -> tuple[Figures, str]:
+    """What it cost, and the engine that trained."""
     meter = Meter(BrokerUrl.parse(config.broker).port)
     was_training = False
     with Device(config, exit_when_finished=True) as device:
@@ -59,7 +63,7 @@ def _take_part(config: DeviceConfig) -> Figures:
             if is_training != was_training:
                 meter.enter("training" if is_training else "upload")
                 was_training = is_training
-        return meter.figures()
+        return meter.figures(), str(device.report()["engine"])
 
 
 def _artifact(config: DeviceConfig) -> Path:

@@ -28,6 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The work when all runs here, and the job when it runs elsewhere."""
     add = parser.add_argument
     add("--repeats", type=positive, default=5, metavar="N", help="start-ups (%(default)s)")
+    add(
+        "--engine", choices=["auto", "onnxruntime", "reference"], default="auto", help="what trains"
+    )
     here = parser.add_argument_group("all on this machine").add_argument
     here("--rounds", type=positive, default=20, metavar="N", help="(%(default)s)")
     here("--local-steps", type=positive, default=20, metavar="N", help="(%(default)s)")
@@ -72,6 +75,7 @@ def _everything(args: argparse.Namespace) -> "tuple[list[Card], list[str]]":
             codec=args.codec,
             downlink_codec=args.downlink_codec,
             repeats=args.repeats,
+            engine=args.engine,
             peer_python=args.peer_python or (sys.executable if args.peers else None),
         ),
         tell,
@@ -91,6 +95,7 @@ def _take_part(args: argparse.Namespace) -> "Card":
             job=args.job,
             id=args.id,
             data=args.data,
+            engine=args.engine,
             state_dir=args.state_dir or Path(folder),
         )
         return measure(config, repeats=args.repeats)
