@@ -50,14 +50,29 @@ def _compiled(system: System, sources: Sources, tell: Tell) -> Path:
     """What setuptools leaves in its folder `build`; newer than all sources, so used again."""
 
     def make(folder: Path) -> None:
+        translated = _translated(sources, tell)
         tell(f"compiling the kernels for {system.machine}")
         with tempfile.TemporaryDirectory() as copy:
             sources.write(Path(copy))
+            shutil.copytree(translated, Path(copy) / "build")
             _run([sys.executable, "setup.py", "--quiet", "build_ext"], system, Path(copy), tell)
             shutil.copytree(Path(copy) / "build", folder, dirs_exist_ok=True)
 
     key = cache.key(_RECIPE, sources.kernels, *_maker(system))
     return cache.made(f"kernels/{system.machine}", key, make)
+
+
+def _translated(sources: Sources, tell: Tell) -> Path:
+    """The same folder with the C that Cython makes, which is one for all machines."""
+
+    def make(folder: Path) -> None:
+        tell("translating the kernels to C")
+        with tempfile.TemporaryDirectory() as copy:
+            sources.write(Path(copy))
+            programs.run([sys.executable, "setup.py", "--version"], folder=Path(copy))
+            shutil.copytree(Path(copy) / "build", folder, dirs_exist_ok=True)
+
+    return cache.made("kernels/any", cache.key(_RECIPE, sources.kernels, sys.version), make)
 
 
 def _maker(system: System) -> tuple[str, ...]:
