@@ -66,6 +66,7 @@ EXAMPLES: list[tuple[Callable[[bytes], object], bytes]] = [
             instance=_NONCE,
             software="fedge/0.1",
             skipped=Skipped(b"run1", RoundId(3), "diverged"),
+            engine="reference",
         ).to_bytes(),
     ),
     (

@@ -101,6 +101,18 @@ def test_a_device_says_which_round_it_skips_and_why() -> None:
     assert DeviceState.from_bytes(payload) == state
 
 
+def test_a_device_says_what_it_trains_with() -> None:
+    payload = (
+        b"\xa6\x61v\x01\x65claim\xf4\x66engine\x69reference\x68instance\x48" + NONCE
+        + b"\x68presence\x66online\x68software\x63f/1"
+    )  # fmt: skip
+    state = DeviceState(
+        presence=Presence.ONLINE, instance=NONCE, software="f/1", engine="reference"
+    )
+    assert state.to_bytes() == payload
+    assert DeviceState.from_bytes(payload) == state
+
+
 def test_an_aggregators_will_says_offline() -> None:
     payload = (
         b"\xa7\x61v\x01\x63job\x61j\x63run\x44run1\x65claim\xf4\x68instance\x48"
