@@ -35,10 +35,14 @@ cdef enum:
     LONGEST_GAP = 29  # bits of a gap + 1, less one
 
 # How often a gap of random places is 12 bits shorter to 19 bits longer than their mean, of 900.
-cdef uint16_t[32] PRIOR = [
-    1, 1, 1, 2, 2, 4, 8, 16, 32, 64, 120, 200, 260, 220, 110, 40,
-    15, 8, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-]
+cdef extern from *:
+    """
+    static const uint16_t FEDGE_PRIOR[32] = {
+        1, 1, 1, 2, 2, 4, 8, 16, 32, 64, 120, 200, 260, 220, 110, 40,
+        15, 8, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    };
+    """
+    const uint16_t* PRIOR "FEDGE_PRIOR"
 
 
 cdef struct Lengths:

@@ -16,7 +16,7 @@ from libc.math cimport isfinite, sqrt
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
-from fedge._kernels._bits cimport from_bits, load_float
+from fedge._kernels._bits cimport load_float
 from fedge._kernels._rotation cimport (
     MOST_ROTATED, ROTATED, fedge_fwht, n_rotations, rotate, rotate_back, rotation_length,
 )
@@ -33,16 +33,22 @@ cdef extern from "_rotation.h":
         float* chosen,
     ) noexcept nogil
 
-# Centroids of |x| for a standard normal x, 1 to 4 bits; a test derives them.
-cdef float[15] CENTROIDS = [
-    0.797884561,
-    0.452780035, 1.51041761,
-    0.245094179, 0.756005281, 1.34390928, 2.1519457,
-    0.12839503, 0.388048299, 0.656759119, 0.942340456,
-    1.2562312, 1.61804639, 2.06901723, 2.73258957,
-]
-cdef float SMALLEST = from_bits(0x00800000)  # 2**-126: nothing is subnormal
-cdef float LARGEST = from_bits(0x6C800000)  # 2**90: no value overflows, not even times 2**29
+# Centroids of |x| for a standard normal x, 1 to 4 bits; a test derives them. Then the scales that
+# a body may have: from 2**-126, so that nothing is subnormal, to 2**90, so that no value overflows,
+# not even times 2**29.
+cdef extern from *:
+    """
+    static const float FEDGE_CENTROIDS[15] = {
+        0.797884561f,
+        0.452780035f, 1.51041761f,
+        0.245094179f, 0.756005281f, 1.34390928f, 2.1519457f,
+        0.12839503f, 0.388048299f, 0.656759119f, 0.942340456f,
+        1.2562312f, 1.61804639f, 2.06901723f, 2.73258957f,
+    };
+    """
+    const float* CENTROIDS "FEDGE_CENTROIDS"
+    const float SMALLEST "0x1p-126f"
+    const float LARGEST "0x1p90f"
 
 
 def fwht(float[::1] values):
