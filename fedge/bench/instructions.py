@@ -79,17 +79,21 @@ def refusal() -> str | None:
     return None
 
 
-def least(call: Callable[[], object], *, repeats: int = 5) -> int:
+def least(make: Callable[[], Callable[[], object]], *, repeats: int = 3) -> int:
     """Instructions of one call, the fewest of several: the first may load or allocate.
 
     The counter's own reading is measured and taken off.
+
+    Args:
+        make: gives a call, with its inputs as they are to be; not counted.
+        repeats: how often.
 
     Raises:
         ConfigError: if nothing counts instructions here.
     """
     with Counter() as counter:
-        own = min(_between(counter, _nothing) for _ in range(repeats))
-        return max(0, min(_between(counter, call) for _ in range(repeats)) - own)
+        own = min(_between(counter, _nothing) for _ in range(2 * repeats))
+        return max(0, min(_between(counter, make()) for _ in range(repeats)) - own)
 
 
 def _nothing() -> None:

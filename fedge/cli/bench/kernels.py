@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections.abc import Sequence
 
 from fedge.cli.bench.common import facts, tell
 from fedge.cli.commands import write_json
@@ -33,19 +34,47 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="for each group of figures; less means fewer repeats (%(default)s)",
     )
+    add(
+        "--count",
+        choices=["instructions"],
+        help="in place of times, what the processor's own counter says, of kernels and plain twins",
+    )
+    add("--kernel", nargs="+", metavar="NAME", help="with --count: these only")
+    add("--no-twins", action="store_true", help="with --count: our kernels only, which is quicker")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
+    if args.count:
+        return _count(args)
     from fedge.bench.kernels.report import as_json, text  # noqa: PLC0415 - only what is asked for
     from fedge.bench.kernels.suite import SIZES, measure  # noqa: PLC0415
 
     start = time.perf_counter()
-    sizes = args.size or SIZES
-    if min(sizes) < 1000:
-        raise ConfigError(f"--size must be at least 1000, not {min(sizes)}")
-    result = measure(sizes, with_peers=args.peers, budget_s=args.budget, tell=tell)
+    result = measure(_sizes(args, SIZES), with_peers=args.peers, budget_s=args.budget, tell=tell)
     print(text(result, as_markdown=args.markdown))
     used = facts(start)
     write_json(args.json, as_json(result) | used)
     return 0
+
+
+def _count(args: argparse.Namespace) -> int:
+    from fedge.bench.kernels.calls import check_names  # noqa: PLC0415 - only what is asked for
+    from fedge.bench.kernels.counting import as_json, count, text  # noqa: PLC0415
+
+    start = time.perf_counter()
+    check_names(args.kernel or ())
+    lines = count(
+        _sizes(args, (10_000,)), kernels=args.kernel, with_twins=not args.no_twins, tell=tell
+    )
+    print(text(lines, as_markdown=args.markdown))
+    used = facts(start)
+    write_json(args.json, as_json(lines) | used)
+    return 0
+
+
+def _sizes(args: argparse.Namespace, default: Sequence[int]) -> Sequence[int]:
+    sizes: Sequence[int] = args.size or default
+    if min(sizes) < 1000:
+        raise ConfigError(f"--size must be at least 1000, not {min(sizes)}")
+    return sizes
