@@ -1,0 +1,152 @@
+"""The kernels' modules as libraries that need no system, no Python and no C library.
+
+The C is Cython's, compiled like the wheel's, with its calls into Python left open. Only a few lines
+at its end are added: an array that keeps the body of a kernel from being folded into the code that
+parses its Python arguments, so that there is something to call.
+"""
+
+import sysconfig
+from dataclasses import dataclass
+from functools import cache as once
+from pathlib import Path
+
+from firmware_sim.build.processors import Processor
+from firmware_sim.build.translated import (
+    KERNELS,
+    Entry,
+    Module,
+    cython,
+    module_of,
+    owner,
+    with_wanted,
+)
+from firmware_sim.stock import cache, programs
+
+_RECIPE = 1
+_FLAGS = ("-O3", "-g0", "-ffp-contract=off", "-fPIC", "-DNDEBUG", "-DPy_LIMITED_API=0x030B0000")
+_MEMORY = Path(__file__).parent / "memory.c"
+
+# This machine's Python headers with the other machine's sizes.
+_SIZES = {
+    "LONG": "LONG", "SIZE_T": "SIZE_T", "VOID_P": "POINTER", "UINTPTR_T": "POINTER",
+    "WCHAR_T": "WCHAR_T", "LONG_DOUBLE": "LONG_DOUBLE", "TIME_T": "POINTER", "PTHREAD_T": "LONG",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A kernel and all that it calls, compiled.
+
+    Its symbols fedge_size_of_a_view and fedge_numbers_MODULE are a view's size in bytes, and where
+    the table of a module's numbers is.
+    """
+
+    path: Path
+    kernel: Entry
+    modules: tuple[Module, ...]
+
+
+def library(kernel: str, processor: Processor) -> Library:
+    """The library of a kernel, compiled the first time.
+
+    Raises:
+        EmulationError: if no module defines it, or a compiler is missing or fails.
+    """
+    module = module_of(kernel)
+    modules = tuple(with_wanted(module))
+    key = cache.key([each.key for each in modules], _settings(processor))
+    folder = cache.made(
+        f"kernels/{processor.triplet}", key, lambda to: _link(modules, processor, to)
+    )
+    return Library(folder / "kernels.so", module.entries[kernel], modules)
+
+
+@once
+def compiler(processor: Processor) -> str:
+    """What the compiler calls itself: counts are comparable for the same one only."""
+    return " ".join(programs.run([processor.compiler, "--version"]).splitlines()[0].split())
+
+
+def translator() -> str:
+    """What makes C of the kernels: another version may make other C."""
+    return cython()
+
+
+def has_headers() -> bool:
+    """Whether this machine has Python's headers."""
+    return (_headers() / "Python.h").exists()
+
+
+def _headers() -> Path:
+    return Path(sysconfig.get_path("include"))
+
+
+def _settings(processor: Processor) -> list[object]:
+    tools = [compiler(processor), str(_headers()), cache.key(_MEMORY.read_text())]
+    return [_RECIPE, processor.flags, processor.helpers, *tools]
+
+
+def _link(modules: tuple[Module, ...], processor: Processor, folder: Path) -> None:
+    objects = [_object(each, modules, processor) for each in modules]
+    helpers = programs.run([f"{processor.helpers}-gcc", "-print-libgcc-file-name"]).strip()
+    memory = folder / "memory.o"
+    # The last flag, or the compiler would see that memcpy is memcpy.
+    alone = ["-ffreestanding", "-fno-tree-loop-distribute-patterns"]
+    _gcc(processor, *_FLAGS, *alone, "-c", _MEMORY, "-o", memory)
+    # Debian's helpers are for another architecture than some processors; what is used runs there.
+    lenient = [] if processor.word == 8 else ["-Wl,--no-warn-mismatch"]
+    parts: list[str | Path] = [*objects, memory, helpers]
+    _gcc(processor, "-shared", "-nostdlib", *lenient, *parts, "-o", folder / "kernels.so")
+
+
+def _object(module: Module, modules: tuple[Module, ...], processor: Processor) -> Path:
+    """A module compiled, once for all libraries that it is in."""
+    wanted = [name for each in modules for name in each.wants if owner(name) == module.name]
+    kept = sorted({*(entry.symbol for entry in module.entries.values()), *wanted})
+
+    def make(folder: Path) -> None:
+        source = folder / f"{module.name}_kept.c"
+        source.write_text(_with_kept(module, kept))
+        include = _includes(folder)
+        _gcc(processor, *_FLAGS, *include, "-c", source, "-o", folder / "module.o")
+
+    key = cache.key(module.key, kept, _settings(processor))
+    return cache.made(f"kernels/{processor.triplet}", key, make) / "module.o"
+
+
+def _gcc(processor: Processor, *words: str | Path) -> None:
+    programs.run([processor.compiler, *processor.flags, *words])
+
+
+def _with_kept(module: Module, kept: list[str]) -> str:
+    """What is compiled: the module, the array that keeps its functions, what is to be known."""
+    functions = ", ".join(f"(void *){symbol}" for symbol in kept)
+    lines = [
+        f'#include "{module.c_file}"',
+        f"void *const fedge_kept{module.name}[] = {{{functions}}};",
+        "__attribute__((weak)) extern const unsigned fedge_size_of_a_view;",
+        "__attribute__((weak)) const unsigned fedge_size_of_a_view = sizeof(__Pyx_memviewslice);",
+    ]
+    if module.numbers:
+        table = "&__pyx_mstate_global_static.__pyx_number_tab[0]"
+        lines.append(f"PyObject **const fedge_numbers{module.name} = {table};")
+    return "\n".join(lines) + "\n"
+
+
+def _includes(folder: Path) -> list[str | Path]:
+    """Flags for Python's headers, whose configuration is written for this machine."""
+    sizes = "".join(
+        f"#undef SIZEOF_{name}\n#define SIZEOF_{name} __SIZEOF_{own}__\n"
+        for name, own in _SIZES.items()
+    )
+    config = folder / "config.h"
+    config.write_text(f'#include "{_configuration()}"\n{sizes}')
+    return ["-include", config, f"-isystem{_headers()}", f"-I{KERNELS}"]
+
+
+def _configuration() -> Path:
+    """pyconfig.h itself: Debian's only chooses between those of its architectures."""
+    named = Path(sysconfig.get_config_h_filename())
+    own = str(sysconfig.get_config_var("MULTIARCH") or "")
+    debian = named.parent.parent / own / named.parent.name / named.name
+    return debian if own and debian.exists() else named
