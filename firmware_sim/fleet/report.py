@@ -50,7 +50,7 @@ def _device(folder: Path, member: Member, wall_s: float) -> dict[str, Any]:
         "board": member.board.name if member.board else None,
         "title": member.title,
         **machine,
-        "engine": report.get("engine", "onnxruntime"),
+        "engine": report["engine"],
         "rounds_trained": report["rounds_trained"],
         "updates_accepted": report["updates_accepted"],
         "payload_bytes": payloads,

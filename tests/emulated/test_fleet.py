@@ -60,6 +60,16 @@ def test_devices_of_all_kinds_train_one_model_together(arm_run: Path) -> None:
 
 
 @pytest.mark.emulated
+def test_the_board_without_onnxruntime_says_which_engine_it_takes_before_anything_else(
+    arm_run: Path,
+) -> None:
+    first, second = (arm_run / "devices/zerow-1/program.log").read_text().splitlines()[:2]
+    assert "WARNING device zerow-1: no onnxruntime here" in first
+    assert "reference engine" in first
+    assert "connected to" in second
+
+
+@pytest.mark.emulated
 def test_payloads_and_models_have_the_bits_of_a_native_fleet(arm_run: Path) -> None:
     check = json.loads((arm_run.parent / "result.json").read_text())["check"]
     assert check["differences"] == []

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from fedge.errors import MissingDependencyError
 from firmware_sim.boards import Board
 from firmware_sim.errors import EmulationError
 from firmware_sim.tiers.base import Job, RunsPrograms
@@ -122,6 +124,18 @@ def test_a_cap_is_refused_where_qemu_cannot_hold_it() -> None:
         assert refusal is not None
         assert "64-bit" in refusal
     assert UserMode(is_capped=True).refusal(ready(TIER, "pi4")) is None
+
+
+def test_a_board_without_onnxruntime_says_so_at_once_and_offers_the_other_engine(
+    tmp_path: Path,
+) -> None:
+    np.savez(tmp_path / "data.npz", x=np.zeros((4, 2), np.float32), y=np.zeros(4, np.int64))
+    words = ["-m", "fedge", "device", "--engine", "onnxruntime", "--data", "data.npz"]
+    guest = TIER.start(ready(TIER, "zerow"), Job(words=words, folder=tmp_path))
+    assert guest.wait(120) == MissingDependencyError.exit_code
+    (sentence,) = guest.log.read_text().splitlines()
+    assert sentence.startswith("fedge: the engine onnxruntime cannot be loaded")
+    assert "use the reference engine" in sentence
 
 
 def test_a_guest_reaches_this_machines_loopback(tmp_path: Path) -> None:
