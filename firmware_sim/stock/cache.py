@@ -10,9 +10,12 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_UNUSED_S = 7 * 86_400  # after this a folder makes room for a newer one of the same name
 
 
 def home() -> Path:
@@ -38,14 +41,15 @@ def made(name: str, key: str, make: Callable[[Path], None]) -> Path:
         make: fills an empty folder. If it fails, nothing is left.
     """
     folder = home() / name / key
-    if folder.is_dir():
-        return folder
-    with locked(f"{name}-{key}"):
-        if not folder.is_dir():  # nobody else made it while we waited
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with _unfinished(folder) as half:
-                make(half)
-                half.rename(folder)
+    if not folder.is_dir():
+        with locked(f"{name}-{key}"):
+            if not folder.is_dir():  # nobody else made it while we waited
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                with _unfinished(folder) as half:
+                    make(half)
+                    half.rename(folder)
+                _forget_unused(folder.parent)
+    os.utime(folder)
     return folder
 
 
@@ -71,3 +75,12 @@ def _unfinished(folder: Path) -> Iterator[Path]:
     finally:
         if half.exists():
             shutil.rmtree(half)
+
+
+def _forget_unused(folder: Path) -> None:
+    """Deletes what was not used for long: sources change often, and every change is built."""
+    oldest = time.time() - _UNUSED_S  # noqa: TID251 - files' times are of this clock
+    for unused in [path for path in folder.iterdir() if path.stat().st_mtime < oldest]:
+        gone = folder / f".{unused.name.strip('.')}.gone"
+        unused.rename(gone)  # at once, for those who look whether it is there
+        shutil.rmtree(gone)
