@@ -105,5 +105,5 @@ def _first(on_board: Array, here: Array) -> str | None:
     at = int(places[0])
     return (
         f"byte {at} of {len(ours)} is {ours[at]:#04x} on the board, {theirs[at]:#04x} here;"
-        f" {places.size} bytes differ"
+        f" bytes that differ: {places.size}"
     )

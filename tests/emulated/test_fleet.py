@@ -89,7 +89,7 @@ def test_one_other_bit_in_a_payload_is_found_and_named(arm_run: Path, tmp_path: 
     flip(copied / "devices/armv7-1/records/round-001.npz", "payload", at=17)
     (difference,) = compare(copied, copied / "native").differences
     assert difference.startswith("armv7-1, round 001: payload: byte 17 of ")
-    assert difference.endswith("; 1 bytes differ")
+    assert difference.endswith("; bytes that differ: 1")
 
 
 @pytest.mark.emulated
