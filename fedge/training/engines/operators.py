@@ -1,7 +1,8 @@
-"""Operators in NumPy, in place of those of onnx's reference that are too slow to train with.
+"""Operators in NumPy, in place of those of onnx's reference that are not good enough to train with.
 
-Those loop over elements in Python. Some are too narrow besides: the reference refuses negative
-pads, gathers along at most 64 elements, and is wrong about transposed convolutions in groups.
+Most of those loop over elements in Python. Some fail where onnxruntime does not: the reference
+refuses negative pads, gathers along at most 64 elements, is wrong about transposed convolutions
+in groups, and loses a LogSoftmax or a Softplus of large numbers to infinity.
 
 Each takes an operator's inputs and its attributes, and gives its outputs; or None for a form that
 no training graph of ours has, which the reference then computes itself. docs/engines.md says what
@@ -112,6 +113,19 @@ def gather_elements(x: Array, indices: Array, **attributes: Any) -> Outputs:
     return (np.take_along_axis(x, indices, axis=attributes["axis"]),)
 
 
+def log_softmax(x: Array, **attributes: Any) -> Outputs:
+    """y = x - ln sum e^x along an axis; finite where the reference takes the logarithm of 0."""
+    axis = attributes["axis"]
+    y = x - x.max(axis=axis, keepdims=True)
+    y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+    return (y,)
+
+
+def softplus(x: Array, **_: Any) -> Outputs:
+    """y = ln(1 + e^x), by an exponential that never overflows."""
+    return (np.logaddexp(x.dtype.type(0), x),)
+
+
 def sigmoid(x: Array, **_: Any) -> Outputs:
     """y = 1 / (1 + e^-x), by an exponential that never overflows."""
     e = np.exp(-np.abs(x))
@@ -144,6 +158,8 @@ REPLACED: Mapping[str, Callable[..., Outputs | None]] = {
     "Resize": resize,
     "ScatterElements": scatter_elements,
     "GatherElements": gather_elements,
+    "LogSoftmax": log_softmax,
+    "Softplus": softplus,
     "Sigmoid": sigmoid,
     "Pad": pad,
 }

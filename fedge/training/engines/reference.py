@@ -14,6 +14,8 @@ from fedge.training.engines.operators import REPLACED
 from fedge.training.engines.protocol import Shape, check_values, first_line
 from fedge.types import Array
 
+_OPSET = 18  # what graphs are built for; the operators of ours have no older forms
+
 
 class Reference:
     """One graph on onnx's reference evaluator, its slowest operators replaced by ours.
@@ -63,6 +65,8 @@ def _write(name: str, value: Array, buffer: Array) -> None:
 def _operators(model: onnx.ModelProto) -> list[type[OpRun]]:
     """Ours, of those that the graph has."""
     (opset,) = (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if opset < _OPSET:
+        return []
     used = {node.op_type for node in model.graph.node}
     return [_replacement(name, REPLACED[name], opset) for name in sorted(used & REPLACED.keys())]
 
@@ -72,17 +76,16 @@ def _replacement(
 ) -> type[OpRun]:
     """The reference's operator, which is asked only when ours does not know the form."""
     base: Any = load_op("", op_type, opset)
-
-    def run(self: Any, *inputs: Array | None, **attributes: Any) -> tuple[Array, ...]:
-        found = compute(*inputs, n_outputs=len(self.output), **attributes)
-        result: tuple[Array, ...] = (
-            base._run(self, *inputs, **attributes)  # noqa: SLF001 - how an operator extends one
-            if found is None
-            else found
-        )
-        return result
-
     schema = onnx.defs.get_schema(op_type, opset, "")
+
+    def run(self: Any, *inputs: Array | None, **given: Any) -> tuple[Array, ...]:
+        # Some bases hand attributes over, some leave them on the object; there they all are.
+        attributes = {name: getattr(self, name, None) for name in schema.attributes}
+        found = compute(*inputs, n_outputs=len(self.output), **attributes)
+        if found is None:
+            found = tuple(base._run(self, *inputs, **given))  # noqa: SLF001 - it is its base
+        return found
+
     return type(op_type, (base,), {"_run": run, "op_schema": schema})
 
 
