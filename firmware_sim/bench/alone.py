@@ -1,0 +1,62 @@
+"""Counts on tier `count`: every kernel call of the works, made again on each processor."""
+
+from collections.abc import Callable, Sequence
+
+from fedge.bench.kernels.calls import check_names
+from fedge.bench.kernels.works import chosen
+from firmware_sim.bench.counts import Count
+from firmware_sim.build.processors import Processor
+from firmware_sim.errors import EmulationError
+from firmware_sim.tiers.count import needs, replay
+
+SIZES = (50_000,)
+
+
+def count(
+    processors: Sequence[Processor],
+    sizes: Sequence[int],
+    *,
+    kernels: Sequence[str] | None,
+    tell: Callable[[str], None],
+) -> list[Count]:
+    """All counts, processor by processor.
+
+    Args:
+        processors: where.
+        sizes: numbers of parameters.
+        kernels: only these; all if None.
+        tell: hears what is next.
+
+    Raises:
+        ConfigError: if there is no such kernel.
+        EmulationError: if something is missing, or a kernel's output has other bits than here.
+    """
+    check_names(kernels or ())
+    missing = [need for need in needs(processors) if not need.is_met]
+    if missing:
+        raise EmulationError("; ".join(f"{need.name}: {need.install}" for need in missing))
+    asked = [(n, work, calls) for n in sizes for work, calls in chosen(n, kernels)]
+    found = []
+    for processor in processors:
+        for n, work, calls in asked:
+            tell(f"{processor.name}: {work.key}, size {n}")
+            for call in calls:
+                size, unit = call.size()
+                result = replay(call, processor)
+                if result.differences:
+                    raise EmulationError(
+                        f"{call.kernel} in `{work.key}` leaves other bits on {processor.name} than"
+                        f" on this machine, in {', '.join(result.differences)}"
+                    )
+                found.append(
+                    Count(
+                        board=processor.name,
+                        work=work.key,
+                        n_params=n,
+                        kernel=call.kernel,
+                        size=size,
+                        unit=unit,
+                        ours=result.instructions,
+                    )
+                )
+    return found
