@@ -10,7 +10,11 @@ LOOPBACK = "127.0.0.1"
 
 
 def start(job: Job) -> Process:
-    """Run a Python program with this process's own Python and packages."""
+    """Run a Python program with this process's own Python and packages.
+
+    Settings of devices that this process's environment may hold are not for this one.
+    """
+    own = {name: text for name, text in os.environ.items() if not name.startswith("FEDGE_DEVICE_")}
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    environment = {**os.environ, **one_thread, "PYTHONUNBUFFERED": "1", **job.environment}
+    environment = {**own, **one_thread, "PYTHONUNBUFFERED": "1", **job.environment}
     return Process([sys.executable, *job.words], folder=job.folder, environment=environment)

@@ -29,6 +29,7 @@ class Process:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / LOG
+        self._is_stopped = False
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -62,6 +63,9 @@ class Process:
 
     def stop(self) -> None:
         """Ask it to end; after ten seconds, make it and all that it started."""
+        if self._is_stopped:
+            return  # its number may be another program's by now
+        self._is_stopped = True
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_PATIENCE_S)
