@@ -1,7 +1,6 @@
 """Artifacts on disk: the one place of the core that opens files."""
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
             size = os.fstat(file.fileno()).st_size
             if size > limit:
                 raise ArtifactError(str(path), expected=f"at most {limit} bytes", found=size)
-            return file.read(min(limit, sys.maxsize))  # 2 GiB are too many for a 32-bit machine
+            return file.read(size)  # not the limit: Python makes room for all that it is asked for
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
 
