@@ -41,7 +41,7 @@ def choose(wanted: EngineWish) -> Choice:
     return Choice(
         "reference",
         f"no onnxruntime here ({missing}): training runs on the reference engine, in NumPy;"
-        " a step takes 3 to 20 times as long (docs/engines.md)",
+        " a step takes about ten times as long (docs/engines.md)",
     )
 
 
