@@ -38,7 +38,7 @@ class FedgeProcess:
         self.command, self.log = command, folder / f"{command}.log"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "fedge", command, *_words(flags)],
+                [sys.executable, "-m", "fedge", command, *words(flags)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -132,8 +132,9 @@ def events(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole.splitlines()]
 
 
-def _words(flags: Mapping[str, object]) -> Sequence[str]:
-    words: list[str] = []
+def words(flags: Mapping[str, object]) -> Sequence[str]:
+    """Flags by name as a command takes them; a value of True is a flag without a word."""
+    found: list[str] = []
     for name, value in flags.items():
-        words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
-    return words
+        found += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+    return found

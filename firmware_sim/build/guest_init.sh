@@ -48,7 +48,7 @@ mount_disk fedge-base /base ro,noatime
 mount_disk fedge-job /base/job rw,noatime
 for folder in proc sys dev; do mount --bind /$folder /base/$folder; done
 for folder in tmp run root; do mount -t tmpfs tmpfs /base/$folder; done
-cp -a /base/etc/. /etc && mount --bind /etc /base/etc # to be changed, such as /etc/hosts
+cp -a /base/etc/. /etc && echo "hosts: files dns" > /etc/nsswitch.conf && mount --bind /etc /base/etc # to be changed, such as /etc/hosts
 ln -snf /proc/self/fd /dev/fd
 date -s "@$clock" > /dev/null
 

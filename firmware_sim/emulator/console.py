@@ -160,7 +160,8 @@ class Console:
                 self._answers[int(number)] = Answer(int(code), _text("".join(text)))
             case ["failed", *words]:
                 self.failure = " ".join(words)
-            # Anything else is the kernel, which prints its command line with the token in it.
+            case _:
+                pass  # the kernel prints its command line, with the token in it
 
 
 def _receive(line: socket.socket) -> bytes:

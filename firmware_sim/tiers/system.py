@@ -22,7 +22,10 @@ from firmware_sim.stock.kernel import Flavour, kernel
 from firmware_sim.tiers.base import Job, Need, Tell
 from firmware_sim.tiers.guest import MachineGuest
 
-_MODULES = ("crc32c_generic", "ext4", "virtio_mmio", "virtio_blk", "virtio_net", "sch_netem")
+_MODULES = (
+    "crc32c_generic", "ext4", "virtio_mmio", "virtio_blk", "virtio_net",
+    "sch_netem", "sch_ingress", "cls_matchall", "act_mirred", "ifb",  # for bad links, both ways
+)  # fmt: skip
 _MOST_MB = 3072  # of a guest with 32-bit addresses and a machine that has devices there too
 
 
@@ -49,14 +52,16 @@ class SystemMode:
         memory_mb: instead of the board's.
         disk_mb: of the job's disk; None: enough.
         n_cores: of the machine; more than this computer has make it slower.
-        only_port: the one port of this machine's loopback that the guest reaches; None: all.
+        forward: a port at 10.0.2.100, and the port of this machine's loopback it leads to.
+        is_restricted: whether that is all the guest reaches.
         is_counted: the guest's performance counters count instructions, and its clock with them.
     """
 
     memory_mb: int | None = None
     disk_mb: int | None = None
     n_cores: int = 1
-    only_port: int | None = None
+    forward: tuple[int, int] | None = None
+    is_restricted: bool = False
     is_counted: bool = False
 
     name: ClassVar[str] = "system"
@@ -69,7 +74,7 @@ class SystemMode:
     @property
     def loopback(self) -> str:
         """The address under which the guest reaches this machine's 127.0.0.1."""
-        return HOST_ADDRESS if self.only_port is None else BROKER_ADDRESS
+        return BROKER_ADDRESS if self.is_restricted else HOST_ADDRESS
 
     def refusal(self, board: Board) -> str | None:
         """Why this tier cannot run the board's code; None if it can."""
@@ -151,15 +156,11 @@ class SystemMode:
                 ),
                 Drive(image, image_format, "virtio-blk-device"),
             ),
-            network=self._network(),
+            network=Network(
+                "virtio-net-device", forward=self.forward, is_restricted=self.is_restricted
+            ),
             is_counted=self.is_counted,
         )
-
-    def _network(self) -> Network:
-        if self.only_port is None:
-            return Network("virtio-net-device")
-        forward = (self.only_port, self.only_port)
-        return Network("virtio-net-device", forward=forward, is_restricted=True)
 
 
 TIER = SystemMode()

@@ -1,0 +1,111 @@
+"""One device under bad conditions: little memory, a small disk, a wrong clock, a bad link."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from firmware_sim.emulator.hardware import BROKER_ADDRESS, HOST_ADDRESS
+from firmware_sim.errors import EmulationError
+from firmware_sim.scenario.certificates import Door
+from firmware_sim.scenario.computer import Computer
+from firmware_sim.scenario.outcome import Outcome
+from firmware_sim.scenario.plan import Scenario
+from firmware_sim.scenario.stage import Stage
+from firmware_sim.tiers.base import Tell
+
+_NAME = "broker.test"
+
+
+def play(name: str, scenario: Scenario, folder: Path, seed: int, tell: Tell) -> Outcome:
+    """Play one, and hold what came of it against what its file says."""
+    began_s = time.monotonic()
+    with Stage(scenario, folder, seed) as stage, ExitStack() as stack:
+        port = stage.open()
+        port_after = stage.free_port()
+        flags: dict[str, object] = {"broker": f"mqtt://{_NAME}:{port}"}
+        if scenario.tls:
+            door = stack.enter_context(Door(folder / "tls", port, _NAME))
+            flags = {"broker": f"mqtts://{_NAME}:{door.port}", "ca-file": "ca.pem"}
+        job = stage.device("device", flags)
+        if scenario.tls:
+            (job.folder / "ca.pem").write_bytes(door.certificate.read_bytes())
+        computer = stack.enter_context(Computer(scenario, job, forward=(port, port_after)))
+        facts = _run(stage, computer, port_after, tell)
+        log = computer.log
+    facts["rounds"] = len(stage.rounds())
+    return Outcome(
+        name=name,
+        seed=seed,
+        wall_s=round(time.monotonic() - began_s, 1),
+        faults=tuple(_faults(scenario, facts, log)),
+        facts=facts,
+    )
+
+
+def _run(stage: Stage, computer: Computer, port_after: int, tell: Tell) -> dict[str, Any]:
+    """Until the device ends or it has taken too long."""
+    until_s = time.monotonic() + stage.scenario.patience_s
+    console = computer.boot().console
+    tell(f"the {stage.scenario.on.title} is up")
+    console.expect(_hosts(HOST_ADDRESS))
+    console.send("run")
+    facts: dict[str, Any] = {}
+    if stage.scenario.fault in {"pull", "move"}:
+        goal = stage.scenario.after_round
+        stage.await_(lambda: len(stage.rounds()) >= goal, f"round {goal}", until_s)
+        _ACTS[stage.scenario.fault](stage, computer, port_after, tell)
+        n_before, acted_s = len(stage.rounds()), time.monotonic()
+        stage.await_(lambda: len(stage.rounds()) > n_before, "the next round", until_s)
+        facts["next_round_after_s"] = round(time.monotonic() - acted_s, 1)
+    facts["exit_code"] = console.await_exit(max(1.0, until_s - time.monotonic()))
+    facts["killed_by_kernel"] = [line for line in console.kernel if "Killed process" in line]
+    computer.shut_down()
+    facts["last_words"] = last_line(computer.log)
+    return facts
+
+
+def _pull(stage: Stage, computer: Computer, _port_after: int, tell: Tell) -> None:
+    machine = computer.machine
+    if machine is None:
+        raise EmulationError("a machine without power has no cable to pull")
+    tell(f"the cable is out for {stage.scenario.pulled_s:g} s")
+    machine.monitor.set_link(is_up=False)
+    time.sleep(stage.scenario.pulled_s)
+    machine.monitor.set_link(is_up=True)
+
+
+def _move(stage: Stage, computer: Computer, port_after: int, tell: Tell) -> None:
+    """Broker and aggregator go to another address, and the name follows them."""
+    if computer.machine is None:
+        raise EmulationError("a machine without power has no names")
+    tell("the broker moves to another address")
+    stage.close()
+    stage.open(port_after)
+    computer.machine.console.expect(_hosts(BROKER_ADDRESS))
+
+
+_ACTS = {"pull": _pull, "move": _move}
+
+
+def _hosts(address: str) -> str:
+    """What makes the broker's name mean this address in the guest."""
+    return f"echo {address} {_NAME} > /etc/hosts"
+
+
+def _faults(scenario: Scenario, facts: dict[str, Any], log: str) -> Iterator[str]:
+    if facts["exit_code"] != scenario.exit_code:
+        yield f"the device ended with {facts['exit_code']}, not {scenario.exit_code}"
+    if scenario.says not in log:
+        yield f"the device did not say {scenario.says!r}; at last it said {facts['last_words']!r}"
+    if facts["killed_by_kernel"] and not scenario.says:
+        yield f"the kernel killed it: {facts['killed_by_kernel'][0]}"
+    if scenario.exit_code == 0 and facts["rounds"] != scenario.rounds:
+        yield f"{facts['rounds']} rounds ended, not {scenario.rounds}"
+
+
+def last_line(log: str) -> str:
+    """What a program said at last."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else ""

@@ -1,0 +1,135 @@
+"""The program of a board whose power will be cut: `fedge device`, which stops where it is told.
+
+It is copied to the board and needs nothing there but fedge:
+
+    python3 program.py PLACE device ...
+
+It stands still at the first moment that it reaches PLACE, having said so, and its network goes on
+without it. On the way it says what it puts into its outbox and takes out of it, before and after,
+as lines `outbox WORD ROUND NONCE RESIDUAL`, and keeps each round's delta in `records/`.
+"""
+
+import hashlib
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fedge.cli.main import main
+from fedge.device.learner import Encoded, Learner
+from fedge.device.outbox import Outbox, Result
+from fedge.messages import RoundManifest
+from fedge.types import Update, Vector
+
+# The phases of a round, in their order: what is called, and whether to stop before or after it.
+PLACES = {
+    "connected": ("fedge.device.presence:Membership.join", "after"),
+    "downloaded": ("fedge.device.cache:BlobCache.put", "before"),
+    "stored": ("fedge.device.cache:BlobCache.put", "after"),
+    "training": ("fedge.device.worker:Worker.train", "after"),
+    "encoded": ("fedge.device.learner:Learner.encode", "after"),
+    "keeping": ("fedge.device.outbox:Outbox._write_residual", "after"),  # in the transaction
+    "kept": ("fedge.device.outbox:Outbox.put", "after"),
+    "sent": ("fedge.device.sender:Sender._publish", "after"),
+    "answered": ("fedge.device.outbox:Outbox.accept", "before"),
+    "forgotten": ("fedge.device.outbox:Outbox.accept", "after"),
+}
+STANDS = "stands at"  # the first words of the line that says so
+RECORDS = Path("records")
+
+
+def tell_of_outbox() -> None:
+    """From now on say what the outbox is told to do, and keep the deltas."""
+    RECORDS.mkdir(exist_ok=True)
+    encode, put, accept, refuse = Learner.encode, Outbox.put, Outbox.accept, Outbox.refuse
+
+    def told_encode(
+        self: Learner,
+        update: Update,
+        manifest: RoundManifest,
+        residual: Vector | None,
+        **more: Any,
+    ) -> Encoded:
+        _keep(RECORDS / f"{manifest.round:03}.npy", update.delta)
+        return encode(self, update, manifest, residual, **more)
+
+    def told_put(
+        self: Outbox, result: Result, *, model_sha256: bytes, residual: Vector | None
+    ) -> None:
+        after = "-" if residual is None else hashlib.sha256(residual.tobytes()).hexdigest()
+        line = f"{result.round} {result.nonce.hex()} {after}"
+        _say(f"outbox put {line}")
+        put(self, result, model_sha256=model_sha256, residual=residual)
+        _say(f"outbox has-put {line}")
+
+    def told_accept(self: Outbox, nonce: bytes) -> None:
+        _say(f"outbox accept - {nonce.hex()} -")
+        accept(self, nonce)
+        _say(f"outbox has-accepted - {nonce.hex()} -")
+
+    def told_refuse(self: Outbox, nonce: bytes) -> bool:
+        _say(f"outbox refuse - {nonce.hex()} -")
+        return refuse(self, nonce)
+
+    Learner.encode = told_encode  # type: ignore[method-assign]  # this program's own process
+    Outbox.put = told_put  # type: ignore[method-assign]
+    Outbox.accept = told_accept  # type: ignore[method-assign]
+    Outbox.refuse = told_refuse  # type: ignore[method-assign]
+
+
+def stand_at(name: str) -> None:
+    """From now on stop for good at the first call of what the place names."""
+    target, when = PLACES[name]
+    owner, attribute = resolve(target)
+    original: Callable[..., Any] = getattr(owner, attribute)
+
+    def standing(*args: Any, **kwargs: Any) -> Any:
+        if when == "before":
+            _stand(name)
+        result = original(*args, **kwargs)
+        _stand(name)
+        return result
+
+    setattr(owner, attribute, standing)
+
+
+def resolve(target: str) -> tuple[type, str]:
+    """The class and the attribute that `module:Class.attribute` names."""
+    module, _, path = target.partition(":")
+    owner, _, attribute = path.partition(".")
+    return getattr(importlib.import_module(module), owner), attribute
+
+
+def _stand(name: str) -> None:
+    _say(f"{STANDS} {name}")
+    while True:
+        time.sleep(3600)
+
+
+def _keep(path: Path, values: Vector) -> None:
+    """Write an array so that it is on the disk when this returns."""
+    with path.open("wb") as file:
+        np.save(file, values)
+        file.flush()
+        os.fsync(file.fileno())
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    place, *words = sys.argv[1:]
+    tell_of_outbox()
+    if place != "-":
+        stand_at(place)
+    sys.exit(main(words))
