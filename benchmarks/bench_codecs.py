@@ -99,7 +99,7 @@ def _kept(n_params: int) -> tuple[Array, Array, Array]:
     indices, work = np.empty(k, np.uint32), np.empty(6 * (k + 2048), np.uint32)
     _kernels.accumulate_topk(residual, np.zeros_like(residual), k, work, indices)
     levels, scales = np.empty(k, np.int8), np.empty(-(-k // 256), np.uint16)
-    _kernels.quantise_kept(residual, indices, 8, levels, scales)
+    _kernels.quantise_kept(residual, indices, 8, None, levels, scales)
     return indices, levels, scales
 
 

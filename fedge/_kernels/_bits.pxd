@@ -2,7 +2,7 @@
 """Bits of floats and streams, shared by the codec kernels. All machines we run on are
 little-endian; the build stops on another."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cdef extern from *:
@@ -42,6 +42,11 @@ cdef inline uint16_t scale_above(float value) noexcept nogil:
 
 cdef inline float scale_value(uint16_t scale) noexcept nogil:
     return from_bits(<uint32_t>scale << 16)
+
+
+cdef inline int32_t largest_level(int bits) noexcept nogil:
+    """Of values in 8, 4 or 1 bits before entropy coding."""
+    return 127 if bits == 8 else 7 if bits == 4 else 1
 
 
 cdef inline bint is_scale(uint16_t scale) noexcept nogil:

@@ -3,8 +3,8 @@
 """Kept values to the body of a sparse payload whose numbers go through a context range coder.
 
 Body: the bf16 scales of all blocks of 256 (not float32); the values (float32 only); one range-coded
-stream (_range.pxd) with, for each kept value, its gap, then its level (int8), then its sign (not
-float32, not of level 0).
+stream (_range.pxd) with, for each kept value, its gap, then its level (int4, int8), then its sign
+(not float32, not of level 0).
 
 A number n is coded by the length of n + 1 in bits less one, as a path down a tree of chances; the
 next two bits of n + 1 by chances, which depend on that length; the rest evenly. The tree is chosen
@@ -17,7 +17,15 @@ from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from fedge._kernels._bits cimport (
-    BLOCK, INFINITE, MAX_PARAMS, is_scale, load16, load_float, magnitude, scale_value,
+    BLOCK,
+    INFINITE,
+    MAX_PARAMS,
+    is_scale,
+    largest_level,
+    load16,
+    load_float,
+    magnitude,
+    scale_value,
 )
 from fedge._kernels._range cimport (
     Chance,
@@ -74,10 +82,10 @@ def pack_context(
 
     Args:
         indices: strictly increasing, below n_params.
-        codes: the values. For 1 and 8 bits the levels of quantise_kept, a signed byte each; for
-            32 bits little-endian float32.
+        codes: the values. Up to 8 bits the levels of quantise_kept, a signed byte each; for 32
+            bits little-endian float32.
         scales: bf16 bits, one for each 256 indices; ignored for 32 bits.
-        bits: 1, 8 or 32.
+        bits: 1, 4, 8 or 32.
         n_params: at most 2**29.
         out: overwritten.
 
@@ -113,7 +121,7 @@ def unpack_context(
 
     Args:
         body: untrusted.
-        bits: 1, 8 or 32, as it was packed.
+        bits: 1, 4, 8 or 32, as it was packed.
         n_params: indices are below it.
         indices: result, increasing; as many as were packed.
         values: result, finite.
@@ -140,8 +148,8 @@ def unpack_context(
 
 
 cdef int _check_bits(int bits) except -1:
-    if bits != 1 and bits != 8 and bits != 32:
-        raise ValueError("bits must be 1, 8 or 32")
+    if bits != 1 and bits != 4 and bits != 8 and bits != 32:
+        raise ValueError("bits must be 1, 4, 8 or 32")
     return 0
 
 
@@ -189,7 +197,7 @@ cdef void _write(
         if bits == 32:
             continue
         level = <uint32_t>(-levels[i] if levels[i] < 0 else levels[i])
-        if bits == 8:
+        if bits > 1:
             _code_length(coder, &model.levels, level)
         if level:
             _code_sign(coder, &model, levels[i] < 0)
@@ -206,7 +214,7 @@ cdef bint _read(
 ) noexcept nogil:
     cdef Model model
     cdef uint64_t index = 0  # gaps are below 2**32 and checked one by one: it cannot wrap
-    cdef uint32_t level = 1
+    cdef uint32_t level = 1, largest = <uint32_t>largest_level(bits)
     cdef float value
     cdef Py_ssize_t i
     _start_model(&model, n_params, k)
@@ -219,9 +227,9 @@ cdef bint _read(
         if bits == 32:
             values[i] = load_float(head + 4 * i)
             continue
-        if bits == 8:
+        if bits > 1:
             level = _code_length(coder, &model.levels, 0)
-            if level > 127:
+            if level > largest:
                 return False
         value = <float>level * scale_value(load16(head + 2 * (i // BLOCK)))
         values[i] = -value if level and _code_sign(coder, &model, 0) else value

@@ -12,14 +12,20 @@ from fedge._kernels._bits cimport (
     BLOCK, INFINITE, from_bits, is_scale, load16, load_float, magnitude, scale_above, scale_value,
 )
 
-cdef extern from "_dense.h" nogil:
+cdef extern from "_levels.h" nogil:
     int32_t largest_bits "fedge_top"(const float* values) noexcept
     void quantise "fedge_quantise"(
-        const float* values, float inverse, uint32_t seed, uint32_t counter, int8_t* levels
+        const float* values,
+        float inverse,
+        int32_t bound,
+        uint32_t seed,
+        uint32_t counter,
+        int8_t* levels,
     ) noexcept
 
 cdef enum:
     HALF = BLOCK // 2
+    LARGEST = 127
 
 
 def quantise_dense(const float[::1] values, uint32_t seed, uint8_t[::1] out):
@@ -71,14 +77,14 @@ cdef bint _quantise_block(
     cdef uint32_t top = <uint32_t>largest_bits(values)
     if top >= INFINITE:
         return False
-    cdef uint16_t scale = scale_above(from_bits(top) / <float>127)
+    cdef uint16_t scale = scale_above(from_bits(top) / <float>LARGEST)
     memcpy(out, &scale, 2)
     cdef float inverse = <float>1 / scale_value(scale)
     if m < BLOCK:
-        quantise(values, inverse, seed, counter, levels)
+        quantise(values, inverse, LARGEST, seed, counter, levels)
         memcpy(out + 2, levels, m)
     else:
-        quantise(values, inverse, seed, counter, <int8_t*>out + 2)
+        quantise(values, inverse, LARGEST, seed, counter, <int8_t*>out + 2)
     return True
 
 

@@ -22,6 +22,7 @@ from fedge._kernels._rotation cimport (
 )
 
 cdef extern from "_rotation.h":
+    float* fedge_aligned(float* room) noexcept nogil
     double fedge_dot(const float* a, const float* b, size_t n) noexcept nogil
     void fedge_nearest(
         const float* x,
@@ -80,7 +81,8 @@ def quantise_rotated(const float[::1] values, uint32_t seed, int bits, uint8_t[:
     _check_bits(bits)
     if out.shape[0] != _size(n, bits):
         raise ValueError("out must have 4 bytes a block and bits / 8 a value")
-    cdef float block[MOST_ROTATED]
+    cdef float room[MOST_ROTATED + 16]
+    cdef float* block = fedge_aligned(room)
     cdef uint8_t* end = &out[0] if n else NULL
     cdef bint is_finite = True
     with nogil:
@@ -116,7 +118,8 @@ def accumulate_rotated(
         return False
     if not _are_scales(body, n, bits):
         return False
-    cdef float block[MOST_ROTATED]
+    cdef float room[MOST_ROTATED + 16]
+    cdef float* block = fedge_aligned(room)
     cdef const uint8_t* source = &body[0] if n else NULL
     cdef float* sums = &out[0] if n else NULL
     cdef float scale
@@ -162,7 +165,8 @@ cdef uint8_t* _write_block(
     cdef double squares = fedge_dot(block, block, m), along
     if not isfinite(squares):
         return NULL
-    cdef float chosen[MOST_ROTATED]
+    cdef float room[MOST_ROTATED + 16]
+    cdef float* chosen = fedge_aligned(room)
     _nearest(block, m, bits, sqrt(squares / m), levels, chosen)
     along = fedge_dot(block, chosen, m)
     cdef float scale = <float>(squares / along) if along > 0 else 0

@@ -154,15 +154,16 @@ static inline void fedge_set_signs(const uint8_t *signs, long m, float scale, fl
 }
 
 /* values = (smallest + number) * scale with its sign, where a number is its rest, the distance
-   between ends, and its low bits. 0 if a level is above 127. ends[-1] is -1. */
+   between ends, and its low bits. 0 if a level is above largest. ends[-1] is -1. */
 static inline int fedge_set_levels(const uint32_t *ends, const uint32_t *low, const uint8_t *signs,
-                                   long m, int rice, int32_t smallest, float scale, float *values) {
+                                   long m, int rice, int32_t smallest, int32_t largest, float scale,
+                                   float *values) {
     i32x4 over = {0, 0, 0, 0};
     for (long i = 0; i < m; i += 4) {
         const i32x4 rest = *(const i32x4 *)(ends + i) - *(const i32x4 *)(ends + i - 1) - 1;
         const i32x4 level = (rest << rice) + *(const i32x4 *)(low + i) + smallest;
         const f32x4 value = __builtin_convertvector(level, f32x4) * scale;
-        over |= level > 127;
+        over |= level > largest;
         *(i32x4 *)(values + i) = (i32x4)value ^ fedge_signs(signs, i);
     }
     return (over[0] | over[1] | over[2] | over[3]) == 0;

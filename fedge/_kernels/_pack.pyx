@@ -1,27 +1,12 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: freethreading_compatible=True
-"""Kept values to the body of a sparse payload; fedge/codecs/payload.py states the layout.
+"""Kept values to the body of a sparse payload."""
 
-Rice code with parameter r of a number: its low r bits, and the rest in unary, as the distance to
-the next set bit. The best r for m numbers leaves at most 2 * m of rest, since otherwise r + 1 would
-be better; so the unary stream has at most 3 * m bits, and a reader can hold to that.
-"""
-
-from libc.stdint cimport int8_t, int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
 from fedge._kernels._bits cimport BLOCK, MAX_PARAMS
-
-cdef extern from "_lanes.h" nogil:
-    uint8_t* write_low "fedge_write_low"(
-        const uint32_t* numbers, long m, int rice, uint8_t* out
-    ) noexcept
-    uint8_t* write_unary "fedge_write_unary"(
-        const uint32_t* numbers, long m, int rice, uint8_t* out
-    ) noexcept
-    uint8_t* write_signs "fedge_write_signs"(
-        const int8_t* levels, long m, uint8_t* out
-    ) noexcept
+from fedge._kernels._pack cimport write_block
 
 
 def pack(
@@ -35,18 +20,18 @@ def pack(
 
     Args:
         indices: strictly increasing, below 2**29.
-        codes: the values. For 1 and 8 bits the levels of quantise_kept, a signed byte each; for
-            32 bits little-endian float32.
+        codes: the values. Up to 8 bits the levels of quantise_kept, a signed byte each; for 32
+            bits little-endian float32.
         scales: bf16 bits, one for each 256 indices; ignored for 32 bits.
-        bits: 1, 8 or 32.
+        bits: 1, 4, 8 or 32.
         out: overwritten; at least 8 bytes for each index and 16 for each 256 begun.
 
     Returns:
         The length of the body at the start of out.
     """
     cdef Py_ssize_t k = indices.shape[0], n_blocks = (k + BLOCK - 1) // BLOCK
-    if bits != 1 and bits != 8 and bits != 32:
-        raise ValueError("bits must be 1, 8 or 32")
+    if bits != 1 and bits != 4 and bits != 8 and bits != 32:
+        raise ValueError("bits must be 1, 4, 8 or 32")
     if codes.shape[0] != (4 * k if bits == 32 else k):
         raise ValueError("codes must have one value for each index")
     if bits != 32 and scales.shape[0] != n_blocks:
@@ -62,14 +47,18 @@ def pack(
     cdef const uint8_t* source = &codes[0]
     cdef uint8_t* start = &out[0]
     cdef uint8_t* end = start
+    cdef uint8_t[BLOCK] levels  # whole words are read
     with nogil:
         for b in range(n_blocks):
             m = min(k - b * BLOCK, BLOCK)
-            end = _write_block(
-                &indices[b * BLOCK], previous, source, scales[b] if bits != 32 else 0, bits, m, end
-            )
+            if bits == 32:
+                end = write_block(&indices[b * BLOCK], previous, source, 0, bits, m, end)
+                source += 4 * m
+            else:
+                memcpy(levels, source, m)
+                end = write_block(&indices[b * BLOCK], previous, levels, scales[b], bits, m, end)
+                source += m
             previous = indices[b * BLOCK + m - 1]
-            source += 4 * m if bits == 32 else m
     return end - start
 
 
@@ -80,96 +69,3 @@ cdef bint _are_increasing(const uint32_t[::1] indices) noexcept nogil:
     for i in range(1, n):
         wrong |= indices[i] <= indices[i - 1]
     return n == 0 or (wrong == 0 and indices[n - 1] < MAX_PARAMS)
-
-
-cdef uint8_t* _write_block(
-    const uint32_t* indices,
-    uint32_t previous,
-    const uint8_t* codes,
-    uint16_t scale,
-    int bits,
-    Py_ssize_t m,
-    uint8_t* out,
-) noexcept nogil:
-    cdef uint32_t gaps[BLOCK]
-    cdef uint32_t numbers[BLOCK]
-    cdef uint32_t smallest = 0
-    cdef int gap_rice, value_rice = 0
-    cdef Py_ssize_t i
-    gaps[0] = indices[0] - previous - 1
-    for i in range(1, m):
-        gaps[i] = indices[i] - indices[i - 1] - 1
-    gap_rice = _best_rice(gaps, m)
-    if bits != 32:
-        memcpy(out, &scale, 2)
-        out += 2
-    if bits == 8:
-        smallest = _levels_above_smallest(<const int8_t*>codes, m, numbers)
-        value_rice = _best_rice(numbers, m)
-    out[0] = <uint8_t>(gap_rice | value_rice << 5)
-    out += 1
-    if bits == 8:
-        out[0] = <uint8_t>smallest
-        out += 1
-    out = _write_rice(gaps, m, gap_rice, out)
-    if bits == 32:
-        memcpy(out, codes, 4 * m)
-        return out + 4 * m
-    out = _write_signs(<const int8_t*>codes, m, out)
-    return _write_rice(numbers, m, value_rice, out) if bits == 8 else out
-
-
-cdef uint32_t _levels_above_smallest(
-    const int8_t* levels, Py_ssize_t m, uint32_t* numbers
-) noexcept nogil:
-    cdef int32_t smallest = 255, magnitude
-    cdef Py_ssize_t i
-    for i in range(m):
-        magnitude = -levels[i] if levels[i] < 0 else levels[i]
-        numbers[i] = <uint32_t>magnitude
-        smallest = magnitude if magnitude < smallest else smallest
-    for i in range(m):
-        numbers[i] -= <uint32_t>smallest
-    return <uint32_t>smallest
-
-
-cdef int _best_rice(const uint32_t* numbers, Py_ssize_t m) noexcept nogil:
-    """The smallest parameter with the shortest code, for numbers whose sum is below 2**31.
-
-    r + 1 saves sum(ceil((x >> r) / 2)) bits of unary and costs m. The saving never grows with r,
-    so the first r for which it does not pay is the best; the search begins where the mean says.
-    """
-    cdef uint32_t total = 0
-    cdef Py_ssize_t i
-    cdef int rice = 0
-    for i in range(m):
-        total += numbers[i]
-    while (<uint64_t>m << (rice + 1)) <= total:
-        rice += 1
-    while rice > 0 and not _pays(numbers, m, rice - 1):
-        rice -= 1
-    while _pays(numbers, m, rice):
-        rice += 1
-    return rice
-
-
-cdef bint _pays(const uint32_t* numbers, Py_ssize_t m, int rice) noexcept nogil:
-    """Is the code with parameter rice + 1 shorter than with rice?"""
-    cdef uint32_t saved = 0
-    cdef Py_ssize_t i
-    for i in range(m):
-        saved += ((numbers[i] >> rice) + 1) >> 1
-    return saved > m
-
-
-cdef uint8_t* _write_rice(
-    const uint32_t* numbers, Py_ssize_t m, int rice, uint8_t* out
-) noexcept nogil:
-    """The low bits of all numbers, then their unary rests; each stream ends on a whole byte."""
-    return write_unary(numbers, m, rice, write_low(numbers, m, rice, out))
-
-
-cdef uint8_t* _write_signs(const int8_t* levels, Py_ssize_t m, uint8_t* out) noexcept nogil:
-    cdef int8_t[BLOCK] padded  # whole words are read
-    memcpy(padded, levels, m)
-    return write_signs(padded, m, out)

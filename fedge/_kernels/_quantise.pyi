@@ -7,6 +7,7 @@ def quantise_kept(
     residual: Vector,
     indices: npt.NDArray[np.uint32],
     bits: int,
+    seed: int | None,
     levels: npt.NDArray[np.int8],
     scales: npt.NDArray[np.uint16],
 ) -> None: ...

@@ -6,18 +6,13 @@ same order, so that a comparator is an integer minimum and maximum: the same on 
 #include <stdint.h>
 #include <string.h>
 
+#include "_clones.h"
+
 #define LANES 64 /* gcc unrolls loops of 16 before it would vectorise them */
 #define MAX_TILES 8 /* 2 KiB of a row at a time: with many rows a third faster than 256 bytes */
 #define LINE 64     /* bytes of a cache line */
 #define NAN_BITS 0x7FC00000
 #define NAN_KEY 0x7FFFFFFF /* above infinity's, whatever the NaN's sign and payload */
-
-/* Integer minima are not in the x86-64 baseline: there the loops run 2 to 3 times slower. */
-#if defined(__x86_64__) && defined(__GLIBC__) && __GNUC__ >= 12 && !defined(__clang__)
-#define DISPATCHED __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
-#else
-#define DISPATCHED
-#endif
 
 static inline int32_t flip(int32_t bits) { return bits ^ (bits >> 31 & 0x7FFFFFFF); }
 
@@ -43,7 +38,7 @@ static inline float value_of(int32_t key) {
 
 /* Keys of four rows of n_tiles * LANES floats, sorted down each column; tiles lie tile_size apart.
 The first six layers of comparators cost no trip to memory here. */
-DISPATCHED static void load_sorted(const float *const *rows, Py_ssize_t n_tiles,
+FEDGE_CLONES static void load_sorted(const float *const *rows, Py_ssize_t n_tiles,
                                    Py_ssize_t tile_size, int32_t *__restrict tile) {
     for (Py_ssize_t t = 0; t < n_tiles; t++, tile += tile_size)
         for (Py_ssize_t i = 0; i < LANES; i++) {
@@ -63,7 +58,7 @@ DISPATCHED static void load_sorted(const float *const *rows, Py_ssize_t n_tiles,
 
 /* Puts the smaller key of each pair of rows into the first of them. With each it fetches a line
 of the next tiles' floats, n_lines in all: without, a quarter of the time is waiting for them. */
-DISPATCHED static void exchange_rows(const uint16_t *pairs, Py_ssize_t n_pairs, int32_t *tile,
+FEDGE_CLONES static void exchange_rows(const uint16_t *pairs, Py_ssize_t n_pairs, int32_t *tile,
                                      const char *ahead, Py_ssize_t stride, Py_ssize_t n_lines) {
     const Py_ssize_t lines_of_row = MAX_TILES * LANES * sizeof(float) / LINE;
     for (Py_ssize_t p = 0; p < n_pairs; p++) {
@@ -76,7 +71,7 @@ DISPATCHED static void exchange_rows(const uint16_t *pairs, Py_ssize_t n_pairs, 
 }
 
 /* Means of n rows of keys, summed from the first to the last. NaN has one form: machines differ. */
-DISPATCHED static void mean_of_rows(const int32_t *tile, Py_ssize_t n, float *__restrict out) {
+FEDGE_CLONES static void mean_of_rows(const int32_t *tile, Py_ssize_t n, float *__restrict out) {
     float sums[LANES];
     for (Py_ssize_t i = 0; i < LANES; i++) sums[i] = value_of(tile[i]);
     for (Py_ssize_t r = 1; r < n; r++)

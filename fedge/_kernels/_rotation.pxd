@@ -8,11 +8,13 @@ two is covered by two transforms that overlap: of its first and of its last 2**i
 
 from libc.stdint cimport uint32_t
 
-from fedge._kernels._dice cimport SIGNS, die
+from fedge._kernels._dice cimport SIGNS, mix
 
 cdef extern from "_rotation.h":
     void fedge_fwht(float* x, size_t n) noexcept nogil
-    void fedge_flip_signs(float* x, uint32_t dice, float factor) noexcept nogil
+    void fedge_flip_all(
+        float* x, size_t n, uint32_t seed, uint32_t salt, uint32_t counter, float factor
+    ) noexcept nogil
 
 cdef enum:
     ROTATED = 4096  # values that are rotated together: they fit the first cache
@@ -47,32 +49,16 @@ cdef inline float inverse_root(Py_ssize_t power) noexcept nogil:
     return root * <float>0.70710678 if power == 2 else root
 
 
-cdef inline void flip_signs(
-    float* x, Py_ssize_t n, uint32_t seed, uint32_t counter, float factor
-) noexcept nogil:
-    cdef float rest[32]
-    cdef Py_ssize_t i, j
-    for i in range(0, n - 31, 32):
-        fedge_flip_signs(x + i, die(seed, SIGNS, counter + <uint32_t>(i // 32)), factor)
-    i = n - n % 32
-    if i < n:
-        for j in range(32):
-            rest[j] = x[i + j] if i + j < n else 0
-        fedge_flip_signs(rest, die(seed, SIGNS, counter + <uint32_t>(i // 32)), factor)
-        for j in range(n - i):
-            x[i + j] = rest[j]
-
-
 cdef inline void rotate(float* x, Py_ssize_t n, uint32_t seed, Py_ssize_t block) noexcept nogil:
     cdef Py_ssize_t power = power_below(n), start
-    cdef uint32_t counter
+    cdef uint32_t counter, salt = mix(seed ^ SIGNS)
     cdef int stage
     for stage in range(4):
         start = n - power if stage & 1 else 0
         if stage & 1 and start == 0:
             continue
         counter = <uint32_t>(block * 4 + stage) * (ROTATED // 32)
-        flip_signs(x + start, power, seed, counter, inverse_root(power))
+        fedge_flip_all(x + start, power, seed, salt, counter, inverse_root(power))
         fedge_fwht(x + start, power)
 
 
@@ -81,7 +67,7 @@ cdef inline void rotate_back(
 ) noexcept nogil:
     """The steps of rotate, each undone, last first."""
     cdef Py_ssize_t power = power_below(n), start
-    cdef uint32_t counter
+    cdef uint32_t counter, salt = mix(seed ^ SIGNS)
     cdef int stage
     for stage in range(3, -1, -1):
         start = n - power if stage & 1 else 0
@@ -89,4 +75,4 @@ cdef inline void rotate_back(
             continue
         counter = <uint32_t>(block * 4 + stage) * (ROTATED // 32)
         fedge_fwht(x + start, power)
-        flip_signs(x + start, power, seed, counter, inverse_root(power))
+        fedge_flip_all(x + start, power, seed, salt, counter, inverse_root(power))

@@ -10,7 +10,15 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from fedge._kernels._bits cimport (
-    BLOCK, INFINITE, MAX_PARAMS, is_scale, load16, load_float, magnitude, scale_value,
+    BLOCK,
+    INFINITE,
+    MAX_PARAMS,
+    is_scale,
+    largest_level,
+    load16,
+    load_float,
+    magnitude,
+    scale_value,
 )
 
 cdef extern from "_lanes.h" nogil:
@@ -28,6 +36,7 @@ cdef extern from "_lanes.h" nogil:
         long m,
         int rice,
         int32_t smallest,
+        int32_t largest,
         float scale,
         float* values,
     ) noexcept
@@ -35,7 +44,6 @@ cdef extern from "_lanes.h" nogil:
 
 cdef enum:
     LARGEST_GAP_RICE = 28
-    LARGEST_VALUE_RICE = 6
     WINDOW = 2048  # a block is at most 4 + 896 + 96 + 1024 bytes
     PADDING = 16  # words are loaded whole
     MOST_HELD = 1 << 16  # kept values: half a megabyte
@@ -64,7 +72,7 @@ def unpack(
 
     Args:
         body: untrusted.
-        bits: 1, 8 or 32, as it was packed.
+        bits: 1, 4, 8 or 32, as it was packed.
         n_params: indices are below it, and below 2**29.
         indices: result, increasing.
         values: result, finite.
@@ -73,8 +81,8 @@ def unpack(
         False, with indices and values unfinished, if body is not such a body of this length.
     """
     cdef Py_ssize_t k = indices.shape[0]
-    if bits != 1 and bits != 8 and bits != 32:
-        raise ValueError("bits must be 1, 8 or 32")
+    if bits != 1 and bits != 4 and bits != 8 and bits != 32:
+        raise ValueError("bits must be 1, 4, 8 or 32")
     if values.shape[0] != k:
         raise ValueError("indices and values must have the same length")
     cdef Reader reader
@@ -97,7 +105,7 @@ def scatter_add_stream(
 
     Args:
         body: untrusted.
-        bits: 1, 8 or 32, as it was packed.
+        bits: 1, 4, 8 or 32, as it was packed.
         n_kept: how many values body holds.
         weight: a factor.
         out: one for each parameter.
@@ -105,8 +113,8 @@ def scatter_add_stream(
     Returns:
         False, with out untouched, if body is not such a body of this length.
     """
-    if bits != 1 and bits != 8 and bits != 32:
-        raise ValueError("bits must be 1, 8 or 32")
+    if bits != 1 and bits != 4 and bits != 8 and bits != 32:
+        raise ValueError("bits must be 1, 4, 8 or 32")
     if n_kept < 0:
         raise ValueError("n_kept must not be negative")
     if n_kept == 0 or body.shape[0] == 0 or out.shape[0] == 0:
@@ -212,16 +220,17 @@ cdef Py_ssize_t _parse_block(Reader* reader, const uint8_t* source, Py_ssize_t m
     cdef uint32_t smallest = 0
     cdef int gap_rice, value_rice
     cdef Py_ssize_t length
+    cdef bint has_levels = reader.bits == 4 or reader.bits == 8
     if reader.bits != 32:
         scale = load16(p)
         p += 2
         if not is_scale(scale):
             return -1
-    gap_rice, value_rice = p[0] & 31, p[0] >> 5
+    gap_rice, value_rice = p[0] & 31, p[0] >> 5  # the best for numbers below 2**n is below n
     p += 1
-    if gap_rice > LARGEST_GAP_RICE or value_rice > (LARGEST_VALUE_RICE if reader.bits == 8 else 0):
+    if gap_rice > LARGEST_GAP_RICE or value_rice > (reader.bits - 2 if has_levels else 0):
         return -1
-    if reader.bits == 8:
+    if has_levels:
         smallest = p[0]
         p += 1
     _ask(reader, 0)
@@ -249,6 +258,7 @@ cdef Py_ssize_t _parse_block(Reader* reader, const uint8_t* source, Py_ssize_t m
         m,
         value_rice,
         smallest,
+        largest_level(reader.bits),
         scale_value(scale),
         reader.values,
     ):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from fedge._kernels.reference_levels import BLOCK, LARGEST_LEVEL, LARGEST_SCALE, SMALLEST_SCALE
 from fedge.types import Vector
 
 I8 = npt.NDArray[np.int8]
@@ -12,7 +13,6 @@ U8 = npt.NDArray[np.uint8]
 U16 = npt.NDArray[np.uint16]
 U32 = npt.NDArray[np.uint32]
 
-BLOCK = 256  # kept values that share a scale
 # How often a gap of random places is 12 bits shorter to 19 bits longer than their mean, of 900.
 PRIOR = [1, 1, 1, 2, 2, 4, 8, 16, 32, 64, 120, 200, 260, 220, 110, 40, 15, 8, 4, 2, *[1] * 12]
 # Steps of learning, as powers of 1/2, by how many bits were seen.
@@ -221,7 +221,7 @@ def _stream(gaps: list[int], levels: I8 | None, bits: int, n_params: int) -> byt
         if levels is None:
             continue
         level = int(levels[i])
-        if bits == 8:
+        if bits > 1:
             model.levels.code(coder, abs(level))
         if level:
             model.code_sign(coder, int(level < 0))
@@ -262,7 +262,7 @@ def unpack_context(
 
 def _scales(head: bytes) -> Vector | None:
     scales = np.frombuffer(head, "<u2").astype(np.uint32)
-    if ((scales < 0x80) | (scales > 0x7BFF)).any():
+    if ((scales < SMALLEST_SCALE) | (scales > LARGEST_SCALE)).any():
         return None
     return (scales << np.uint32(16)).view(np.float32)
 
@@ -277,8 +277,8 @@ def _read(coder: _Reader, k: int, bits: int, n_params: int) -> tuple[list[int], 
         indices.append(index)
         if bits == 32:
             continue
-        level = model.levels.code(coder, 0) if bits == 8 else 1
-        if level > 127:
+        level = model.levels.code(coder, 0) if bits > 1 else 1
+        if level > LARGEST_LEVEL[bits]:
             raise _MalformedError
         levels.append(-level if level and model.code_sign(coder, 0) else level)
     coder.check_end()
@@ -286,5 +286,5 @@ def _read(coder: _Reader, k: int, bits: int, n_params: int) -> tuple[list[int], 
 
 
 def _check_bits(bits: int) -> None:
-    if bits not in {1, 8, 32}:
-        raise ValueError("bits must be 1, 8 or 32")
+    if bits not in {1, 4, 8, 32}:
+        raise ValueError("bits must be 1, 4, 8 or 32")

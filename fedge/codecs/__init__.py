@@ -4,7 +4,8 @@ from fedge.codecs.budget import fit_budget
 from fedge.codecs.codec import Codec
 from fedge.codecs.decoded import Dense, Sparse
 from fedge.codecs.decoding import accumulate, decode, restore
-from fedge.codecs.payload import PayloadHeader, Scheme, Stamp, read_header
+from fedge.codecs.payload import PayloadHeader, Stamp, read_header
+from fedge.codecs.scheme import Scheme
 from fedge.codecs.spec import DEFAULT_SPEC, get
 
 __all__ = [

@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from fedge.codecs.codec import check_vector
-from fedge.codecs.coded import CodedTopK
 from fedge.codecs.decoded import Dense, Sparse
 from fedge.codecs.decoding import decode_one_of, restore
-from fedge.codecs.payload import BLOCK, Scheme, Stamp
+from fedge.codecs.payload import Stamp
+from fedge.codecs.scheme import BLOCK, Scheme
 from fedge.codecs.sparse import TopK
 from fedge.types import Vector
 
@@ -96,10 +96,9 @@ class Budget:
         return decode_one_of([mode.scheme for mode in _MODES], payload)
 
 
-def _top(n_kept: int, n_params: int, mode: _Mode) -> TopK | CodedTopK:
+def _top(n_kept: int, n_params: int, mode: _Mode) -> TopK:
     fraction = Fraction(n_kept, n_params) if n_params else Fraction(1)
-    make = CodedTopK if mode is _INT4 else TopK
-    return make(f"topk/{mode.name}", fraction, mode.scheme)
+    return TopK(f"topk/{mode.name}", fraction, mode.scheme)
 
 
 def _mode(n_params: int, budget_bytes: int) -> _Mode:

@@ -1,5 +1,6 @@
 """What every update codec promises."""
 
+from fractions import Fraction
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -7,6 +8,9 @@ import numpy as np
 from fedge.codecs.decoded import Dense, Sparse
 from fedge.codecs.payload import MAX_PARAMS, Stamp
 from fedge.types import Vector
+
+NOT_FINITE = "delta has NaN or infinity: clip or drop it before encoding"
+_FLOAT32 = np.dtype(np.float32)
 
 
 class Codec(Protocol):
@@ -51,10 +55,24 @@ class Codec(Protocol):
 
 def check_vector(name: str, vector: Vector, n_params: int) -> None:
     """Raises ValueError unless vector is contiguous float32 of shape (n_params,)."""
-    if vector.dtype != np.float32 or vector.shape != (n_params,) or not vector.flags.c_contiguous:
+    if vector.dtype != _FLOAT32 or vector.shape != (n_params,) or not vector.flags.c_contiguous:
         raise ValueError(
             f"{name} must be contiguous float32 of shape ({n_params},), "
             f"not {vector.dtype} of shape {vector.shape}"
         )
     if n_params > MAX_PARAMS:
         raise ValueError(f"{name} has {n_params} parameters; a payload holds at most {MAX_PARAMS}")
+
+
+def carried(delta: Vector, residual: Vector | None) -> Vector:
+    """The residual, or zeros where there is none; raises ValueError if they do not fit."""
+    check_vector("delta", delta, delta.size)
+    if residual is None:
+        return np.zeros_like(delta)
+    check_vector("residual", residual, delta.size)
+    return residual
+
+
+def n_kept(fraction: Fraction, n_params: int) -> int:
+    """ceil(fraction * n_params): at least 1, unless there are no parameters."""
+    return -(-fraction.numerator * n_params // fraction.denominator)

@@ -1,6 +1,5 @@
-"""The largest values of a delta, by the value modes and coders that cost more work."""
+"""The largest values of a delta, by the shorter of two codes."""
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
@@ -9,14 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fedge import _kernels
-from fedge.codecs.codec import check_vector
+from fedge.codecs.codec import NOT_FINITE, carried, n_kept
 from fedge.codecs.decoded import Dense, Sparse
 from fedge.codecs.decoding import decode_one_of
-from fedge.codecs.payload import BLOCK, Scheme, Stamp, least_sparse_size, seal
-from fedge.codecs.sparse import Indices, _select
+from fedge.codecs.payload import Stamp, seal
+from fedge.codecs.scheme import BLOCK, Scheme, least_sparse_size, most_sparse_size
 from fedge.types import Vector
-
-INT4_LARGEST = 7  # levels -7..7
 
 # By scheme with the Rice coder, the same with the context coder.
 CONTEXTUAL = {
@@ -29,11 +26,7 @@ CONTEXTUAL = {
 
 @dataclass(frozen=True, slots=True)
 class CodedTopK:
-    """TopK with int4 values, or with the shorter of two codes.
-
-    int4: the nearest of 15 levels of the block's largest magnitude, off by at most half a step of
-    max / 7 rounded up to bf16. Rounding is to the nearest, not by dice: the residual carries what
-    is lost to the next round, so dice would only add noise.
+    """TopK, by the Rice coder or the context coder, whichever takes fewer bytes.
 
     The context coder learns how gaps cluster and signs repeat. It is about fifteen times slower
     than the Rice coder; which is shorter depends on the delta, so both are tried.
@@ -42,32 +35,29 @@ class CodedTopK:
     spec: str
     fraction: Fraction  # 0 < fraction <= 1
     scheme: Scheme  # with the Rice coder
-    tries_context: bool = False
+    has_dice: bool = False  # int8 and int4 only
     uses_residual: ClassVar[bool] = True
 
     def n_kept(self, n_params: int) -> int:
         """As TopK: ceil(fraction * n_params)."""
-        return math.ceil(self.fraction * n_params)
+        return n_kept(self.fraction, n_params)
 
     def encode(
         self,
         delta: Vector,
         residual: Vector | None,
-        rng: np.random.Generator,  # noqa: ARG002 - no dice here
+        rng: np.random.Generator,
         *,
         stamp: Stamp = Stamp(),  # noqa: B008 - frozen
     ) -> bytes:
-        check_vector("delta", delta, delta.size)
-        if residual is None:
-            residual = np.zeros_like(delta)
-        check_vector("residual", residual, delta.size)
-        kept = _take(residual, _select(delta, residual, self.n_kept(delta.size)), self.scheme)
+        residual, k = carried(delta, residual), n_kept(self.fraction, delta.size)
+        seed = int(rng.integers(2**32)) if self.has_dice else None
+        kept = _take(residual, _select(delta, residual, k), self.scheme.bits, seed)
         scheme, body = self.scheme, _rice(kept)
         contextual = CONTEXTUAL[scheme]
-        if self.tries_context:
-            shorter = _context(kept, delta.size, len(body) - 1)
-            if shorter is not None and len(shorter) >= least_sparse_size(contextual, kept.size):
-                scheme, body = contextual, shorter
+        shorter = _context(kept, delta.size, len(body) - 1)
+        if shorter is not None and len(shorter) >= least_sparse_size(contextual, kept.size):
+            scheme, body = contextual, shorter
         return seal(scheme, stamp, n_params=delta.size, n_kept=kept.size, body=body)
 
     def decode(self, payload: bytes) -> Sparse | Dense:
@@ -78,7 +68,7 @@ class CodedTopK:
 class _Kept:
     """What is sent, before it is coded."""
 
-    indices: Indices
+    indices: npt.NDArray[np.uint32]
     codes: npt.NDArray[np.uint8]
     scales: npt.NDArray[np.uint16]
     bits: int
@@ -88,23 +78,30 @@ class _Kept:
         return self.indices.size
 
 
-def _take(residual: Vector, indices: Indices, scheme: Scheme) -> _Kept:
+def _select(delta: Vector, residual: Vector, k: int) -> npt.NDArray[np.uint32]:
+    """Adds delta into residual; gives the indices to send."""
+    indices = np.empty(k, np.uint32)
+    work = np.empty(6 * (k + 2048), np.uint32)
+    n_found = _kernels.accumulate_topk(residual, delta, k, work, indices)
+    if n_found < 0:
+        raise ValueError(NOT_FINITE)
+    return indices[:n_found]
+
+
+def _take(residual: Vector, indices: npt.NDArray[np.uint32], bits: int, seed: int | None) -> _Kept:
     """Takes the values at indices out of residual, as far as they can be sent."""
     scales = np.empty(-(-indices.size // BLOCK), np.uint16)
-    if scheme.bits == 32:
+    if bits == 32:
         codes = residual[indices].view(np.uint8)
         residual[indices] = 0
-        return _Kept(indices, codes, scales, 32)
+        return _Kept(indices, codes, scales, bits)
     levels = np.empty(indices.size, np.int8)
-    if scheme is Scheme.SPARSE_INT4:
-        _kernels.quantise_levels(residual, indices, INT4_LARGEST, levels, scales)
-    else:
-        _kernels.quantise_kept(residual, indices, scheme.bits, levels, scales)
-    return _Kept(indices, levels.view(np.uint8), scales, scheme.bits)
+    _kernels.quantise_kept(residual, indices, bits, seed, levels, scales)
+    return _Kept(indices, levels.view(np.uint8), scales, bits)
 
 
 def _rice(kept: _Kept) -> memoryview:
-    body = np.empty(8 * kept.size + 16 * kept.scales.size, np.uint8)
+    body = np.empty(most_sparse_size(kept.size), np.uint8)
     length = _kernels.pack(kept.indices, kept.codes, kept.scales, kept.bits, body)
     return body.data[:length]
 

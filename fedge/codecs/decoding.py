@@ -7,7 +7,8 @@ import numpy as np
 
 from fedge import _kernels
 from fedge.codecs.decoded import Dense, Sparse
-from fedge.codecs.payload import PayloadHeader, Scheme, read_header
+from fedge.codecs.payload import PayloadHeader, read_header
+from fedge.codecs.scheme import Scheme
 from fedge.errors import PayloadError
 from fedge.types import Vector
 

@@ -6,10 +6,11 @@ from typing import ClassVar
 import numpy as np
 
 from fedge import _kernels
-from fedge.codecs.codec import check_vector
+from fedge.codecs.codec import NOT_FINITE, check_vector
 from fedge.codecs.decoded import Dense, Sparse
 from fedge.codecs.decoding import decode_as
-from fedge.codecs.payload import BLOCK, Scheme, Stamp, seal
+from fedge.codecs.payload import Stamp, seal
+from fedge.codecs.scheme import BLOCK, Scheme
 from fedge.types import Vector
 
 
@@ -37,7 +38,7 @@ class DenseInt8:
         _check_arguments(delta, residual)
         body = np.empty(delta.size + 2 * -(-delta.size // BLOCK), np.uint8)
         if not _kernels.quantise_dense(delta, int(rng.integers(2**32)), body):
-            raise ValueError("delta has NaN or infinity: clip or drop it before encoding")
+            raise ValueError(NOT_FINITE)
         return _seal(Scheme.DENSE_INT8, stamp, delta.size, body.data)
 
     def decode(self, payload: bytes) -> Sparse | Dense:
@@ -61,7 +62,7 @@ class DenseFloat32:
     ) -> bytes:
         _check_arguments(delta, residual)
         if not np.isfinite(delta).all():
-            raise ValueError("delta has NaN or infinity: clip or drop it before encoding")
+            raise ValueError(NOT_FINITE)
         return _seal(Scheme.DENSE_FLOAT32, stamp, delta.size, delta.data.cast("B"))
 
     def decode(self, payload: bytes) -> Sparse | Dense:

@@ -1,6 +1,5 @@
 """Every value, or those of a random mask, in one to four bits and without bias."""
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
@@ -8,10 +7,11 @@ from typing import ClassVar
 import numpy as np
 
 from fedge import _kernels
-from fedge.codecs.codec import check_vector
+from fedge.codecs.codec import check_vector, n_kept
 from fedge.codecs.decoded import Dense, Sparse
 from fedge.codecs.decoding import decode_as
-from fedge.codecs.payload import Scheme, Stamp, rotated_size, seal
+from fedge.codecs.payload import Stamp, seal
+from fedge.codecs.scheme import Scheme, rotated_size
 from fedge.types import Vector
 
 # Seeds take three bytes. Of a thousand devices, two share one in every fourth round: their errors
@@ -48,7 +48,7 @@ class Eden:
 
     def n_kept(self, n_params: int) -> int:
         """All, or ceil(fraction * n_params)."""
-        return n_params if self.fraction is None else math.ceil(self.fraction * n_params)
+        return n_params if self.fraction is None else n_kept(self.fraction, n_params)
 
     def encode(
         self,
@@ -62,15 +62,17 @@ class Eden:
         check_vector("delta", delta, delta.size)
         if residual is not None:
             raise ValueError("this codec has no error feedback: residual must be None")
-        seed, n_kept = int(rng.integers(_SEEDS)), self.n_kept(delta.size)
-        kept = delta if self.fraction is None else _masked(delta, n_kept, seed)
-        body = np.empty(rotated_size(n_kept, self.bits), np.uint8)
-        if not _kernels.quantise_rotated(kept, seed, self.bits, body) or not _is_finite(delta):
+        seed, n_sent = int(rng.integers(_SEEDS)), self.n_kept(delta.size)
+        kept = delta if self.fraction is None else _masked(delta, n_sent, seed)
+        body = np.empty(rotated_size(n_sent, self.bits), np.uint8)
+        # The kernel looks at what is kept; a mask must not hide the rest.
+        is_finite = kept is delta or bool(np.isfinite(delta).all())
+        if not _kernels.quantise_rotated(kept, seed, self.bits, body) or not is_finite:
             raise ValueError(
                 "delta has NaN or infinity, or values beyond 2**90: clip or drop it before encoding"
             )
         return seal(
-            self.scheme, stamp, n_params=delta.size, n_kept=n_kept, body=body.data, seed=seed
+            self.scheme, stamp, n_params=delta.size, n_kept=n_sent, body=body.data, seed=seed
         )
 
     def decode(self, payload: bytes) -> Sparse | Dense:
@@ -81,7 +83,3 @@ def _masked(delta: Vector, n_kept: int, seed: int) -> Vector:
     indices = np.empty(n_kept, np.uint32)
     _kernels.draw_mask(delta.size, seed, indices, np.zeros(n_kept, np.float32))
     return delta[indices]
-
-
-def _is_finite(delta: Vector) -> bool:
-    return bool(np.isfinite(delta).all())

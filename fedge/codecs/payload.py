@@ -27,7 +27,8 @@ Body of a sparse scheme with the Rice coder: kept values in the order of their i
 of 256, the last one shorter. Of a block of m values:
 
     2 B   scale, bf16 from 0x0080 to 0x7BFF     (not float32)
-    1 B   bits 0-4 Rice parameter r of gaps, at most 28; bits 5-7 v of levels (int8: at most 6)
+    1 B   bits 0-4 Rice parameter r of gaps, at most 28; bits 5-7 v of levels, at most 6 (int8) or
+          2 (int4)
     1 B   smallest level                        (int8, int4)
     gaps  ceil(m * r / 8) B the low r bits of every gap, then the rests in unary
     ceil(m / 8) B signs, 1 for minus            (not float32)
@@ -38,8 +39,7 @@ A gap is the number of parameters skipped since the last kept one, of this block
 Unary: the i-th rest is the number of zero bits between the set bits i - 1 and i; the stream ends
 with the byte of the last set bit, at most 3 * m bits long, as it is with the shortest code. Bits
 fill a byte from the lowest; unused ones are zero. The value is, in float32, level * scale with its
-sign; level is 1 for sign, at most 127 for int8. An int4 body is read as an int8 one; its encoder
-stops at level 7.
+sign; level is 1 for sign, at most 127 for int8 and 7 for int4.
 
 Body of a sparse scheme with the context coder: the scales of all blocks (not float32), the values
 (float32 only), then what fedge/_kernels/_context.pyx says of gaps, levels and signs.
@@ -55,64 +55,19 @@ of places that it stands for.
 import struct
 import zlib
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import NoReturn
 
+from fedge.codecs.scheme import Scheme, body_sizes
+from fedge.codecs.varint import MAX_VARINT, read_varint, write_varint
 from fedge.errors import PayloadError
 
 MAX_PARAMS = 2**29
-BLOCK = 256  # values that share a scale
-ROTATED = 4096  # values that are rotated together
 
 _VERSION = 0x10
 _HEAD = struct.Struct("<BB4s")
 _CRC = struct.Struct("<I")
-_MAX_VARINT = 2**32 - 1
-_MIN_SIZE = _HEAD.size + 4 + _CRC.size  # four varints of one byte: round to n_sections, dense
-
-
-class Scheme(IntEnum):
-    """What the body holds; the number is the payload's second byte."""
-
-    DENSE_INT8 = 0xC0
-    SPARSE_INT8 = 0xD1
-    SPARSE_SIGN = 0x12
-    SPARSE_FLOAT32 = 0x14
-    DENSE_FLOAT32 = 0x05
-    SPARSE_INT4 = 0x91
-    SPARSE_INT8_CONTEXT = 0xE1
-    SPARSE_INT4_CONTEXT = 0xA1
-    SPARSE_SIGN_CONTEXT = 0x22
-    SPARSE_FLOAT32_CONTEXT = 0x24
-    ROTATED_1 = 0x03
-    ROTATED_2 = 0x43
-    ROTATED_3 = 0x83
-    ROTATED_4 = 0xC3
-    MASKED_1 = 0x33
-    MASKED_2 = 0x73
-    MASKED_3 = 0xB3
-    MASKED_4 = 0xF3
-
-    @property
-    def is_sparse(self) -> bool:
-        return self & 0x30 != 0  # it has an index coder
-
-    @property
-    def is_contextual(self) -> bool:
-        return self & 0x30 == 0x20
-
-    @property
-    def is_rotated(self) -> bool:
-        return self & 0x0F == 3
-
-    @property
-    def bits(self) -> int:
-        """Bits of a value before entropy coding; 8 for int4, whose levels are bytes until then."""
-        return (self >> 6) + 1 if self.is_rotated else _BITS[self & 0x0F]
-
-
 _KNOWN = frozenset(Scheme)
-_BITS = {0: 8, 1: 8, 2: 1, 4: 32, 5: 32}  # by kind
+_MIN_SIZE = _HEAD.size + 4 + _CRC.size  # four varints of one byte: round to n_sections, dense
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +81,7 @@ class Stamp:
     def __post_init__(self) -> None:
         if len(self.schema) != 4:
             raise ValueError(f"schema must be the first 4 bytes of the hash, not {self.schema!r}")
-        if not (0 <= self.round <= _MAX_VARINT and 1 <= self.n_examples <= _MAX_VARINT):
+        if not (0 <= self.round <= MAX_VARINT and 1 <= self.n_examples <= MAX_VARINT):
             raise ValueError("round and n_examples must be below 2**32, and n_examples at least 1")
 
 
@@ -154,12 +109,14 @@ def seal(
     seed: int = 0,
 ) -> bytes:
     """Header, body and checksum."""
-    kept = [n_kept] if scheme.is_sparse else []
-    seeds = [seed] if scheme.is_rotated else []
-    numbers = [stamp.round, n_params, *kept, stamp.n_examples, *seeds, 1]
-    head = _HEAD.pack(_VERSION, scheme, stamp.schema) + b"".join(map(_varint, numbers))
+    head = bytearray((_VERSION, scheme))
+    head += stamp.schema
+    kept = (n_kept,) if scheme.is_sparse else ()
+    seeds = (seed,) if scheme.is_rotated else ()
+    for number in (stamp.round, n_params, *kept, stamp.n_examples, *seeds, 1):
+        write_varint(number, head)
     checksum = zlib.crc32(body, zlib.crc32(head))
-    return b"".join([head, body, _CRC.pack(checksum)])
+    return b"".join((head, body, _CRC.pack(checksum)))
 
 
 def read_header(payload: bytes) -> PayloadHeader:
@@ -172,16 +129,16 @@ def read_header(payload: bytes) -> PayloadHeader:
     """
     scheme, schema = _check_frame(payload)
     end = len(payload) - _CRC.size
-    round_, position = _read_varint(payload, _HEAD.size, end)
-    n_params, position = _read_varint(payload, position, end)
+    round_, position = read_varint(payload, _HEAD.size, end)
+    n_params, position = read_varint(payload, position, end)
     n_kept = n_params
     if scheme.is_sparse:
-        n_kept, position = _read_varint(payload, position, end)
-    n_examples, position = _read_varint(payload, position, end)
+        n_kept, position = read_varint(payload, position, end)
+    n_examples, position = read_varint(payload, position, end)
     seed = 0
     if scheme.is_rotated:
-        seed, position = _read_varint(payload, position, end)
-    n_sections, position = _read_varint(payload, position, end)
+        seed, position = read_varint(payload, position, end)
+    n_sections, position = read_varint(payload, position, end)
     if n_params > MAX_PARAMS:
         _refuse("parameters", f"at most {MAX_PARAMS}", n_params)
     if n_kept > n_params:
@@ -190,7 +147,9 @@ def read_header(payload: bytes) -> PayloadHeader:
         _refuse("examples", "at least 1", n_examples)
     if n_sections != 1:
         _refuse("sections", 1, n_sections)
-    _check_body_size(scheme, n_kept, end - position)
+    least, most = body_sizes(scheme, n_kept)
+    if not least <= end - position <= most:
+        _refuse("body", f"{least} to {most} bytes", end - position)
     return PayloadHeader(
         scheme=scheme,
         schema=schema,
@@ -222,63 +181,3 @@ def _check_frame(payload: bytes) -> tuple[Scheme, bytes]:
     if scheme not in _KNOWN:
         _refuse("scheme", " or ".join(f"{known:#04x}" for known in Scheme), f"{scheme:#04x}")
     return Scheme(scheme), schema
-
-
-def _check_body_size(scheme: Scheme, n_kept: int, size: int) -> None:
-    """Nothing is allocated for more values than the body has room for."""
-    n_blocks = -(-n_kept // BLOCK)
-    if scheme is Scheme.DENSE_FLOAT32:
-        least = most = 4 * n_kept
-    elif scheme is Scheme.DENSE_INT8:
-        least = most = n_kept + 2 * n_blocks
-    elif scheme.is_rotated:
-        least = most = rotated_size(n_kept, scheme.bits)
-    else:
-        least, most = least_sparse_size(scheme, n_kept), 8 * n_kept + 16 * n_blocks
-    if not least <= size <= most:
-        _refuse("body", f"{least} to {most} bytes", size)
-
-
-def rotated_size(n_kept: int, bits: int) -> int:
-    """Bytes of a rotated body: a scale for each 4096 values, and bits for each value."""
-    n_blocks = (n_kept + ROTATED // 2) // ROTATED if n_kept >= ROTATED else min(n_kept, 1)
-    return 4 * n_blocks + -(-n_kept * bits // 8)
-
-
-def least_sparse_size(scheme: Scheme, n_kept: int) -> int:
-    """Bytes that a body of so many kept values cannot fall short of.
-
-    The Rice coder spends a bit on a gap and one on a sign, and one on an int8 level. The context
-    coder could spend less than a bit on a value; an encoder must not use it then.
-    """
-    if scheme.is_contextual:
-        return 4 * n_kept if scheme.bits == 32 else n_kept // 8
-    return n_kept * {1: 2, 8: 3, 32: 33}[scheme.bits] // 8
-
-
-def _varint(number: int) -> bytes:
-    if number < 128:
-        return bytes((number,))
-    head = bytearray()
-    while number >= 128:
-        head.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*head, number])
-
-
-def _read_varint(payload: bytes, position: int, end: int) -> tuple[int, int]:
-    """The number at position and where the next field begins."""
-    number = 0
-    for shift in range(0, 35, 7):
-        if position >= end:
-            _refuse("header", "more bytes", "its end")
-        byte = payload[position]
-        position += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            if byte == 0 and shift > 0:
-                _refuse("number", "its shortest form", "a longer one")
-            if number > _MAX_VARINT:
-                _refuse("number", f"at most {_MAX_VARINT}", number)
-            return number, position
-    _refuse("number", "at most 5 bytes", "more")

@@ -9,13 +9,14 @@ from fedge.codecs.codec import Codec
 from fedge.codecs.coded import CodedTopK
 from fedge.codecs.dense import DenseFloat32, DenseInt8
 from fedge.codecs.eden import Eden
-from fedge.codecs.payload import Scheme
+from fedge.codecs.scheme import Scheme
 from fedge.codecs.sparse import TopK
 from fedge.errors import ConfigError
 
 DEFAULT_SPEC = "topk:0.01/sign"
 
 _FRACTION = r"(?P<fraction>[0-9]{0,3}\.?[0-9]{1,12}(e-[0-9])?)"
+_VALUES = r"(?P<values>sign|int4|int8|float32)(?P<dice>\+dice)?(?P<coder>\+ctx)?"
 _SPARSE = {
     "sign": Scheme.SPARSE_SIGN,
     "int4": Scheme.SPARSE_INT4,
@@ -28,10 +29,10 @@ def get(spec: str) -> Codec:
     """The codec that spec names; docs/codecs.md helps to choose one.
 
     topk:F/sign (the default with F = 0.01), topk:F/int4, topk:F/int8 and topk:F/float32 send the
-    fraction F of all values, 0 < F <= 1, with error feedback; with +ctx after them, by the context
-    coder where that is shorter. budget:BYTES sends as much as fits. Without error feedback:
-    eden:B sends all in B = 1 to 4 bits, mask:F/eden:B a random fraction so; int8 and none (float32)
-    send all.
+    fraction F of all values, 0 < F <= 1, with error feedback; int4+dice and int8+dice round by dice
+    and not to the nearest; with +ctx at the end, by the context coder where that is shorter.
+    budget:BYTES sends as much as fits. Without error feedback: eden:B sends all in B = 1 to 4 bits,
+    mask:F/eden:B a random fraction so; int8 and none (float32) send all.
 
     Raises:
         ConfigError: if there is no such codec.
@@ -43,18 +44,18 @@ def get(spec: str) -> Codec:
             return codec
     raise ConfigError(
         f"unknown codec {spec!r}: use topk:F/sign, topk:F/int4, topk:F/int8 or topk:F/float32 with "
-        "0 < F <= 1, with or without +ctx, or eden:B with B from 1 to 4, mask:F/eden:B, "
+        "0 < F <= 1, int4 and int8 with or without +dice, each with or without +ctx; or eden:B "
+        "with B from 1 to 4, mask:F/eden:B, "
         f"budget:BYTES with at least {LEAST_BUDGET}, int8, or none"
     )
 
 
 def _topk(parts: re.Match[str]) -> Codec | None:
-    fraction, scheme = _fraction(parts), _SPARSE[parts["values"]]
-    if fraction is None:
+    fraction, has_dice = _fraction(parts), parts["dice"] is not None
+    if fraction is None or (has_dice and parts["values"] not in {"int4", "int8"}):
         return None
-    if parts["coder"] or scheme is Scheme.SPARSE_INT4:
-        return CodedTopK(parts[0], fraction, scheme, tries_context=parts["coder"] is not None)
-    return TopK(parts[0], fraction, scheme)
+    make = CodedTopK if parts["coder"] else TopK
+    return make(parts[0], fraction, _SPARSE[parts["values"]], has_dice)
 
 
 def _mask(parts: re.Match[str]) -> Codec | None:
@@ -73,7 +74,7 @@ def _fraction(parts: re.Match[str]) -> Fraction | None:
 
 
 _KINDS: list[tuple[str, Callable[[re.Match[str]], Codec | None]]] = [
-    (rf"topk:{_FRACTION}/(?P<values>sign|int4|int8|float32)(?P<coder>\+ctx)?", _topk),
+    (rf"topk:{_FRACTION}/{_VALUES}", _topk),
     (rf"mask:{_FRACTION}/eden:(?P<bits>[1-4])", _mask),
     (r"eden:(?P<bits>[1-4])", lambda parts: Eden(parts[0], int(parts["bits"]))),
     (r"budget:(?P<size>[0-9]{1,10})", _budget),

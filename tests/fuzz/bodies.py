@@ -4,7 +4,8 @@ import numpy as np
 
 from fedge import _kernels
 from fedge.codecs import Scheme, Stamp
-from fedge.codecs.payload import BLOCK, rotated_size, seal
+from fedge.codecs.payload import seal
+from fedge.codecs.scheme import BLOCK, rotated_size
 from tests.golden.payloads import delta
 
 _SEED = 0x5EED5EED

@@ -13,6 +13,7 @@ from fedge.types import Vector
 FOLDER = Path(__file__).parent / "payloads"
 SPECS = [
     *["topk:0.1/sign", "topk:0.1/int4", "topk:0.1/int8", "topk:0.1/float32"],
+    *["topk:0.1/int4+dice", "topk:0.1/int8+dice"],
     *["topk:0.1/sign+ctx", "topk:0.1/int4+ctx", "topk:0.1/int8+ctx", "topk:0.1/float32+ctx"],
     *["budget:200", "eden:1", "eden:2", "eden:3", "eden:4", "mask:0.1/eden:1", "mask:0.3/eden:3"],
     *["int8", "none"],

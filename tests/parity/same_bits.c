@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-#include "_dense.h"
 #include "_lanes.h"
+#include "_levels.h"
 #include "_rotation.h"
 
 static uint64_t hash = 0xCBF29CE484222325; /* FNV-1a */
@@ -38,7 +38,7 @@ static void hash_tiles(float factor) {
     add(&before, 4), add(&after, 4), add(values, sizeof values);
 }
 
-static void hash_dense(float factor, float inverse) {
+static void hash_levels(float factor, float inverse, int32_t bound) {
     float values[256];
     int8_t levels[256];
     for (int i = 0; i < 256; i++)
@@ -46,8 +46,10 @@ static void hash_dense(float factor, float inverse) {
     const int32_t top = fedge_top(values);
     const uint32_t seed = draw(); /* not as arguments: their order is open */
     const uint32_t counter = draw();
-    fedge_quantise(values, inverse, seed, counter, levels);
+    fedge_quantise(values, inverse, bound, seed, counter, levels);
     add(&top, 4), add(levels, sizeof levels);
+    fedge_nearest_levels(values, inverse, bound, levels);
+    add(levels, sizeof levels);
 }
 
 /* Writes m numbers and signs, and reads them again. */
@@ -69,7 +71,7 @@ static void hash_streams(long m, int rice) {
     fedge_read_low(bytes, m, rice, low);
     for (long i = m; i % 4 != 0; i++)
         ends[1 + i] = ends[i] + 1, low[i] = 0;
-    const int valid = fedge_set_levels(ends + 1, low, signs, m, rice, 1, 0.3f, values);
+    const int valid = fedge_set_levels(ends + 1, low, signs, m, rice, 1, 127, 0.3f, values);
     add(&found, sizeof found), add(&valid, sizeof valid);
     add(ends, 4 * (size_t)(m + 1)), add(low, 4 * (size_t)m), add(values, 4 * (size_t)m);
     fedge_set_signs(signs, m, 0.7f, values);
@@ -86,6 +88,7 @@ static void hash_rotation(size_t n, float factor) {
         values[i] = draw_float(factor);
     for (size_t i = 0; i + 32 <= n; i += 32)
         fedge_flip_signs(values + i, draw() << 8, 0.70710678f);
+    fedge_flip_all(values, n < 4096 ? n : 4096, 0x5EED5EED, 0x5349474E, (uint32_t)n, 0.5f);
     fedge_fwht(values, n);
     for (int j = 0; j < 7; j++)
         thresholds[j] = factor * centroids[j];
@@ -97,7 +100,8 @@ static void hash_rotation(size_t n, float factor) {
 int main(void) {
     for (int i = 0; i < 200; i++) {
         hash_tiles(1.0f), hash_tiles(0x1p-120f), hash_tiles(0x1p127f);
-        hash_dense(1.0f, 126.7f), hash_dense(0x1p-126f, 0x1p126f), hash_dense(0x1p127f, 0x1p-121f);
+        hash_levels(1.0f, 126.7f, 127), hash_levels(0x1p-126f, 0x1p126f, 127);
+        hash_levels(0x1p127f, 0x1p-121f, 127), hash_levels(1.0f, 7.1f, 7);
         hash_streams(1 + i, i % 29), hash_streams(256, i % 7);
     }
     for (size_t n = 1; n <= 1 << 14; n *= 2)

@@ -10,14 +10,15 @@ from fedge._kernels import reference
 from tests.parity.vectors import index_sets
 
 seeds = st.integers(0, 2**32 - 1)
-kinds = st.sampled_from([1, 8, 32])
+kinds = st.sampled_from([1, 4, 8, 32])
 
 
 def _codes(rng: np.random.Generator, k: int, bits: int) -> np.ndarray:
     if bits == 32:
         return rng.laplace(size=k).astype(np.float32).view(np.uint8)
     signs = rng.choice([-1, 1], k)
-    levels = signs * np.clip(rng.laplace(scale=rng.choice([2, 40]), size=k), -127, 127)
+    largest = 2 ** (bits - 1) - 1
+    levels = signs * np.clip(rng.laplace(scale=rng.choice([2, 40]), size=k), -largest, largest)
     return (signs if bits == 1 else levels).astype(np.int8).view(np.uint8)
 
 

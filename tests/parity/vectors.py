@@ -7,6 +7,7 @@ from hypothesis.extra.numpy import arrays
 from fedge.types import Vector
 
 LARGEST = float(np.finfo(np.float32).max)
+INFINITE_OR_NAN = [np.nan, np.inf, -np.inf]
 LENGTHS = [0, 1, 2, 31, 32, 33, 64, 127, 128, 129, 255, 256, 257, 511, 513]
 
 # Any finite number in short vectors, and so are ties; long ones come from a seed.
@@ -23,6 +24,7 @@ def heavy_tailed(draw: st.DrawFn) -> Vector:
 
 
 finite = st.one_of(short, ties, heavy_tailed())
+seeds = st.integers(0, 2**32 - 1)
 
 
 @st.composite
@@ -33,3 +35,12 @@ def index_sets(draw: st.DrawFn, n_params: int = 2**29) -> np.ndarray:
     gaps = np.random.default_rng(seed).geometric(1 / mean_gap, size)
     indices = np.minimum(np.cumsum(gaps) - 1, n_params - 1)
     return np.unique(np.append(indices, draw(st.sampled_from([0, n_params - 1])))).astype(np.uint32)
+
+
+def n_blocks(size: int, block: int = 256) -> int:
+    return -(-size // block)
+
+
+def assert_same_bits(got: np.ndarray, want: np.ndarray) -> None:
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got.view(np.uint8), want.view(np.uint8))

@@ -23,7 +23,6 @@ _UNITS = {
     "pack": ("indices", "kept value"),
     "pack_context": ("indices", "kept value"),
     "quantise_kept": ("indices", "kept value"),
-    "quantise_levels": ("indices", "kept value"),
     "unpack": ("indices", "kept value"),
     "unpack_context": ("indices", "kept value"),
     "draw_mask": ("indices", "kept value"),

@@ -127,7 +127,7 @@ def packing(n: int, budget_s: float) -> Figure:
     payload = inputs.encode("topk:0.01/int8", inputs.delta(n))
     sent = codecs.decode(payload)
     assert isinstance(sent, codecs.Sparse)  # noqa: S101 - for the type checker
-    levels, scales = inputs.levels_and_scales(sent)
+    levels, scales = inputs.levels_and_scales(sent, 8)
     halves = (scales.view(np.uint32) >> 16).astype(np.uint16)  # bf16
     body = np.zeros(8 * levels.size + 16 * halves.size, np.uint8)
     codes = levels.view(np.uint8)

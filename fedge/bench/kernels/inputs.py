@@ -45,26 +45,25 @@ def relative_error(values: Vector, payload: bytes) -> float:
     return float(error @ error / (values.astype(np.float64) @ values))
 
 
-def levels_and_scales(sent: Sparse) -> tuple[Array, Vector]:
+def levels_and_scales(sent: Sparse, bits: int) -> tuple[Array, Vector]:
     """The whole numbers (int8, signed) and the scales (float32, one for 256) of decoded values.
 
-    A value is level times scale exactly, the largest level of a block is near 127 and the scale
-    has eight significant bits; so the first divisor below 128 that gives such a scale is right.
+    A value is level times scale exactly, the largest level of a block is near 2**(bits - 1) - 1 and
+    the scale has eight significant bits; so the first divisor from there down that gives such a
+    scale is right.
     """
     levels, scales = np.zeros(sent.values.size, np.int8), []
     for start in range(0, sent.values.size, _BLOCK):
         block = sent.values[start : start + _BLOCK]
-        scale = _scale(block)
+        scale = _scale(block, max(2 ** (bits - 1) - 1, 1))
         levels[start : start + _BLOCK] = np.rint(block / scale)
         scales.append(scale)
     return levels, np.array(scales, np.float32)
 
 
-def _scale(block: Vector) -> np.float32:
+def _scale(block: Vector, most: int) -> np.float32:
     largest = np.abs(block).max()
-    if np.abs(block).min() == largest:
-        return np.float32(largest)  # signs only
-    for level in range(127, 0, -1):
+    for level in range(most, 0, -1):
         scale = np.float32(largest / np.float32(level))
         quotients = block / scale
         if scale.view(np.uint32) & 0xFFFF == 0 and (quotients == np.rint(quotients)).all():

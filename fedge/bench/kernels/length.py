@@ -12,7 +12,8 @@ def length(spec: str, n: int, modules: dict[str, Any]) -> Figure:
     payload = inputs.encode(spec, inputs.delta(n))
     sent = codecs.decode(payload)
     assert isinstance(sent, codecs.Sparse)  # noqa: S101 - for the type checker
-    levels, scales = inputs.levels_and_scales(sent)
+    bits = codecs.read_header(payload).scheme.bits
+    levels, scales = inputs.levels_and_scales(sent, bits)
     bound = peers.bound_bytes(n, levels)
     # The scales that peers need as well are half-words.
     others = peers.sizes(modules, sent.indices, levels, scales.astype("f2"))

@@ -26,14 +26,21 @@ def test_levels_and_scales_are_found_again_in_decoded_values() -> None:
     second = np.array([-126, 2], np.int8)
     values = np.concatenate([first * np.float32(0.0078125), second * np.float32(3.0)])
     sent = Sparse(np.arange(258, dtype=np.uint32), values.astype(np.float32), 1000)
-    levels, scales = inputs.levels_and_scales(sent)
+    levels, scales = inputs.levels_and_scales(sent, 8)
     np.testing.assert_array_equal(levels, np.concatenate([first, second]))
     np.testing.assert_array_equal(scales, np.array([0.0078125, 3.0], np.float32))
 
 
+def test_levels_of_four_bits_are_not_taken_for_a_multiple() -> None:
+    """7, 6 and 3 times 0.5 are 126, 108 and 54 times a smaller scale as well."""
+    values = np.array([3.5, -3.0, 1.5], np.float32)
+    sent = Sparse(np.arange(3, dtype=np.uint32), values, 3)
+    np.testing.assert_array_equal(inputs.levels_and_scales(sent, 4)[0], [7, -6, 3])
+
+
 def test_of_signs_the_scale_is_the_magnitude() -> None:
     values = np.array([0.5, -0.5, 0.5], np.float32)
-    levels, scales = inputs.levels_and_scales(Sparse(np.arange(3, dtype=np.uint32), values, 3))
+    levels, scales = inputs.levels_and_scales(Sparse(np.arange(3, dtype=np.uint32), values, 3), 1)
     np.testing.assert_array_equal(levels, [1, -1, 1])
     np.testing.assert_array_equal(scales, np.array([0.5], np.float32))
 

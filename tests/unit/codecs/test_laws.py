@@ -66,6 +66,18 @@ def test_topk_levels_are_within_half_a_step_of_each_kept_value(
     assert np.all(np.abs(kept.values - sent) <= step / 2 * (1 + 2**-16))
 
 
+@pytest.mark.parametrize(("values", "largest"), [("int8", 127), ("int4", 7)])
+@given(delta=deltas(), seed=seeds)
+def test_topk_levels_by_dice_are_within_a_step_of_each_kept_value(
+    values: str, largest: int, delta: Vector, seed: int
+) -> None:
+    kept = codecs.decode(encode(f"topk:0.1/{values}+dice", delta, seed=seed))
+    assert isinstance(kept, codecs.Sparse)
+    sent = delta[kept.indices].astype(np.float64)
+    step = np.maximum(_block_maxima(sent) / largest * BF16_UP, TINY)
+    assert np.all(np.abs(kept.values - sent) <= step * (1 + 2**-16))
+
+
 @given(deltas())
 def test_topk_sign_sends_the_mean_magnitude_of_each_block(delta: Vector) -> None:
     kept = codecs.decode(encode("topk:0.1/sign", delta))
@@ -150,19 +162,34 @@ def _unhash(x: int) -> int:
     return x ^ x >> 16
 
 
-@given(st.floats(-1, 1, width=32), st.sampled_from([0, 1, 127, 128, 255, 256, 400]))
-@example(2**-20, 0)
-def test_int8_is_unbiased(value: float, element: int) -> None:
+@pytest.mark.parametrize(
+    ("spec", "largest"),
+    [
+        ("int8", 127),
+        ("topk:1/int8+dice", 127),
+        ("topk:1/int4+dice", 7),
+        ("topk:1/int4+dice+ctx", 7),
+    ],
+)
+@given(
+    value=st.floats(2**-20, 1, width=32),
+    sign=st.sampled_from([-1, 1]),
+    element=st.sampled_from([0, 1, 127, 128, 255, 256, 400]),
+)
+@example(value=2**-20, sign=1, element=0)
+def test_rounding_by_dice_is_unbiased(
+    spec: str, largest: int, value: float, sign: int, element: int
+) -> None:
     """Over an even grid of dice the mean is the value: no sampling, no luck."""
     n_dice = 256
     delta = np.ones(401, np.float32)
-    delta[element] = value
+    delta[element] = sign * value
     total = 0.0
     for die in range(128, 2**16, 2**16 // n_dice):
-        payload = codecs.get("int8").encode(delta, None, _LoadedDice(die, element))  # type: ignore[arg-type] # has what is used
+        payload = codecs.get(spec).encode(delta, None, _LoadedDice(die, element))  # type: ignore[arg-type] # has what is used
         total += float(dense(payload)[element])
-    step = BF16_UP / 127
-    assert abs(total / n_dice - value) <= step * (0.5 / n_dice + 2**-16)
+    step = BF16_UP / largest
+    assert abs(total / n_dice - sign * value) <= step * (0.5 / n_dice + 2**-16)
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -221,7 +248,9 @@ def _levels(values: Vector, largest: int) -> Vector:
 @pytest.mark.parametrize("values", [spec.removeprefix("topk:0.1/") for spec in SPARSE_SPECS])
 def test_size_is_near_the_entropy_bound(n_params: int, k: int, values: str) -> None:
     """For up to 5 % of the values; a sign costs so little that beyond, block heads show."""
-    assert _size_over_bound(n_params, k, values) <= (1.07 if values == "int4" else 1.03)
+    assert _size_over_bound(n_params, k, values) <= (
+        1.07 if values in {"int4", "int4+dice"} else 1.03
+    )
 
 
 @pytest.mark.parametrize("k", [5000, 20_000])
@@ -235,7 +264,7 @@ def _size_over_bound(n_params: int, k: int, values: str) -> float:
     kept = codecs.decode(payload)
     assert isinstance(kept, codecs.Sparse)
     assert kept.indices.size == k
-    mode = values.removesuffix("+ctx")
+    mode = values.split("+", maxsplit=1)[0]
     bits = {"sign": k, "float32": 32 * k}.get(mode) or _bits_of_levels(kept.values, mode)
     bound = (_bits_of_positions(n_params, k) + bits) / 8
     return (len(payload) - 24) / bound

@@ -148,6 +148,9 @@ def _frame(scheme: str, *numbers: str, body: str = "") -> bytes:
         (_frame("d1", "00 01 01 01 01", body="003c e0 00 01 00 00 01"), "body"),  # r = 7
         (_frame("14", "00 01 01 01 01", body="00 01 0000807f"), "body"),
         (_frame("91", "00 01 01 01 01", body="003c 00 07 01 00 01"), None),  # int4, level 7
+        (_frame("91", "00 01 01 01 01", body="003c 00 08 01 00 01"), "body"),  # level 8
+        (_frame("91", "00 01 01 01 01", body="003c 00 06 01 00 04"), "body"),  # 6 and 2 above it
+        (_frame("91", "00 01 01 01 01", body="003c 60 00 01 00 00 01"), "body"),  # v = 3
         (_frame("03", "00 01 01 00 01", body="0000803f 01"), None),  # rotated, scale 1
         (_frame("03", "00 01 01 00 01", body="0000803f"), "body"),
         (_frame("03", "00 01 01 00 01", body="0000803f 01 00"), "body"),
