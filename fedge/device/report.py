@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fedge.types import RoundId
 
-_PACKAGES = ("fedge", "numpy", "onnxruntime", "paho-mqtt", "cbor2")
+_PACKAGES = ("fedge", "numpy", "onnxruntime", "onnx", "paho-mqtt", "cbor2")
 
 
 @dataclass(slots=True)
