@@ -33,6 +33,7 @@ class Machine:
         snapshot: go on from there instead of booting: its name and its token.
 
     Attributes:
+        hardware: as it was started.
         console: the guest's serial line.
         monitor: QEMU's own.
         token: of this boot.
@@ -48,6 +49,7 @@ class Machine:
         snapshot: tuple[str, str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.hardware = hardware
         self.program_log = program_log or folder / "program.log"
         self.token = snapshot[1] if snapshot else secrets.token_hex(8)
         serial, guest_serial = socket.socketpair()

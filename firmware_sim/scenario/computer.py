@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Self
 
+from firmware_sim.build.disk import make_overlay
 from firmware_sim.build.job import LOG, OURS, fetch_job
 from firmware_sim.emulator.machine import Machine
 from firmware_sim.scenario.plan import Scenario
@@ -20,18 +21,28 @@ class Computer:
         scenario: which board, and under what conditions.
         job: what it runs when `Machine.console` is told `run`.
         forward: leads the address 10.0.2.100 to a port of this machine; see `hardware.Network`.
+        is_kept: whether it can be kept in a snapshot.
 
     Attributes:
         machine: None without power.
     """
 
     def __init__(
-        self, scenario: Scenario, job: Job, *, forward: tuple[int, int] | None = None
+        self,
+        scenario: Scenario,
+        job: Job,
+        *,
+        forward: tuple[int, int] | None = None,
+        is_kept: bool = False,
     ) -> None:
         self._scenario, self.job = scenario, job
         mode = SystemMode(memory_mb=scenario.memory_mb, disk_mb=scenario.disk_mb, forward=forward)
         self.disk: Path = mode.disk(scenario.on, job)
-        self._hardware = mode.hardware(scenario.on, self.disk, starts=False)
+        disk, kind = self.disk, "raw"
+        if is_kept:
+            disk, kind = self.disk.with_suffix(".qcow2"), "qcow2"
+            make_overlay(disk, self.disk)
+        self._hardware = mode.hardware(scenario.on, disk, image_format=kind, starts=False)
         self.machine: Machine | None = None
 
     @property
@@ -63,11 +74,15 @@ class Computer:
             self.machine.cut()
         self.machine = None
 
-    def shut_down(self) -> None:
-        """Write all to the disk, take the power away, and bring the job's folder back."""
+    def power_down(self) -> None:
+        """Write all to the disk, then take the power away."""
         if self.machine is not None:
             self.machine.shut_down()
         self.machine = None
+
+    def shut_down(self) -> None:
+        """As `power_down`, and bring the job's folder back."""
+        self.power_down()
         fetch_job(self.disk, self.job.folder)
 
     def __enter__(self) -> Self:

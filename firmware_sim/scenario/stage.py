@@ -51,8 +51,13 @@ class Stage:
     def aggregator_folder(self) -> Path:
         return self.folder / "aggregator"
 
-    def open(self, port: int = 0) -> int:
-        """Start broker and aggregator, or start them again; the broker's port."""
+    def open(self, port: int = 0, *, wait_for: int = 1) -> int:
+        """Start broker and aggregator, or start them again; the broker's port.
+
+        Args:
+            port: of the broker; 0 for a free one.
+            wait_for: how many devices each round needs.
+        """
         self.broker = host.broker(self.folder / "broker", port)
         flags: dict[str, object] = {
             "fleet": FLEET,
@@ -60,6 +65,8 @@ class Stage:
             "test-data": self.problem.test.resolve(),
             "rounds": self.scenario.rounds,
             "deadline": self.scenario.patience_s,
+            "wait-for": wait_for,
+            "quorum": wait_for,
             "local-steps": self.scenario.local_steps,
             "batch-size": BATCH,
             "seed": self.seed,
@@ -101,9 +108,12 @@ class Stage:
         folder = self.folder / name
         folder.mkdir(parents=True)
         shutil.copy(self.problem.data, folder / "data.npz")
-        whole = {**_DEVICE, **flags}
-        given = [*before, "device", *host.words(whole)]
+        given = [*before, "device", *host.words(self.flags(flags))]
         return Job(words=given, folder=folder, environment=environment or {})
+
+    def flags(self, flags: Mapping[str, object]) -> dict[str, object]:
+        """What a device of this fleet is told."""
+        return {**_DEVICE, **flags}
 
     def rounds(self) -> list[dict[str, Any]]:
         """The events of rounds that have ended."""
