@@ -122,7 +122,7 @@ BOARDS = (
     ),
     Board(
         name="armv7",
-        title="a board with an ARMv7 processor",
+        title="ARMv7 board",
         system=ARMHF,
         cpu="cortex-a7",
         memory_mb=1024,
