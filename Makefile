@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # cython-lint looks for pycodestyle on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo test check bench fuzz sanitize golden wheel clean
+.PHONY: help demo test check bench fuzz sanitize golden wheel wheels clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -43,6 +43,9 @@ golden: $(VENV)/dev.stamp ## write the golden files anew; review the change like
 
 wheel: $(VENV)/dev.stamp ## build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist .
+
+wheels: $(VENV)/dev.stamp ## cross-build wheels for the boards into dist/ and look into them
+	$(BIN)/python -m firmware_sim build $(ARGS)
 
 clean: ## remove what was built; keeps your runs
 	rm -rf $(VENV) build dist *.egg-info fedge/_kernels/*.so

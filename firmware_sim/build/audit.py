@@ -25,12 +25,7 @@ _EXPECTED: Mapping[Machine, tuple[str, Floats, int]] = {  # the last is ARM's na
     "armv7l": ("EM_ARM", "hard", 10),
     "armv6l": ("EM_ARM", "soft", 6),
 }
-# The compiler puts three into every file, to be used where they are given. sqrt is in libm, with
-# which every Python is linked.
-_FROM_PROCESS = {
-    *("__gmon_start__", "_ITM_deregisterTMCloneTable", "_ITM_registerTMCloneTable"),
-    "sqrt",
-}
+_FROM_PROCESS = {"sqrt"}  # of libm, with which every Python is linked
 # One rounding where two are promised; the vmla of 32-bit ARM rounds twice and is none of them.
 FUSED = re.compile(r"\t(?:fn?m(?:add|sub)|fml[as]l?2?|vfn?m[as](?:[a-z]{2})?(?:\.\w+)*)\s")
 _NAME = re.compile(r"\b_?Py\w+")
@@ -88,11 +83,8 @@ def audit(wheel: Path, system: System) -> Audit:
             archive.extractall(temporary)
         paths = sorted(Path(temporary).rglob("*.so"))
         found = [SharedObject.read(path) for path in paths]
+        machine, floats = _one_kind(found, wheel)
         n_fused = sum(_n_fused(path, system) for path in paths)
-    kinds = {(each.machine, each.floats) for each in found}
-    if len(kinds) != 1:
-        raise EmulationError(f"{wheel.name} has code for {len(kinds)} kinds of machines, not one")
-    ((machine, floats),) = kinds
     given = stable_interface(system) | _FROM_PROCESS
     return Audit(
         tag=wheel.stem.split("-", 2)[2],
@@ -119,6 +111,13 @@ def stable_interface(system: System) -> set[str]:
 def dotted(version: Iterable[int]) -> str:
     """As versions are written."""
     return ".".join(map(str, version))
+
+
+def _one_kind(found: Iterable[SharedObject], wheel: Path) -> tuple[str, Floats]:
+    kinds = {(each.machine, each.floats) for each in found}
+    if len(kinds) != 1:
+        raise EmulationError(f"{wheel.name} has code for {len(kinds)} kinds of machines, not one")
+    return kinds.pop()
 
 
 def _n_fused(path: Path, system: System) -> int:

@@ -24,7 +24,7 @@ class SharedObject:
         architecture: the one of 32-bit ARM's that it needs, as the ABI numbers them; 0 elsewhere.
         libraries: that it is linked with.
         glibc: the newest version of the C library that a function is wanted of.
-        wants: functions and variables of others, of no version: not the C library's.
+        wants: what it cannot do without and names no version of, so not the C library's.
         has_text_relocations: whether loading it changes its code, which hardened systems forbid.
     """
 
@@ -85,7 +85,7 @@ def _wants(elf: Any) -> tuple[str, ...]:
         symbol.name
         for number, symbol in enumerate(symbols)
         if symbol["st_shndx"] == "SHN_UNDEF"
-        and symbol.name
+        and symbol["st_info"]["bind"] == "STB_GLOBAL"  # a weak one may be absent
         # A number is the index of a version that a library gives.
         and (versions is None or isinstance(versions.get_symbol(number)["ndx"], str))
     )

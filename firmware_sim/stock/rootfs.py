@@ -1,7 +1,8 @@
 """The file system of a board's Debian, unpacked and never installed.
 
 No package's script has run, because none could here. What the scripts would have done and
-something depends on is made up for: the links of Debian's alternatives, Python's bytecode.
+something depends on is made up for: links of Debian's alternatives. Nor has anything compiled
+Python's library to bytecode; what starts Python there keeps that somewhere else.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ _ALTERNATIVES = {"libblas.so.3": "blas/libblas.so.3", "liblapack.so.3": "lapack/
 
 
 def rootfs(system: System, extra: Sequence[str] = (), tell: Tell = print) -> Path:
-    """The folder of a system's files; nobody may write there but to add bytecode.
+    """The folder of a system's files; nobody may write there.
 
     Args:
         system: which Debian; its packages are all there.
