@@ -1,10 +1,14 @@
 """Counts on tier `count`: every kernel call of the works, made again on each processor."""
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 
 from fedge.bench.kernels.calls import check_names
 from fedge.bench.kernels.works import chosen
 from firmware_sim.bench.counts import Count
+from firmware_sim.build.freestanding import library
 from firmware_sim.build.processors import Processor
 from firmware_sim.errors import EmulationError
 from firmware_sim.tiers.count import needs, replay
@@ -36,6 +40,7 @@ def count(
     if missing:
         raise EmulationError("; ".join(f"{need.name}: {need.install}" for need in missing))
     asked = [(n, work, calls) for n in sizes for work, calls in chosen(n, kernels)]
+    _compile({call.kernel for _, _, calls in asked for call in calls}, processors, tell)
     found = []
     for processor in processors:
         for n, work, calls in asked:
@@ -60,3 +65,14 @@ def count(
                     )
                 )
     return found
+
+
+def _compile(
+    kernels: set[str], processors: Sequence[Processor], tell: Callable[[str], None]
+) -> None:
+    """All libraries beforehand, on all cores; those that exist take no time."""
+    tell(f"compiling {len(kernels)} kernels for {len(processors)} processors")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        pairs = list(product(sorted(kernels), processors))
+        for _ in pool.map(lambda pair: library(*pair), pairs):
+            pass

@@ -71,6 +71,7 @@ def complaints(old: Stored, new: Stored, *, allowance: float | None = None) -> l
             without it 2 %, and only the same compiler.
     """
     found = []
+    bound = ALLOWANCE if allowance is None else allowance
     for board, counts in new.counts.items():
         stored = old.counts.get(board, {})
         was, now = old.compilers.get(board), new.compilers[board]
@@ -81,7 +82,7 @@ def complaints(old: Stored, new: Stored, *, allowance: float | None = None) -> l
             )
             continue
         for line, count in counts.items():
-            grown = _grown(line, stored.get(line), count, allowance or ALLOWANCE)
+            grown = _grown(line, stored.get(line), count, bound)
             if grown:
                 found.append(f"{board}: {grown}")
     return [*found, *_hint(old, new, is_needed=bool(found))]

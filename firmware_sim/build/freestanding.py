@@ -93,8 +93,11 @@ def _link(modules: tuple[Module, ...], processor: Processor, folder: Path) -> No
     # The last flag, or the compiler would see that memcpy is memcpy.
     alone = ["-ffreestanding", "-fno-tree-loop-distribute-patterns"]
     _gcc(processor, *_FLAGS, *alone, "-c", _MEMORY, "-o", memory)
-    # Debian's helpers are for another architecture than some processors; what is used runs there.
-    lenient = [] if processor.word == 8 else ["-Wl,--no-warn-mismatch"]
+    # Each module brings some of Cython's functions anew.
+    lenient = ["-Wl,-z,muldefs"]
+    if processor.word == 4:
+        # Debian's helpers are for another architecture than some; what is used of them runs there.
+        lenient.append("-Wl,--no-warn-mismatch")
     parts: list[str | Path] = [*objects, memory, helpers]
     _gcc(processor, "-shared", "-nostdlib", *lenient, *parts, "-o", folder / "kernels.so")
 
@@ -124,8 +127,7 @@ def _with_kept(module: Module, kept: list[str]) -> str:
     lines = [
         f'#include "{module.c_file}"',
         f"void *const fedge_kept{module.name}[] = {{{functions}}};",
-        "__attribute__((weak)) extern const unsigned fedge_size_of_a_view;",
-        "__attribute__((weak)) const unsigned fedge_size_of_a_view = sizeof(__Pyx_memviewslice);",
+        "const unsigned fedge_size_of_a_view = sizeof(__Pyx_memviewslice);",
     ]
     if module.numbers:
         table = "&__pyx_mstate_global_static.__pyx_number_tab[0]"

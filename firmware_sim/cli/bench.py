@@ -102,7 +102,8 @@ def _check(counts: Sequence[Count], args: argparse.Namespace) -> int:
     for complaint in found:
         print(complaint, file=sys.stderr)
     if not found:
-        print(f"\nchecked: no count of {len(counts)} has grown by more than {args.allow or 2:g} %")
+        share = 100 * (stored.ALLOWANCE if allowance is None else allowance)
+        print(f"\nchecked: no count of {len(counts)} has grown by more than {share:g} %")
     return 1 if found else 0
 
 
