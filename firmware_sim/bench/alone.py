@@ -39,12 +39,12 @@ def count(
     missing = [need for need in needs(processors) if not need.is_met]
     if missing:
         raise EmulationError("; ".join(f"{need.name}: {need.install}" for need in missing))
-    asked = [(n, work, calls) for n in sizes for work, calls in chosen(n, kernels)]
-    _compile({call.kernel for _, _, calls in asked for call in calls}, processors, tell)
+    asked = [pair for n in sizes for pair in chosen(n, kernels)]
+    _compile({call.kernel for _, calls in asked for call in calls}, processors, tell)
     found = []
     for processor in processors:
-        for n, work, calls in asked:
-            tell(f"{processor.name}: {work.key}, size {n}")
+        for work, calls in asked:
+            tell(f"{processor.name}: {work.key}, size {work.n_params}")
             for call in calls:
                 size, unit = call.size()
                 result = replay(call, processor)
@@ -57,7 +57,7 @@ def count(
                     Count(
                         board=processor.name,
                         work=work.key,
-                        n_params=n,
+                        n_params=work.n_params,
                         kernel=call.kernel,
                         size=size,
                         unit=unit,

@@ -62,7 +62,7 @@ def count(
     for n in sizes:
         for work, asked in chosen(n, kernels):
             tell(f"{work.key}, size {n}")
-            lines += _lines(work, n, asked, whole=not kernels, with_twins=with_twins)
+            lines += _lines(work, asked, whole=not kernels, with_twins=with_twins)
     tell("")
     return lines
 
@@ -82,17 +82,15 @@ def as_json(lines: Sequence[Line]) -> dict[str, Any]:
     return {"instructions": [asdict(line) for line in lines]}
 
 
-def _lines(
-    work: Work, n: int, asked: Sequence[Call], *, whole: bool, with_twins: bool
-) -> Iterator[Line]:
+def _lines(work: Work, asked: Sequence[Call], *, whole: bool, with_twins: bool) -> Iterator[Line]:
     if whole:
-        ours = least(work.make)
+        n, ours = work.n_params, least(work.make)
         yield Line(work=work.key, n_params=n, kernel=WHOLE, size=n, unit="parameter", ours=ours)
     for call in asked:
         size, unit = call.size()
         yield Line(
             work=work.key,
-            n_params=n,
+            n_params=work.n_params,
             kernel=call.kernel,
             size=size,
             unit=unit,

@@ -31,9 +31,16 @@ _COHORT, _MOST_COLUMNS = 100, 2048  # of a median: 800 KB
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Something to do; `make` gives it anew, with its inputs as they were the first time."""
+    """Something to do with a model.
+
+    Attributes:
+        key: what.
+        n_params: of the model.
+        make: gives it anew, with its inputs as they were the first time.
+    """
 
     key: str
+    n_params: int
     make: Callable[[], Callable[[], object]]
 
     def calls(self) -> list[calls.Call]:
@@ -44,12 +51,14 @@ class Work:
 def works(n: int) -> list[Work]:
     """All of it, for a model of n parameters."""
     return [
-        *(Work(f"encode {spec}", partial(_encode, spec, n)) for spec in ENCODED),
-        *(Work(f"decode {spec}", partial(_decode, spec, n)) for spec in DECODED),
-        Work("decode topk:0.01/sign+ctx", partial(_decode_context, n)),
-        *(Work(f"add {spec}", partial(_add, spec, n)) for spec in ADDED),
-        Work(f"median of {_COHORT}", partial(_median, min(n, _MOST_COLUMNS))),
-        Work("local step", partial(_step, n)),
+        *(Work(f"encode {spec}", n, partial(_encode, spec, n)) for spec in ENCODED),
+        *(Work(f"decode {spec}", n, partial(_decode, spec, n)) for spec in DECODED),
+        Work("decode topk:0.01/sign+ctx", n, partial(_decode_context, n)),
+        *(Work(f"add {spec}", n, partial(_add, spec, n)) for spec in ADDED),
+        Work(
+            f"median of {_COHORT}", min(n, _MOST_COLUMNS), partial(_median, min(n, _MOST_COLUMNS))
+        ),
+        Work("local step", n, partial(_step, n)),
     ]
 
 
