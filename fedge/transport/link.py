@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -25,6 +26,7 @@ _WINDOW = 12  # messages on the wire at once; a broker may ask for fewer
 _ANSWER_S = 10.0  # for the broker to answer our CONNECT
 _DOUBT_S = 0.5  # without an answer, until we ask whether MQTT 5 is the reason
 _PATIENCE = 1.9  # keepalives of silence until the broker is given up
+_OUT_OF_TIME = (9, 10)  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED
 # MQTT 5 reason codes
 _NOBODY, _UNSUPPORTED_VERSION, _KEEP_ALIVE_TIMEOUT = 0x10, 0x84, 0x8D
 
@@ -98,7 +100,7 @@ class Link:
             connect(self._client, self._options, self._version)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except ssl.SSLError as error:
-            self._end(f"no TLS with {self._options.url} ({_say(error)})")
+            self._end(f"no TLS with {self._options.url} ({_say(error)}{_about_clock(error)})")
         except OSError as error:
             self._end(f"nobody answers at {self._options.url} ({_say(error)})")
         self._opened_at = self._heard_at = time.monotonic()
@@ -265,6 +267,13 @@ class Link:
 def _say(error: OSError) -> str:
     text = getattr(error, "verify_message", "") or error.strerror or str(error)
     return text[:1].lower() + text[1:]
+
+
+def _about_clock(error: ssl.SSLError) -> str:
+    """What to look at when a certificate is out of its time: not all boards keep theirs."""
+    if getattr(error, "verify_code", 0) not in _OUT_OF_TIME:
+        return ""
+    return f"; this machine's clock shows {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _drain(sock: socket.socket, deadline: float) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import suppress
 from typing import Any
 
 from firmware_sim.errors import EmulationError
@@ -22,8 +23,12 @@ class Monitor:
     def __init__(self, line: socket.socket) -> None:
         line.settimeout(_PATIENCE_S)
         self._line, self._stream = line, line.makefile("rwb")
-        self._message()  # its greeting
-        self.order("qmp_capabilities")
+        try:
+            self._message()  # its greeting
+            self.order("qmp_capabilities")
+        except EmulationError:
+            self.close()
+            raise
 
     def order(self, name: str, /, **arguments: object) -> Any:
         """What QEMU returns for a command."""
@@ -67,7 +72,8 @@ class Monitor:
 
     def close(self) -> None:
         """Let go of the line."""
-        self._stream.close()
+        with suppress(OSError):  # something may be left to send to a QEMU that is gone
+            self._stream.close()
         self._line.close()
 
     def _say(self, words: str) -> None:

@@ -16,6 +16,11 @@ from firmware_sim.scenario.stage import Stage
 from firmware_sim.tiers.base import Tell
 
 _NAME = "broker.test"
+_FILLER = "/base/job/filler"
+_FILL = (
+    "free=$(df -k /base/job | awk 'END {{ print $4 }}'); "
+    f"dd if=/dev/zero of={_FILLER} bs=1024 count=$((free - {{free_kb}})) && sync"
+)
 
 
 def play(name: str, scenario: Scenario, folder: Path, seed: int, tell: Tell) -> Outcome:
@@ -50,6 +55,8 @@ def _run(stage: Stage, computer: Computer, port_after: int, tell: Tell) -> dict[
     console = computer.boot().console
     tell(f"the {stage.scenario.on.title} is up")
     console.expect(_hosts(HOST_ADDRESS))
+    if stage.scenario.fault == "fill":
+        console.expect(_FILL.format(free_kb=stage.scenario.free_kb))
     console.send("run")
     facts: dict[str, Any] = {}
     if stage.scenario.fault in {"pull", "move"}:
@@ -61,8 +68,14 @@ def _run(stage: Stage, computer: Computer, port_after: int, tell: Tell) -> dict[
         facts["next_round_after_s"] = round(time.monotonic() - acted_s, 1)
     facts["exit_code"] = console.await_exit(max(1.0, until_s - time.monotonic()))
     facts["killed_by_kernel"] = [line for line in console.kernel if "Killed process" in line]
-    computer.shut_down()
     facts["last_words"] = last_line(computer.log)
+    if stage.scenario.fault == "fill":
+        tell("there is room on the card again")
+        console.expect(f"rm {_FILLER}")
+        console.forget_exit()
+        console.send("run")
+        facts["exit_code_with_room"] = console.await_exit(max(1.0, until_s - time.monotonic()))
+    computer.shut_down()
     return facts
 
 
@@ -101,7 +114,9 @@ def _faults(scenario: Scenario, facts: dict[str, Any], log: str) -> Iterator[str
         yield f"the device did not say {scenario.says!r}; at last it said {facts['last_words']!r}"
     if facts["killed_by_kernel"] and not scenario.says:
         yield f"the kernel killed it: {facts['killed_by_kernel'][0]}"
-    if scenario.exit_code == 0 and facts["rounds"] != scenario.rounds:
+    if facts.get("exit_code_with_room", 0) != 0:
+        yield f"with room again it ended with {facts['exit_code_with_room']}"
+    if (scenario.exit_code == 0 or scenario.fault == "fill") and facts["rounds"] != scenario.rounds:
         yield f"{facts['rounds']} rounds ended, not {scenario.rounds}"
 
 

@@ -22,7 +22,7 @@ class Scenario:
 
     title: str = setting(about="what happens, in a few words")
     claim: str = setting(about="what holds nevertheless")
-    fault: Literal["none", "cuts", "pull", "move", "copies", "snapshots"] = setting(
+    fault: Literal["none", "cuts", "pull", "move", "fill", "copies", "snapshots"] = setting(
         "none", about="what happens on the way"
     )
     board: str = setting("zero2w", about="on which board")
@@ -33,6 +33,7 @@ class Scenario:
 
     memory_mb: int | None = setting(None, rule=within(64, 3072), about="the board's memory")
     disk_mb: int | None = setting(None, rule=within(8, 4096), about="the device's disk")
+    free_kb: int = setting(64, rule=within(0, 1 << 20), about="left on the card that is filled")
     clock: str | None = setting(None, about="what the board's clock shows at first, ISO 8601, UTC")
     tls: bool = setting(default=False, about="whether the broker is spoken to under TLS")
     delay_ms: float = setting(0.0, rule=within(0, 60_000), about="of each packet sent")

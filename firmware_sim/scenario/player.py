@@ -15,6 +15,7 @@ _PLAYS: Mapping[str, _Play] = {
     "none": conditions.play,
     "pull": conditions.play,
     "move": conditions.play,
+    "fill": conditions.play,
     "cuts": cuts.play,
     "copies": clones.play_copies,
     "snapshots": clones.play_snapshots,
