@@ -1,4 +1,4 @@
-# cython: language_level=3str
+# cython: language_level=3str, cdivision=True
 """Bits of floats and streams, shared by the codec kernels. All machines we run on are
 little-endian; the build stops on another."""
 

@@ -9,23 +9,12 @@ from libc.stdint cimport int32_t, int8_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from fedge._kernels._bits cimport (
-    BLOCK, INFINITE, from_bits, is_scale, load16, load_float, magnitude, scale_above, scale_value,
+    BLOCK, INFINITE, is_scale, load16, load_float, magnitude, scale_value,
 )
-
-cdef extern from "_levels.h" nogil:
-    int32_t largest_bits "fedge_top"(const float* values) noexcept
-    void quantise "fedge_quantise"(
-        const float* values,
-        float inverse,
-        int32_t bound,
-        uint32_t seed,
-        uint32_t counter,
-        int8_t* levels,
-    ) noexcept
+from fedge._kernels._quantise cimport Rounding, set_levels
 
 cdef enum:
     HALF = BLOCK // 2
-    LARGEST = 127
 
 
 def quantise_dense(const float[::1] values, uint32_t seed, uint8_t[::1] out):
@@ -50,42 +39,37 @@ def quantise_dense(const float[::1] values, uint32_t seed, uint8_t[::1] out):
     if out.shape[0] != n + 2 * n_blocks:
         raise ValueError("out must have a byte for each value and two for each 256")
     cdef Py_ssize_t b
+    cdef Rounding rounding = Rounding(8, True, seed)
     cdef bint is_finite = True
     with nogil:
         for b in range(n_blocks):
-            if not _quantise_block(
+            is_finite = _quantise_block(
+                &rounding,
                 &values[b * BLOCK],
                 min(n - b * BLOCK, BLOCK),
-                seed,
                 <uint32_t>(b * HALF),
                 &out[b * (BLOCK + 2)],
-            ):
-                is_finite = False
+            )
+            if not is_finite:
                 break
     return is_finite
 
 
 cdef bint _quantise_block(
-    const float* values, Py_ssize_t m, uint32_t seed, uint32_t counter, uint8_t* out
+    const Rounding* rounding, const float* values, Py_ssize_t m, uint32_t counter, uint8_t* out
 ) noexcept nogil:
     cdef float[BLOCK] padded
     cdef int8_t[BLOCK] levels
+    cdef uint16_t scale
     if m < BLOCK:
         memset(padded, 0, sizeof(padded))
         memcpy(padded, values, m * sizeof(float))
-        values = padded
-    cdef uint32_t top = <uint32_t>largest_bits(values)
-    if top >= INFINITE:
-        return False
-    cdef uint16_t scale = scale_above(from_bits(top) / <float>LARGEST)
-    memcpy(out, &scale, 2)
-    cdef float inverse = <float>1 / scale_value(scale)
-    if m < BLOCK:
-        quantise(values, inverse, LARGEST, seed, counter, levels)
+        scale = set_levels(rounding, padded, counter, levels)
         memcpy(out + 2, levels, m)
     else:
-        quantise(values, inverse, LARGEST, seed, counter, <int8_t*>out + 2)
-    return True
+        scale = set_levels(rounding, values, counter, <int8_t*>out + 2)
+    memcpy(out, &scale, 2)
+    return scale != 0
 
 
 def accumulate_dense(const uint8_t[::1] body, int bits, float weight, float[::1] out):

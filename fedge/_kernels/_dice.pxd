@@ -1,4 +1,4 @@
-# cython: language_level=3str
+# cython: language_level=3str, cdivision=True
 """Dice by counter: 32 bits that depend on a seed, a purpose and a number, and on nothing else."""
 
 from libc.stdint cimport uint32_t

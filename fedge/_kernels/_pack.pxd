@@ -1,4 +1,4 @@
-# cython: language_level=3str
+# cython: language_level=3str, cdivision=True
 """Up to 256 kept values to a block of a sparse body; fedge/codecs/payload.py states the layout.
 
 Rice code with parameter r of a number: its low r bits, and the rest in unary, as the distance to

@@ -1,11 +1,11 @@
-# cython: language_level=3str
+# cython: language_level=3str, cdivision=True
 """Up to 256 kept values to levels; what that loses goes back into the residual."""
 
 from libc.stdint cimport int32_t, int8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
 from fedge._kernels._bits cimport (
-    BLOCK, from_bits, largest_level, magnitude, scale_above, scale_value,
+    BLOCK, INFINITE, from_bits, largest_level, magnitude, scale_above, scale_value,
 )
 
 cdef extern from "_levels.h" nogil:
@@ -48,7 +48,7 @@ cdef inline uint16_t quantise_block(
         scale16 = _set_signs(kept, m, levels)
     else:
         memset(kept + m, 0, (BLOCK - m) * sizeof(float))
-        scale16 = _set_levels(rounding, kept, counter, levels)
+        scale16 = set_levels(rounding, kept, counter, levels)
     scale = scale_value(scale16)
     for i in range(m):
         residual[indices[i]] = kept[i] - <float>levels[i] * scale  # as the decoder computes it
@@ -65,13 +65,16 @@ cdef inline uint16_t _set_signs(const float* kept, Py_ssize_t m, int8_t* levels)
     return scale_above(<float>(total / m))
 
 
-cdef inline uint16_t _set_levels(
+cdef inline uint16_t set_levels(
     const Rounding* rounding, const float* kept, uint32_t counter, int8_t* levels
 ) noexcept nogil:
-    """The scale is the largest magnitude's, of which it is the largest level."""
+    """Levels of 256 values; the largest magnitude has the largest. Gives the scale, or 0 if a value
+    is not finite."""
     cdef int32_t bound = largest_level(rounding.bits)
-    cdef float largest = from_bits(<uint32_t>largest_bits(kept))
-    cdef uint16_t scale16 = scale_above(largest / <float>bound)
+    cdef uint32_t largest = <uint32_t>largest_bits(kept)
+    if largest >= INFINITE:
+        return 0
+    cdef uint16_t scale16 = scale_above(from_bits(largest) / <float>bound)
     cdef float inverse = <float>1 / scale_value(scale16)
     if rounding.is_random:
         round_by_dice(kept, inverse, bound, rounding.seed, counter, levels)

@@ -1,4 +1,4 @@
-# cython: language_level=3str
+# cython: language_level=3str, cdivision=True
 """An adaptive binary range coder in integers. One function both writes and reads a bit, so that a
 model is walked by the same code on both sides.
 

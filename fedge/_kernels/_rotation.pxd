@@ -1,4 +1,4 @@
-# cython: language_level=3str
+# cython: language_level=3str, cdivision=True
 """A seeded random rotation of a block: signs by dice, then the Walsh-Hadamard transform, twice.
 
 Twice, because after one transform a block with few values other than zero has few different

@@ -1,4 +1,4 @@
-# cython: language_level=3str
+# cython: language_level=3str, cdivision=True
 """The selection, for the kernel that encodes what is selected."""
 
 from libc.stdint cimport uint32_t

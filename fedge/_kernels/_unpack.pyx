@@ -1,68 +1,16 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: freethreading_compatible=True
-"""The body of a sparse payload to kept values; fedge/codecs/payload.py states the layout.
+"""The body of a sparse payload to kept values, or added up as it is read."""
 
-The bytes are untrusted: every length and number is held to its bound before it is used.
-"""
-
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
-from fedge._kernels._bits cimport (
-    BLOCK,
-    INFINITE,
-    MAX_PARAMS,
-    is_scale,
-    largest_level,
-    load16,
-    load_float,
-    magnitude,
-    scale_value,
-)
-
-cdef extern from "_lanes.h" nogil:
-    bint read_ends "fedge_read_ends"(const uint8_t* source, long m, uint32_t* ends) noexcept
-    void read_low "fedge_read_low"(
-        const uint8_t* source, long m, int rice, uint32_t* numbers
-    ) noexcept
-    void set_signs "fedge_set_signs"(
-        const uint8_t* signs, long m, float scale, float* values
-    ) noexcept
-    bint set_levels "fedge_set_levels"(
-        const uint32_t* ends,
-        const uint32_t* low,
-        const uint8_t* signs,
-        long m,
-        int rice,
-        int32_t smallest,
-        int32_t largest,
-        float scale,
-        float* values,
-    ) noexcept
-    void prefetch "__builtin_prefetch"(const void* address, int is_write, int locality) noexcept
+from fedge._kernels._bits cimport BLOCK, MAX_PARAMS
+from fedge._kernels._unpack cimport Reader, read_block
 
 cdef enum:
-    LARGEST_GAP_RICE = 28
-    WINDOW = 2048  # a block is at most 4 + 896 + 96 + 1024 bytes
-    PADDING = 16  # words are loaded whole
     MOST_HELD = 1 << 16  # kept values: half a megabyte
-
-
-cdef struct Reader:
-    int bits
-    uint64_t n_params
-    uint64_t next_index  # the smallest that may follow
-    const uint8_t* position
-    const uint8_t* end
-    const float* wanted  # where the values will be added, or NULL
-    Py_ssize_t n_wanted
-    uint32_t ahead[BLOCK]  # indices of the block before
-    uint32_t indices[BLOCK]  # of the block last read
-    float values[BLOCK]
-    uint32_t low[BLOCK]
-    uint32_t ends[1 + BLOCK + 64]  # the first one is -1
-    uint8_t window[WINDOW + PADDING]
 
 
 def unpack(
@@ -168,7 +116,7 @@ cdef void _read_and_add(
     cdef Py_ssize_t m
     while n_kept > 0:
         m = min(n_kept, BLOCK)
-        _read_block(reader, m)
+        read_block(reader, m)
         _add(reader.indices, reader.values, m, weight, out)
         n_kept -= m
 
@@ -182,7 +130,7 @@ cdef bint _read_all(
     reader.wanted, reader.n_wanted = wanted, 0
     while n_kept > 0:
         m = min(n_kept, BLOCK)
-        if not _read_block(reader, m):
+        if not read_block(reader, m):
             return False
         if wanted != NULL:
             memcpy(reader.ahead, reader.indices, sizeof(reader.indices))
@@ -194,116 +142,3 @@ cdef bint _read_all(
             values += m
         n_kept -= m
     return reader.position == reader.end
-
-
-cdef bint _read_block(Reader* reader, Py_ssize_t m) noexcept nogil:
-    """Reads m kept values into indices and values. Near the end it reads from a padded copy, so
-    that no load leaves the body."""
-    cdef Py_ssize_t left = reader.end - reader.position, length
-    cdef const uint8_t* source = reader.position
-    if left < WINDOW + PADDING:
-        memset(reader.window + left, 0, WINDOW + PADDING - left)
-        if left > 0:
-            memcpy(reader.window, source, left)
-        source = reader.window
-    length = _parse_block(reader, source, m)
-    if length < 0 or length > left:
-        return False
-    reader.position += length
-    return True
-
-
-cdef Py_ssize_t _parse_block(Reader* reader, const uint8_t* source, Py_ssize_t m) noexcept nogil:
-    """Gives the length of the block, or -1 if no encoder wrote it."""
-    cdef const uint8_t* p = source
-    cdef uint16_t scale = 0
-    cdef uint32_t smallest = 0
-    cdef int gap_rice, value_rice
-    cdef Py_ssize_t length
-    cdef bint has_levels = reader.bits == 4 or reader.bits == 8
-    if reader.bits != 32:
-        scale = load16(p)
-        p += 2
-        if not is_scale(scale):
-            return -1
-    gap_rice, value_rice = p[0] & 31, p[0] >> 5  # the best for numbers below 2**n is below n
-    p += 1
-    if gap_rice > LARGEST_GAP_RICE or value_rice > (reader.bits - 2 if has_levels else 0):
-        return -1
-    if has_levels:
-        smallest = p[0]
-        p += 1
-    _ask(reader, 0)
-    length = _read_rice(reader, p, m, gap_rice)
-    _ask(reader, 1)
-    if length < 0 or not _set_indices(reader, m, gap_rice):
-        return -1
-    p += length
-    _ask(reader, 2)
-    if reader.bits == 32:
-        return p + 4 * m - source if _set_floats(reader, p, m) else -1
-    cdef const uint8_t* signs = p
-    p += (m + 7) // 8
-    if reader.bits == 1:
-        set_signs(signs, m, scale_value(scale), reader.values)
-        return p - source
-    length = _read_rice(reader, p, m, value_rice)
-    if length < 0:
-        return -1
-    _ask(reader, 3)
-    if not set_levels(
-        reader.ends + 1,
-        reader.low,
-        signs,
-        m,
-        value_rice,
-        smallest,
-        largest_level(reader.bits),
-        scale_value(scale),
-        reader.values,
-    ):
-        return -1
-    return p + length - source
-
-
-cdef inline void _ask(Reader* reader, Py_ssize_t quarter) noexcept nogil:
-    """Has the cache fetch a quarter of the places of the block before: all at once would stall."""
-    cdef Py_ssize_t i, n = reader.n_wanted
-    for i in range(n * quarter // 4, n * (quarter + 1) // 4):
-        prefetch(reader.wanted + reader.ahead[i], 1, 2)
-
-
-cdef Py_ssize_t _read_rice(
-    Reader* reader, const uint8_t* p, Py_ssize_t m, int rice
-) noexcept nogil:
-    """Reads m numbers; gives the length of both streams, or -1 if no encoder wrote them."""
-    cdef Py_ssize_t n_low = (m * rice + 7) // 8, i
-    cdef uint32_t* ends = reader.ends + 1
-    if not read_ends(p + n_low, m, ends):
-        return -1
-    read_low(p, m, rice, reader.low)
-    for i in range(m, (m + 3) // 4 * 4):  # numbers that are zero, up to the next four
-        ends[i] = ends[i - 1] + 1
-        reader.low[i] = 0
-    return n_low + (ends[m - 1] >> 3) + 1
-
-
-cdef bint _set_indices(Reader* reader, Py_ssize_t m, int rice) noexcept nogil:
-    """Gaps to indices. Their sum is exact in 64 bits, and no index is used if it is too large."""
-    cdef uint64_t index = reader.next_index
-    cdef const uint32_t* ends = reader.ends + 1
-    cdef Py_ssize_t i
-    for i in range(m):  # the rests before i, and i, sum up to the i-th end
-        index += reader.low[i]
-        reader.indices[i] = <uint32_t>(index + ((ends[i] - i) << rice) + i)
-    reader.next_index = index + ((<uint64_t>ends[m - 1] + 1 - m) << rice) + m
-    return reader.next_index <= reader.n_params
-
-
-cdef bint _set_floats(Reader* reader, const uint8_t* p, Py_ssize_t m) noexcept nogil:
-    cdef uint32_t top = 0
-    cdef Py_ssize_t i
-    for i in range(m):
-        reader.values[i] = load_float(p + 4 * i)
-        top = max(top, magnitude(reader.values[i]))
-    return top < INFINITE

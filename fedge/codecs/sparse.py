@@ -25,8 +25,8 @@ class TopK:
     times its block's mean magnitude rounded up to bf16. A block is 256 kept values in index order.
 
     With dice a level is one of the two around the value, off by less than a step, and the mean over
-    all dice is the value to 2**-16 of a step. The residual carries what rounding to the nearest
-    loses to the next round, so dice only add noise where there is one.
+    all dice is the value to 2**-16 of a step. The residual carries what either way of rounding
+    loses to the next round.
 
     Source: Basu et al., 2019, arXiv:1906.02367 (Qsparse-local-SGD); Sattler et al., 2019,
     arXiv:1903.02891 (STC: sign and mean, Golomb-coded positions).
