@@ -45,13 +45,23 @@ def count(
     tier = SystemMode(is_counted=True)
     found: list[Count] = []
     for board in boards:
-        refusal = tier.refusal(board)
-        if refusal:
-            raise EmulationError(f"{board.name}: {refusal}")
+        reason = refusal(board)
+        if reason:
+            raise EmulationError(f"{board.name}: {reason}")
         tier.prepare(board, tell)
         tell(f"{board.name}: counting inside; with the plain twins that takes minutes")
         found += _on(tier, board, _words(sizes, kernels), patience_s)
     return found
+
+
+def refusal(board: Board) -> str | None:
+    """Why nothing can be counted inside this board; None if it can."""
+    if board.system.machine != "aarch64":
+        return (
+            "QEMU's 32-bit machines have no counter of instructions: count on tier count, or run"
+            " `fedge bench kernels --count instructions` on a real board"
+        )
+    return None
 
 
 def _on(tier: SystemMode, board: Board, words: Sequence[str], patience_s: float) -> list[Count]:

@@ -90,7 +90,8 @@ def _alone(args: argparse.Namespace) -> list[Count]:
 def _inside(args: argparse.Namespace) -> list[Count]:
     from firmware_sim.bench import inside  # noqa: PLC0415 - only what is asked for
 
-    chosen = [board(name) for name in args.board] if args.board else BOARDS
+    able = [each for each in BOARDS if inside.refusal(each) is None]
+    chosen = [board(name) for name in args.board] if args.board else able
     return inside.count(chosen, args.size or inside.SIZES, kernels=args.kernel, tell=_tell)
 
 
