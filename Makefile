@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # cython-lint looks for pycodestyle on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo test check bench fuzz sanitize golden wheel wheels clean
+.PHONY: help demo test check bench fuzz sanitize golden wheel wheels boards emulate clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -46,6 +46,15 @@ wheel: $(VENV)/dev.stamp ## build the wheel and the source distribution into dis
 
 wheels: $(VENV)/dev.stamp ## cross-build wheels for the boards into dist/ and look into them
 	$(BIN)/python -m firmware_sim build $(ARGS)
+
+boards: $(VENV)/dev.stamp ## fetch and build what the emulated boards are made of, once
+	$(BIN)/python -m firmware_sim fetch $(ARGS)
+	$(BIN)/python -m firmware_sim build
+
+emulate: boards ## everything on emulated boards, what takes long too: fleets, faults, counts
+	$(BIN)/python -m firmware_sim fetch --kernels
+	$(BIN)/python -m firmware_sim bench --check
+	$(BIN)/python -m pytest tests/emulated --long --durations 0 $(ARGS)
 
 clean: ## remove what was built; keeps your runs
 	rm -rf $(VENV) build dist *.egg-info fedge/_kernels/*.so
