@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _UNUSED_S = 7 * 86_400  # after this a folder makes room for a newer one of the same name
@@ -49,7 +49,8 @@ def made(name: str, key: str, make: Callable[[Path], None]) -> Path:
                     make(half)
                     half.rename(folder)
                 _forget_unused(folder.parent)
-    os.utime(folder)
+    with suppress(PermissionError):  # a cache that others may only read
+        os.utime(folder)
     return folder
 
 
@@ -80,7 +81,15 @@ def _unfinished(folder: Path) -> Iterator[Path]:
 def _forget_unused(folder: Path) -> None:
     """Deletes what was not used for long: sources change often, and every change is built."""
     oldest = time.time() - _UNUSED_S  # noqa: TID251 - files' times are of this clock
-    for unused in [path for path in folder.iterdir() if path.stat().st_mtime < oldest]:
-        gone = folder / f".{unused.name.strip('.')}.gone"
-        unused.rename(gone)  # at once, for those who look whether it is there
-        shutil.rmtree(gone)
+    with locked("forget"):
+        for unused in [path for path in folder.iterdir() if _is_older(path, oldest)]:
+            gone = folder / f".{unused.name.strip('.')}.gone"
+            unused.rename(gone)  # at once, for those who look whether it is there
+            shutil.rmtree(gone)
+
+
+def _is_older(path: Path, moment: float) -> bool:
+    try:
+        return path.stat().st_mtime < moment
+    except FileNotFoundError:  # somebody has just finished it under its own name
+        return False
