@@ -11,6 +11,7 @@ COMMANDS = {
     "build": "cross-compile fedge's wheels",
     "run": "train a fleet of emulated devices through a real broker and aggregator",
     "bench": "count the instructions of the kernels, board by board",
+    "cards": "measure what taking part costs a device, board by board",
     "scenario": "play a fault: a power cut, a bad link, a full card",
 }
 

@@ -68,7 +68,9 @@ class Hardware:
         model: the machine as QEMU names it.
         words: more of the kernel's command line.
         is_counted: one instruction is one nanosecond of the guest's clock, and the guest's
-            performance counters count instructions. Slow: one thread runs all cores.
+            performance counters count instructions. Slow: one thread runs all cores. A guest that
+            waits does so at this machine's pace: a clock that leapt then would end its patience
+            with those outside, and it would say everything twice.
     """
 
     program: str
@@ -101,7 +103,7 @@ class Hardware:
         ):
             command += [flag, str(value)] if value is not None else []
         if self.is_counted:
-            command += ["-icount", "shift=0,sleep=off"]
+            command += ["-icount", "shift=0"]
         command += self.more
         for number, drive in enumerate(self.drives):
             command += drive.words(f"disk{number}")

@@ -7,8 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 
 from fedge.bench.device.figures import Figures
+from fedge.bench.instructions import Counter
+from fedge.errors import ConfigError
 
 _NAMES = ("import_s", "first_step_s", "first_step_cpu_s")
+_COUNT = "first_step_instructions"
 _PATIENCE_S = 600.0  # an emulated board takes its time
 
 
@@ -17,24 +20,44 @@ def start_up(
 ) -> Figures:
     """Medians of `import_s`, `first_step_s` and `first_step_cpu_s`, from the start of the process.
 
+    And `first_step_instructions`, of the whole process in user mode, where the processor's counter
+    can be read; what it takes to start a process is in it.
+
     Args:
         command: starts an interpreter that imports, trains one step and prints as JSON how long
             the imports took (`import_s`) and, when the step is done, what `time.monotonic`
             (`at_s`; all processes share it) and `time.process_time` (`cpu_s`) say.
-        repeats: how often, after once for the cache.
+        repeats: how often, after once for the cache; if 0, nothing is started.
         env: its environment; None for ours.
     """
+    if not repeats:
+        return _unknown("no start-up was asked for")
     starts: list[tuple[float, ...]] = []
     try:
         for _ in range(1 + repeats):
             began_at_s = time.monotonic()
             said = json.loads(_output(command, env))
             starts.append((said["import_s"], said["at_s"] - began_at_s, said["cpu_s"]))
+        count = _instructions(command, env)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        why = f"no fresh interpreter: {_why(error)}"
-        return Figures(dict.fromkeys(_NAMES), dict.fromkeys(_NAMES, why))
+        return _unknown(f"no fresh interpreter: {_why(error)}")
     columns = zip(*starts[1:], strict=True)
-    return Figures(dict(zip(_NAMES, map(statistics.median, columns), strict=True)), {})
+    return Figures(dict(zip(_NAMES, map(statistics.median, columns), strict=True)), {}) | count
+
+
+def _unknown(why: str) -> Figures:
+    names = (*_NAMES, _COUNT)
+    return Figures(dict.fromkeys(names), dict.fromkeys(names, why))
+
+
+def _instructions(command: Sequence[str], env: Mapping[str, str] | None) -> Figures:
+    """Of one more start: a counter follows into what its process starts."""
+    try:
+        with Counter() as counter:
+            _output(command, env)
+            return Figures({_COUNT: counter.read()}, {})
+    except ConfigError as error:
+        return Figures({_COUNT: None}, {_COUNT: str(error)})
 
 
 def _output(command: Sequence[str], env: Mapping[str, str] | None) -> str:

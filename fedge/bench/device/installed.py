@@ -1,7 +1,7 @@
 """The size on disk of a distribution and of everything it requires, from their own metadata.
 
-Counts the files that each distribution says it brought (compiled sources of Python included, if
-its installer made them), so it takes a second and no new environment. Standard library only; run
+Counts the files that each distribution says it brought, and what Python has compiled of them, so
+it takes a second and no new environment. Standard library only; run
 as a program it prints JSON, for the interpreter of a peer.
 """
 
@@ -80,15 +80,23 @@ def _requirements(
 def _size(name: str, one: Distribution) -> int:
     """Bytes of its files; 0 if nothing says which they are."""
     if name == _OWN:  # perhaps used from its sources, which list no files
-        files = [file for file in _FOLDER.rglob("*") if file.suffix in _SUFFIXES]
+        files = {file for file in _FOLDER.rglob("*") if file.suffix in _SUFFIXES}
     elif one.files is not None:
-        files = [Path(str(file.locate())) for file in one.files]
+        listed = {Path(str(file.locate())) for file in one.files}
+        files = listed.union(*map(_compiled, listed))
     else:  # packages of Linux distributions do not list theirs here
         folders = (one.read_text("top_level.txt") or name.replace("-", "_")).split()
-        files = [
+        files = {
             file for folder in folders for file in Path(str(one.locate_file(folder))).rglob("*")
-        ]
+        }
     return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _compiled(file: Path) -> set[Path]:
+    """What Python made of a source, beside it; not every installer lists that."""
+    if file.suffix != ".py":
+        return set()
+    return {file.parent / "__pycache__" / f"{file.stem}.{sys.implementation.cache_tag}.pyc"}
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from fedge.bench.device import wire
 from fedge.bench.device.figures import Figures
+from fedge.bench.device.tally import Tally
 from fedge.bench.instructions import Counter
 from fedge.errors import ConfigError, FedgeError
 
@@ -38,8 +39,8 @@ class _Reading:
 class Meter:
     """Told where the process is, it reads what the way there has cost.
 
-    Make it before the process begins threads: a counter of instructions sees only those begun
-    after it.
+    Make it before the process begins threads and connects: a counter of instructions sees only
+    the threads begun after it, and some systems' bytes are counted as they pass.
 
     Args:
         port: of the server whose connections carry the rounds.
@@ -47,6 +48,7 @@ class Meter:
 
     def __init__(self, port: int) -> None:
         self._port = port
+        self._tally = None if wire.is_told() else Tally()
         self._notes: dict[str, str] = {}
         self._counter = self._try(Counter, "instructions")
         self._part: Part = "start"
@@ -62,7 +64,7 @@ class Meter:
         """
         cpu_s, count = self._spent()
         if self._part == "training":
-            carried = self._try(lambda: wire.read(self._port), "sent_bytes", "received_bytes")
+            carried = self._try(self._carried, "sent_bytes", "received_bytes")
             self._readings.append(_Reading(cpu_s, count, carried))
         self._note_peak()
         self._part = part
@@ -94,6 +96,9 @@ class Meter:
         if first.instructions is not None and last.instructions is not None:
             values["instructions"] = (last.instructions - first.instructions) / between
         return Figures(values, dict(self._notes))
+
+    def _carried(self) -> wire.Wire:
+        return self._tally.read(self._port) if self._tally else wire.read(self._port)
 
     def _spent(self) -> tuple[float, int | None]:
         """CPU time and instructions so far, without the meter's own."""

@@ -62,25 +62,30 @@ def measure(options: Options, tell: Callable[[str], None]) -> Result:
         FedgeError: if a process fails; with its last words.
     """
     with tempfile.TemporaryDirectory(prefix="fedge-card-") as folder:
-        demo = DemoOptions(
-            folder=Path(folder),
-            n_devices=_N_DEVICES,
-            rounds=options.rounds,
-            local_steps=options.local_steps,
-            batch_size=options.batch_size,
-            codec=options.codec,
-            downlink_codec=options.downlink_codec,
-        )
-        ready = prepare(demo)
+        work = as_demo(options, Path(folder))
+        ready = prepare(work)
         tell(f"fedge: {options.rounds} rounds of {options.local_steps} steps")
-        cards, missing = [_own(demo, ready, options)], []
+        cards, missing = [_own(work, ready, options)], []
         if options.peer_python is not None:
             peer = Peer(options.peer_python)
             missing = peer.missing()
             if not missing:
                 tell("flower: the same")
-                cards.append(peer.measure(demo, ready, repeats=options.repeats))
+                cards.append(peer.measure(work, ready, repeats=options.repeats))
     return Result(cards, [f"{name}: {INSTALL}" for name in missing])
+
+
+def as_demo(options: Options, folder: Path) -> DemoOptions:
+    """The job, with its files in a folder."""
+    return DemoOptions(
+        folder=folder,
+        n_devices=_N_DEVICES,
+        rounds=options.rounds,
+        local_steps=options.local_steps,
+        batch_size=options.batch_size,
+        codec=options.codec,
+        downlink_codec=options.downlink_codec,
+    )
 
 
 def _own(demo: DemoOptions, ready: Prepared, options: Options) -> Card:

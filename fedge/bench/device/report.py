@@ -8,11 +8,12 @@ from fedge.bench.table import markdown, table
 
 _MB = (1e6, "MB")
 # A figure's name, what it says, and how it is written.
-_LINES = (
+LINES = (
     ("installed_bytes", "installed, with all it needs", _MB),
     ("import_s", "import", (1.0, "s")),
     ("first_step_s", "cold start to the end of the first step", (1.0, "s")),
     ("first_step_cpu_s", "of that, CPU time", (1.0, "s")),
+    ("first_step_instructions", "of that, instructions, user mode", (1e6, "million")),
     ("peak_training_bytes", "peak memory in training", _MB),
     ("peak_upload_bytes", "peak memory between trainings: upload, download", _MB),
     ("peak_bytes", "peak memory of the whole run", _MB),
@@ -32,7 +33,7 @@ def text(cards: Sequence[Card], missing: Sequence[str] = (), *, as_markdown: boo
         as_markdown: for a document.
     """
     head = ["what", *(card.who for card in cards), *(["times ours"] if len(cards) == 2 else [])]
-    rows = [[what, *_cells(cards, name, *scale)] for name, what, scale in _LINES]
+    rows = [[what, *_cells(cards, name, *scale)] for name, what, scale in LINES]
     draw = markdown if as_markdown else table
     parts = [draw(head, rows), *_notes(cards)]
     parts += [f"not installed, so not compared: {line}" for line in missing]
@@ -44,9 +45,14 @@ def as_json(cards: Sequence[Card], missing: Sequence[str] = ()) -> dict[str, Any
     return {"cards": [card.to_json() for card in cards], "missing": list(missing)}
 
 
+def cell(value: float | None, scale: float, unit: str) -> str:
+    """A number in so many of a unit; a dash for what is not known."""
+    return "-" if value is None else f"{_three(value / scale)} {unit}"
+
+
 def _cells(cards: Sequence[Card], name: str, scale: float, unit: str) -> list[str]:
     values = [card.figures.values.get(name) for card in cards]
-    cells = ["-" if value is None else f"{_three(value / scale)} {unit}" for value in values]
+    cells = [cell(value, scale, unit) for value in values]
     if len(values) == 2:
         ours, other = values
         cells.append("-" if not ours or other is None else f"{_three(other / ours)}x")
@@ -55,7 +61,7 @@ def _cells(cards: Sequence[Card], name: str, scale: float, unit: str) -> list[st
 
 def _notes(cards: Sequence[Card]) -> list[str]:
     """Each note once, with the lines that it is about."""
-    titles = {name: what for name, what, _ in _LINES}
+    titles = {name: what for name, what, _ in LINES}
     lines = []
     for card in cards:
         about: dict[str, list[str]] = {}

@@ -34,6 +34,14 @@ class Wire:
     received_bytes: int
 
 
+def is_told() -> bool:
+    """Whether this system tells what a connection has carried; QEMU's user mode does not."""
+    if not sys.platform.startswith("linux"):
+        return False
+    with socket.socket() as one:
+        return len(_info(one)) == _BYTES_AT + _BYTES.size
+
+
 def read(port: int) -> Wire:
     """The totals over all open connections to a port.
 
@@ -65,6 +73,10 @@ def _count(connection: socket.socket, port: int) -> Iterator[tuple[int, int, int
     is_tcp = connection.family in {socket.AF_INET, socket.AF_INET6}
     if not is_tcp or connection.getpeername()[1] != port:
         return
-    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_AT + _BYTES.size)
+    info = _info(connection)
     if len(info) == _BYTES_AT + _BYTES.size:  # QEMU's user mode gives four bytes of it
         yield (connection.getsockname()[1], *_BYTES.unpack_from(info, _BYTES_AT))
+
+
+def _info(connection: socket.socket) -> bytes:
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_AT + _BYTES.size)

@@ -27,7 +27,9 @@ DESCRIPTION = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """The work when all runs here, and the job when it runs elsewhere."""
     add = parser.add_argument
-    add("--repeats", type=positive, default=5, metavar="N", help="start-ups (%(default)s)")
+    add(
+        "--repeats", type=_count, default=5, metavar="N", help="start-ups, 0 for none (%(default)s)"
+    )
     add(
         "--engine", choices=["auto", "onnxruntime", "reference"], default="auto", help="what trains"
     )
@@ -99,3 +101,7 @@ def _take_part(args: argparse.Namespace) -> "Card":
             state_dir=args.state_dir or Path(folder),
         )
         return measure(config, repeats=args.repeats)
+
+
+def _count(text: str) -> int:
+    return positive(text) if text != "0" else 0

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -67,6 +68,17 @@ def test_a_package_of_a_linux_distribution_has_the_size_of_its_folder(site: Path
     assert installed.measure(["packed"]).sizes == {"packed": 77}
 
 
+def test_what_python_has_compiled_counts_once_whoever_lists_it(site: Path) -> None:
+    distribution(site, "top", [], 100)
+    (site / "__pycache__").mkdir()
+    compiled = f"__pycache__/top.{sys.implementation.cache_tag}.pyc"
+    (site / compiled).write_bytes(bytes(40))
+    assert installed.measure(["top"]).sizes == {"top": 140}
+    with (site / "top-1.0.dist-info" / "RECORD").open("a") as record:
+        record.write(f"{compiled},,\n")
+    assert installed.measure(["top"]).sizes == {"top": 140}
+
+
 def test_a_device_needs_the_four_packages_that_the_documents_name() -> None:
     found = installed.measure(["fedge"])
     assert {"fedge", "numpy", "onnxruntime", "paho-mqtt", "cbor2"} <= set(found.sizes)
@@ -86,6 +98,33 @@ def test_a_start_up_takes_from_the_start_of_the_interpreter_to_the_end_of_the_st
     assert figures.values["import_s"] == 0.25
     assert figures.values["first_step_cpu_s"] == 0.5
     assert 0 < (figures.values["first_step_s"] or 0) < 5
+
+
+class Counter:
+    """The processor's, which virtual machines lack."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read(self) -> int:
+        return 900
+
+
+def test_where_instructions_are_counted_those_of_a_start_up_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fresh, "Counter", Counter)
+    figures = fresh.start_up([sys.executable, "-c", _CHILD], repeats=1)
+    assert figures.values["first_step_instructions"] == 900
+
+
+def test_no_start_up_is_made_that_was_not_asked_for() -> None:
+    figures = fresh.start_up(["/no/such/python"], repeats=0)
+    assert set(figures.values.values()) == {None}
+    assert set(figures.notes.values()) == {"no start-up was asked for"}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from fedge.bench.device import meter as metering
 from fedge.bench.device import wire
 from fedge.bench.device.meter import Meter
+from fedge.bench.device.tally import Tally
 from fedge.errors import ConfigError, FedgeError
 from tests.support.tools import missing
 
@@ -103,6 +104,26 @@ def test_a_lost_connection_leaves_no_count_but_a_reason() -> None:
     figures = meter.figures()
     assert figures.values["sent_bytes"] is None
     assert "lost" in figures.notes["sent_bytes"]
+
+
+@pytest.fixture
+def tally(monkeypatch: pytest.MonkeyPatch) -> Tally:
+    monkeypatch.setattr(socket, "socket", socket.socket)  # put back what a tally replaces
+    return Tally()
+
+
+def test_where_the_system_does_not_count_bytes_the_program_does(tally: Tally) -> None:
+    with connection() as (client, server), connection() as (other, far):
+        port = client.getpeername()[1]
+        carry(client, server, 1000)
+        carry(server, client, 70)
+        carry(other, far, 5)
+        client.send(b"more")
+        counted = tally.read(port)
+        assert counted == wire.Wire(frozenset({client.getsockname()[1]}), 1004, 70)
+        assert server.recv(4) == b"more"
+    with pytest.raises(ConfigError, match=str(port)):
+        tally.read(port)
 
 
 def hold(n_bytes: int) -> None:

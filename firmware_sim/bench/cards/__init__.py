@@ -1,0 +1,1 @@
+"""What taking part costs a device, board by board."""

@@ -1,0 +1,38 @@
+"""Which figures of a card a tier may claim; the others are emulation's, not the board's."""
+
+from collections.abc import Mapping
+
+from fedge.bench.device.figures import Card, Figures
+
+_TIMES = dict.fromkeys(
+    ("import_s", "first_step_s", "first_step_cpu_s", "cpu_s"),
+    "an emulator's times are not a board's",
+)
+_MEMORY = dict.fromkeys(
+    ("peak_training_bytes", "peak_upload_bytes", "peak_bytes"),
+    "in user mode memory is QEMU's; the tier system shows the board's",
+)
+_NOT_CLAIMED: Mapping[str, Mapping[str, str]] = {
+    "user": {**_TIMES, **_MEMORY},
+    "system": _TIMES,
+    "board": _TIMES,
+}
+_LEFT_OUT = {"user": {"installed_bytes": "without Python's compiled sources"}}
+_NO_COUNTER = dict.fromkeys(
+    ("instructions", "first_step_instructions"),
+    "QEMU counts instructions on 64-bit machines of the tier system only",
+)
+
+
+def claimed(card: Card, tier: str, *, is_counted: bool) -> Card:
+    """The card as it may be shown: what the tier may not claim is gone, with the reason.
+
+    Args:
+        card: as the board's program wrote it.
+        tier: where that ran.
+        is_counted: whether it was with a counter of instructions.
+    """
+    reasons = {**_NOT_CLAIMED[tier], **({} if is_counted else _NO_COUNTER)}
+    values = {**card.figures.values, **dict.fromkeys(reasons)}
+    notes = {**_LEFT_OUT.get(tier, {}), **card.figures.notes, **reasons}
+    return Card(who=card.who, figures=Figures(values, notes), installed=card.installed)

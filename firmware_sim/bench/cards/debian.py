@@ -1,0 +1,47 @@
+"""The size of what fedge needs where Python packages are Debian's, which do not list files."""
+
+from functools import cache as once
+
+from fedge.bench.device.figures import Card, Figures
+from firmware_sim.boards import System
+from firmware_sim.stock import debian, programs
+
+_NOTE = "fedge and, as Debian counts them, its packages: without Python's compiled sources"
+_KIB = 1024
+_OWN = ("fedge", "paho-mqtt", "cbor2")  # from the package index on every board
+_FOR_FEDGE = {"python3-numpy", "python3-onnx", "python3-onnxruntime"}  # the others are Python
+
+
+def with_packages(card: Card, system: System) -> Card:
+    """The card with all of Debian's packages that are there for fedge, as Debian counts them.
+
+    A card's own figure misses shared libraries. It stays for what comes from the package index.
+    """
+    if not _FOR_FEDGE & set(system.packages):
+        return card
+    installed = {name: size for name, size in card.installed.items() if name in _OWN}
+    installed |= sizes(system)
+    notes = {**card.figures.notes, "installed_bytes": _NOTE}
+    values = {**card.figures.values, "installed_bytes": sum(installed.values())}
+    return Card(who=card.who, figures=Figures(values, notes), installed=installed)
+
+
+@once
+def sizes(system: System) -> dict[str, int]:
+    """Bytes of each of Debian's packages that would not be there without fedge."""
+    bare = [name for name in system.packages if name not in _FOR_FEDGE]
+    without, whole = (
+        debian.download(system.debian, system.suite, packages, tell=_be_quiet)
+        for packages in (bare, system.packages)
+    )
+    return dict(_size(str(deb)) for deb in whole if deb not in without)
+
+
+def _size(deb: str) -> tuple[str, int]:
+    said = programs.run([programs.need("dpkg-deb"), "-f", deb, "Package", "Installed-Size"])
+    fields = dict(line.split(": ") for line in said.strip().splitlines())
+    return fields["Package"], int(fields["Installed-Size"]) * _KIB
+
+
+def _be_quiet(_line: str) -> None:
+    """All of it is in the cache: the board has just run."""

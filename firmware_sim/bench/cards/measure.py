@@ -1,0 +1,86 @@
+"""All cards: this machine's, Flower's beside it, then board after board."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedge.bench.device import native
+from fedge.bench.device.figures import Card
+from fedge.simulation.demo import prepare
+from firmware_sim.bench.cards import boards
+from firmware_sim.bench.cards.column import Column
+from firmware_sim.boards import Board
+from firmware_sim.errors import EmulationError
+from firmware_sim.tiers.base import RunsPrograms, Tell
+
+_HERE = "this machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """What was measured.
+
+    Attributes:
+        columns: in order.
+        missing: sentences about what cannot be measured here or there.
+        failed: sentences about what should have been measured.
+    """
+
+    columns: list[Column]
+    missing: list[str]
+    failed: list[str]
+
+
+def measure(
+    chosen: Sequence[Board], tier: str | None, options: native.Options, tell: Tell
+) -> Cards:
+    """The same job on this machine and on each board, one after the other.
+
+    Args:
+        chosen: boards; those that cannot run on the tier are told of in `missing`.
+        tier: its name; None: for each board the one that may claim most.
+        options: of the job; its peer runs on this machine.
+        tell: takes a line of progress.
+
+    Raises:
+        EmulationError: if no board can run there.
+    """
+    tiers, missing = _tiers(chosen, tier)
+    for board, where in tiers:
+        tell(f"preparing {board.title}")
+        where.prepare(board, tell)
+    here = native.measure(options, tell)
+    columns, failed = list(_native(here.cards)), []
+    with tempfile.TemporaryDirectory(prefix="fedge-cards-") as temporary:
+        folder = Path(temporary)
+        demo = native.as_demo(options, folder)
+        ready = prepare(demo)
+        for board, where in tiers:
+            tell(f"{board.name}: the same on tier {where.name}")
+            try:
+                columns.append(boards.measure(board, where, demo, ready, folder / board.name))
+            except EmulationError as error:  # the others' quarter of an hour is not lost
+                failed.append(str(error))
+    return Cards(columns, [*missing, *here.missing], failed)
+
+
+def _tiers(
+    chosen: Sequence[Board], tier: str | None
+) -> tuple[list[tuple[Board, RunsPrograms]], list[str]]:
+    """Where each board runs, and why the others do not."""
+    found, refused = [], []
+    for board in chosen:
+        try:
+            found.append((board, boards.tier_for(board, tier)))
+        except EmulationError as error:
+            refused.append(str(error))
+    if not found:
+        raise EmulationError("; ".join(refused))
+    return found, refused
+
+
+def _native(cards: Sequence[Card]) -> Iterator[Column]:
+    for name, card in zip(("native", "Flower"), cards, strict=False):
+        engine = card.who.rpartition(", ")[2]
+        yield Column(name=name, place=_HERE, engine=engine, card=card, machine={})
