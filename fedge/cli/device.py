@@ -38,15 +38,17 @@ def run(args: argparse.Namespace) -> int:
     from fedge.config import settings  # noqa: PLC0415 - see configure
     from fedge.config.device import DeviceConfig  # noqa: PLC0415
     from fedge.device import Device  # noqa: PLC0415
+    from fedge.device.memory import within_memory  # noqa: PLC0415
 
     config = settings.load_args(DeviceConfig, args)
     logs.set_up(config.log_level, f"device {config.id}")
-    device = Device(config)
-    _stop_on_signals(device)
-    try:
-        device.run()
-    finally:
-        write_json(args.json, device.report())
+    with within_memory():
+        device = Device(config)
+        _stop_on_signals(device)
+        try:
+            device.run()
+        finally:
+            write_json(args.json, device.report())
     return 0
 
 

@@ -112,7 +112,7 @@ def _faults(scenario: Scenario, facts: dict[str, Any], log: str) -> Iterator[str
         yield f"the device ended with {facts['exit_code']}, not {scenario.exit_code}"
     if scenario.says not in log:
         yield f"the device did not say {scenario.says!r}; at last it said {facts['last_words']!r}"
-    if facts["killed_by_kernel"] and not scenario.says:
+    if facts["killed_by_kernel"]:
         yield f"the kernel killed it: {facts['killed_by_kernel'][0]}"
     if facts.get("exit_code_with_room", 0) != 0:
         yield f"with room again it ended with {facts['exit_code_with_room']}"
