@@ -1,6 +1,6 @@
 """Compiled inner loops. Each has a NumPy twin of the same name in `reference`."""
 
-from fedge._kernels._context import pack_context, unpack_context
+from fedge._kernels._context import pack_context, scatter_add_context, unpack_context
 from fedge._kernels._dense import accumulate_dense, quantise_dense
 from fedge._kernels._eden import accumulate_rotated, fwht, quantise_rotated
 from fedge._kernels._encode import encode_topk
@@ -25,6 +25,7 @@ __all__ = [
     "quantise_kept",
     "quantise_rotated",
     "robust_tile",
+    "scatter_add_context",
     "scatter_add_stream",
     "sgd_step",
     "unpack",

@@ -18,3 +18,6 @@ def unpack_context(
     indices: npt.NDArray[np.uint32],
     values: Vector,
 ) -> bool: ...
+def scatter_add_context(
+    body: bytes | memoryview, bits: int, n_kept: int, weight: float, out: Vector
+) -> bool: ...

@@ -79,21 +79,49 @@ def unpack_context(
     Returns:
         False, with indices and values unfinished, if body is not such a body of this length.
     """
-    cdef Py_ssize_t k = indices.shape[0], n_blocks = (k + BLOCK - 1) // BLOCK
+    cdef Py_ssize_t k = indices.shape[0]
     _check_bits(bits)
     if values.shape[0] != k:
         raise ValueError("indices and values must have the same length")
-    cdef Py_ssize_t head = 4 * k if bits == 32 else 2 * n_blocks
-    if k == 0 or body.shape[0] < head:
+    if k == 0 or body.shape[0] == 0:
         return k == 0 and body.shape[0] == 0
-    cdef Coder coder
     cdef bint is_valid
     with nogil:
-        is_valid = _are_floats(&body[0], k) if bits == 32 else _are_scales(&body[0], n_blocks)
+        is_valid = _read(
+            &body[0], body.shape[0], bits, n_params, k, &indices[0], &values[0], 0, NULL
+        )
+    return is_valid
+
+
+def scatter_add_context(
+    const uint8_t[::1] body, int bits, Py_ssize_t n_kept, float weight, float[::1] out
+):
+    """out[index] += weight * value for every kept value of a body with the context coder.
+
+    The body is read twice, first only to check it, so that memory does not grow with it.
+
+    Args:
+        body: untrusted.
+        bits: 1, 4, 8 or 32, as it was packed.
+        n_kept: how many values body holds.
+        weight: a factor.
+        out: one for each parameter.
+
+    Returns:
+        False, with out untouched, if body is not such a body of this length.
+    """
+    _check_bits(bits)
+    if n_kept < 0:
+        raise ValueError("n_kept must not be negative")
+    if n_kept == 0 or body.shape[0] == 0 or out.shape[0] == 0:
+        return n_kept == 0 and body.shape[0] == 0
+    cdef uint32_t n_params = <uint32_t>min(<uint64_t>out.shape[0], <uint64_t>MAX_PARAMS)
+    cdef Py_ssize_t size = body.shape[0]
+    cdef bint is_valid
+    with nogil:
+        is_valid = _read(&body[0], size, bits, n_params, n_kept, NULL, NULL, 0, NULL)
         if is_valid:
-            start_reading(&coder, &body[0] + head, body.shape[0] - head)
-            is_valid = _read(&coder, &body[0], bits, n_params, k, &indices[0], &values[0])
-        is_valid = is_valid and is_all_read(&coder)
+            _read(&body[0], size, bits, n_params, n_kept, NULL, NULL, weight, &out[0])
     return is_valid
 
 
@@ -154,33 +182,53 @@ cdef void _write(
 
 
 cdef bint _read(
-    Coder* coder,
-    const uint8_t* head,
+    const uint8_t* body,
+    Py_ssize_t size,
     int bits,
     uint32_t n_params,
     Py_ssize_t k,
     uint32_t* indices,
     float* values,
+    float weight,
+    float* out,
 ) noexcept nogil:
+    """Reads the whole body, into indices and values and on top of out, unless they are NULL."""
+    cdef Py_ssize_t n_blocks = (k + BLOCK - 1) // BLOCK, i
+    if size // (4 if bits == 32 else 2) < (k if bits == 32 else n_blocks):
+        return False
+    cdef Py_ssize_t head = 4 * k if bits == 32 else 2 * n_blocks
+    if not (_are_floats(body, k) if bits == 32 else _are_scales(body, n_blocks)):
+        return False
+    cdef Coder coder
     cdef Model model
     cdef uint64_t index = 0  # gaps are below 2**32 and checked one by one: it cannot wrap
-    cdef uint32_t level = 1, largest = <uint32_t>largest_level(bits)
     cdef float value
-    cdef Py_ssize_t i
+    start_reading(&coder, body + head, size - head)
     start_model(&model, n_params, k)
     for i in range(k):
-        index += code_gap(coder, &model, 0)
-        if index >= n_params:
+        index += code_gap(&coder, &model, 0)
+        if index >= n_params or not _read_value(&coder, &model, body, bits, i, &value):
             return False
-        indices[i] = <uint32_t>index
+        if indices != NULL:
+            indices[i], values[i] = <uint32_t>index, value
+        if out != NULL:
+            out[index] = out[index] + weight * value
         index += 1
-        if bits == 32:
-            values[i] = load_float(head + 4 * i)
-            continue
-        if bits > 1:
-            level = code_length(coder, &model.levels, 0)
-            if level > largest:
-                return False
-        value = <float>level * scale_value(load16(head + 2 * (i // BLOCK)))
-        values[i] = -value if level and code_sign(coder, &model, 0) else value
+    return is_all_read(&coder)
+
+
+cdef inline bint _read_value(
+    Coder* coder, Model* model, const uint8_t* head, int bits, Py_ssize_t i, float* value
+) noexcept nogil:
+    cdef uint32_t level = 1
+    if bits == 32:
+        value[0] = load_float(head + 4 * i)
+        return True
+    if bits > 1:
+        level = code_length(coder, &model.levels, 0)
+        if level > <uint32_t>largest_level(bits):
+            return False
+    value[0] = <float>level * scale_value(load16(head + 2 * (i // BLOCK)))
+    if level and code_sign(coder, model, 0):
+        value[0] = -value[0]
     return True

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from fedge._kernels.reference_context import pack_context, unpack_context
+from fedge._kernels.reference_context import pack_context, scatter_add_context, unpack_context
 from fedge._kernels.reference_eden import accumulate_rotated, draw_mask, fwht, quantise_rotated
 from fedge._kernels.reference_levels import accumulate_dense, quantise_dense, quantise_kept
 from fedge._kernels.reference_sparse import accumulate_topk, encode_topk, pack
@@ -23,6 +23,7 @@ __all__ = [
     "quantise_kept",
     "quantise_rotated",
     "robust_tile",
+    "scatter_add_context",
     "scatter_add_stream",
     "sgd_step",
     "unpack",

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedge._kernels.reference_levels import BLOCK, LARGEST_LEVEL, LARGEST_SCALE, SMALLEST_SCALE
+from fedge._kernels.reference_sparse import MAX_PARAMS
 from fedge.types import Vector
 
 I8 = npt.NDArray[np.int8]
@@ -257,6 +258,24 @@ def unpack_context(
     else:
         magnitudes = np.abs(levels).astype(np.float32) * np.repeat(floats, BLOCK)[:k]
         values[:] = np.where(np.array(levels) < 0, -magnitudes, magnitudes)
+    return True
+
+
+def scatter_add_context(
+    body: bytes | memoryview, bits: int, n_kept: int, weight: float, out: Vector
+) -> bool:
+    """out[index] += weight * value for every kept value of a body with the context coder.
+
+    Returns:
+        False, with out untouched, if body is not such a body of this length.
+    """
+    if n_kept < 0:
+        raise ValueError("n_kept must not be negative")
+    indices, values = np.empty(n_kept, np.uint32), np.empty(n_kept, np.float32)
+    if not unpack_context(body, bits, min(len(out), MAX_PARAMS), indices, values):
+        return False
+    with np.errstate(over="ignore"):
+        out[indices] += np.float32(weight) * values
     return True
 
 

@@ -84,26 +84,25 @@ def accumulate(payload: bytes, weight: float, out: Vector) -> None:
     if header.n_params != out.size:
         raise PayloadError("payload parameters", expected=out.size, found=header.n_params)
     body, bits = memoryview(payload)[header.body], header.scheme.bits
-    if header.scheme.is_sparse and (header.scheme.is_rotated or header.scheme.is_contextual):
-        _add(_decode_body(header, payload), weight, out)
+    if header.scheme.is_sparse and header.scheme.is_rotated:
+        _add_masked(_decode_rotated(header, body), weight, out)
         return
     if header.scheme.is_rotated:
         is_valid = _kernels.accumulate_rotated(body, header.seed, bits, weight, out)
     elif header.scheme.is_sparse:
-        is_valid = _kernels.scatter_add_stream(body, bits, header.n_kept, weight, out)
+        is_contextual = header.scheme.is_contextual
+        add = _kernels.scatter_add_context if is_contextual else _kernels.scatter_add_stream
+        is_valid = add(body, bits, header.n_kept, weight, out)
     else:
         is_valid = _kernels.accumulate_dense(body, bits, weight, out)
     _check_body(header, is_valid=is_valid)
 
 
 @np.errstate(over="ignore")
-def _add(kept: Sparse | Dense, weight: float, out: Vector) -> None:
-    """What has no streaming kernel: the kept values are decoded first, the others are not."""
-    scaled = np.float32(weight) * kept.values
-    if isinstance(kept, Sparse):
-        out[kept.indices] += scaled
-    else:
-        out += scaled
+def _add_masked(kept: Sparse | Dense, weight: float, out: Vector) -> None:
+    """A mask is drawn as a whole, so its values are decoded first; the others never are."""
+    assert isinstance(kept, Sparse)  # noqa: S101 - only sparse schemes have a mask
+    out[kept.indices] += np.float32(weight) * kept.values
 
 
 def restore(payload: bytes, residual: Vector) -> None:

@@ -25,7 +25,6 @@ _EXPECTED: Mapping[Machine, tuple[str, Floats, int]] = {  # the last is ARM's na
     "armv7l": ("EM_ARM", "hard", 10),
     "armv6l": ("EM_ARM", "soft", 6),
 }
-_FROM_PROCESS = {"sqrt"}  # of libm, with which every Python is linked
 # One rounding where two are promised; the vmla of 32-bit ARM rounds twice and is none of them.
 FUSED = re.compile(r"\t(?:fn?m(?:add|sub)|fml[as]l?2?|vfn?m[as](?:[a-z]{2})?(?:\.\w+)*)\s")
 _NAME = re.compile(r"\b_?Py\w+")
@@ -85,7 +84,7 @@ def audit(wheel: Path, system: System) -> Audit:
         found = [SharedObject.read(path) for path in paths]
         machine, floats = _one_kind(found, wheel)
         n_fused = sum(_n_fused(path, system) for path in paths)
-    given = stable_interface(system) | _FROM_PROCESS
+    given = stable_interface(system)
     return Audit(
         tag=wheel.stem.split("-", 2)[2],
         size_bytes=wheel.stat().st_size,

@@ -46,6 +46,7 @@ def _assert_same_reading(body: bytes, bits: int, n_params: int, k: int) -> np.nd
         results.append((kernel(body, bits, n_params, indices, values), indices, values))
     (is_valid, indices, values), (is_valid_too, *twins) = results
     assert is_valid == is_valid_too
+    _assert_same_adding(body, bits, min(n_params, 3001), k)
     if not is_valid:
         return None
     np.testing.assert_array_equal(indices, twins[0])
@@ -54,6 +55,19 @@ def _assert_same_reading(body: bytes, bits: int, n_params: int, k: int) -> np.nd
     assert np.all(np.diff(indices.astype(np.int64)) > 0)
     assert indices.max(initial=0) < max(n_params, 1)
     return indices
+
+
+def _assert_same_adding(body: bytes, bits: int, n_params: int, k: int) -> None:
+    """Into as many parameters as are quickly made; a body for more is refused by both."""
+    before = np.linspace(-1, 1, n_params, dtype=np.float32)
+    results = []
+    for kernel in (_kernels.scatter_add_context, reference.scatter_add_context):
+        out = before.copy()
+        results.append((kernel(body, bits, k, 0.3, out), out))
+    (is_valid, out), (is_valid_too, twin) = results
+    assert is_valid == is_valid_too
+    np.testing.assert_array_equal(out.view(np.uint32), twin.view(np.uint32))
+    assert is_valid or (out == before).all()
 
 
 @given(index_sets(), kinds, seeds)
@@ -78,6 +92,10 @@ def test_what_is_unpacked_is_what_was_packed() -> None:
     assert _kernels.unpack_context(body[:n].data, 8, 901, got, values)
     assert got.tolist() == [0, 7, 8, 900]
     assert values.tolist() == [1.5, -63.5, 0, 32]
+    out = np.ones(901, np.float32)
+    assert _kernels.scatter_add_context(body[:n].data, 8, 4, 2.0, out)
+    assert out[[0, 7, 8, 900]].tolist() == [4, -126, 1, 65]
+    assert out.sum() == 897 + 4 - 126 + 1 + 65
 
 
 @given(index_sets(3000), kinds, seeds, st.data())
