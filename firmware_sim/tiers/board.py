@@ -13,6 +13,7 @@ from typing import ClassVar
 from firmware_sim.boards import Board
 from firmware_sim.build.base import base_disk, tree
 from firmware_sim.build.bytecode import unpacked
+from firmware_sim.build.devicetree import without_node
 from firmware_sim.build.disk import make_card, read_partition
 from firmware_sim.build.initramfs import initramfs, kept
 from firmware_sim.build.job import LOG, OURS, fetch_job, job_disk
@@ -24,12 +25,10 @@ from firmware_sim.stock.kernel import Flavour, kernel
 from firmware_sim.tiers.base import Job, Need, Tell
 from firmware_sim.tiers.guest import MachineGuest
 
-_MODULES = (
-    "crc32c_generic", "ext4", "bcm2835", "sdhci_iproc", "phy_generic", "dwc2", "cdc_ether",
-    "sd_mod", "usb_storage", "sch_netem",
-)  # fmt: skip
-# The first serial port of a board with Bluetooth belongs to its radio.
-_SECOND_PORT = ("-serial", "null")
+_MODULES = ("crc32c_generic", "ext4", "phy_generic", "dwc2", "cdc_ether", "sch_netem")
+_CARD = ("bcm2835", "sdhci_iproc")  # the slots of the boards up to 3
+_USB_DISK = ("sd_mod", "usb_storage")
+_RADIO = "bluetooth"  # where there is one, the serial port belongs to it
 _NO_POWER_DRIVER = "initcall_blacklist=bcm2835_pm_driver_init"  # QEMU has no such device there
 
 
@@ -43,8 +42,10 @@ class _Model:
     tree: str
     words: str
     storage: str = "sd"
+    modules: Sequence[str] = _CARD
     network: str = "usb-net"
     more: Sequence[str] = ()
+    without: str | None = None  # a node of its tree
 
 
 _MODELS: Mapping[str, _Model] = {
@@ -56,25 +57,27 @@ _MODELS: Mapping[str, _Model] = {
     ),
     "raspi3ap": _Model(
         tree="broadcom/bcm2837-rpi-3-a-plus.dtb",
-        words=f"console=ttyS1,115200 {_NO_POWER_DRIVER}",
-        more=_SECOND_PORT,
+        words=f"console=ttyAMA0,115200 {_NO_POWER_DRIVER}",
+        without=_RADIO,
     ),
     "raspi3b": _Model(
         tree="broadcom/bcm2837-rpi-3-b.dtb",
-        words="console=ttyS1,115200",
-        more=_SECOND_PORT,
+        words="console=ttyAMA0,115200",
+        without=_RADIO,
     ),
     "raspi4b": _Model(
         since=9,
         tree="broadcom/bcm2711-rpi-4-b.dtb",
         words=(
-            "console=ttyS1,115200 clk_ignore_unused pd_ignore_unused "
+            "console=ttyAMA0,115200 clk_ignore_unused pd_ignore_unused "
             "initcall_blacklist=brcmstb_l2_driver_init,brcmstb_i2c_driver_init"
         ),
-        # Its card slot is not usable: everything hangs on a hub in the one USB port.
+        # The driver of its card slot never returns: everything hangs on a hub in the one USB port.
+        modules=_USB_DISK,
         storage="usb-storage,port=1.1",
         network="usb-net,port=1.2",
-        more=(*_SECOND_PORT, "-device", "usb-hub,port=1"),
+        more=("-device", "usb-hub,port=1"),
+        without=_RADIO,
     ),
 }
 
@@ -163,7 +166,7 @@ def _hardware(board: Board, card: Path) -> Hardware:
         n_cores=None,
         kernel=found.image,
         initramfs=_initramfs(board, model, _be_quiet),
-        dtb=found.device_trees / model.tree,
+        dtb=_tree(found.device_trees / model.tree, model, card.with_name("board.dtb")),
         words=f"{model.words} quiet loglevel=4 fedge.start=yes",
         drives=(Drive(card, "raw", model.storage),),
         network=Network(model.network),
@@ -171,9 +174,17 @@ def _hardware(board: Board, card: Path) -> Hardware:
     )
 
 
+def _tree(stock: Path, model: _Model, own: Path) -> Path:
+    """The board's tree without the node that would take its serial port; in a file of its own."""
+    if model.without is None:
+        return stock
+    own.write_bytes(without_node(stock.read_bytes(), model.without))
+    return own
+
+
 def _initramfs(board: Board, model: _Model, tell: Tell) -> Path:
     busybox = tree(board.system, tell) / "bin/busybox"
-    return kept(initramfs(kernel(model.kernel, tell).modules, busybox, _MODULES))
+    return kept(initramfs(kernel(model.kernel, tell).modules, busybox, (*_MODULES, *model.modules)))
 
 
 def _version(program: str) -> tuple[int, ...] | None:

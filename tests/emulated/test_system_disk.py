@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from firmware_sim.build.cpio import archive
+from firmware_sim.build.devicetree import without_node
 from firmware_sim.build.disk import (
     check_ext4,
     flatten,
@@ -122,3 +123,19 @@ def test_a_module_comes_after_all_that_it_depends_on(tmp_path: Path) -> None:
     assert b"net_core.ko\nfailover.ko\nvirtio_net.ko\n" in files
     with pytest.raises(EmulationError, match="no module warp_drive"):
         initramfs(folder, busybox, ["warp_drive"])
+
+
+def test_a_node_taken_out_of_a_device_tree_leaves_its_siblings() -> None:
+    def word(*numbers: int) -> bytes:
+        return b"".join(number.to_bytes(4, "big") for number in numbers)
+
+    header = word(0xD00DFEED, 0, 12)  # where the structure begins; the rest does not matter here
+    before = word(1) + bytes(4) + word(3, 5, 0) + b"value\0\0\0"
+    radio = word(1) + b"bluetooth@1\0" + word(3, 0, 0) + word(1) + b"in\0\0" + word(2, 2)
+    after = word(1) + b"uart\0\0\0\0" + word(2, 2, 9)
+    nothing = word(4) * (len(radio) // 4)
+    whole = header + before + radio + after
+    assert without_node(whole, "bluetooth") == header + before + nothing + after
+    for bad in (whole[:40], b"", header + after):
+        with pytest.raises(EmulationError, match="no node bluetooth"):
+            without_node(bad, "bluetooth")
