@@ -23,7 +23,7 @@ from firmware_sim.build.translated import (
 from firmware_sim.stock import cache, programs
 
 _RECIPE = 1
-_FLAGS = ("-O3", "-g0", "-ffp-contract=off", "-fPIC", "-DNDEBUG", "-DPy_LIMITED_API=0x030B0000")
+_FLAGS = ("-O3", "-g0", "-ffp-contract=off", "-fPIC", "-DPy_LIMITED_API=0x030B0000")
 _MEMORY = Path(__file__).parent / "memory.c"
 
 # This machine's Python headers with the other machine's sizes.
