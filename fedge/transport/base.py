@@ -88,7 +88,11 @@ class Transport(Protocol):
         ...
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that was published is with the broker; whether it is. 0 only looks."""
+        """Wait until all that was published is with the broker; whether it is. 0 only looks.
+
+        What was lost on the way makes it False until the next Connected is read, from which
+        on it is the caller's to send again.
+        """
         ...
 
     @property

@@ -20,6 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from fedge.transport.base import Connected, Event, Message, Undelivered
 from fedge.transport.client import LARGEST_PACKET, LinkOptions, Version, connect, new_client
 from fedge.transport.probe import refuses_mqtt5
+from fedge.transport.progress import Progress
 
 OVERHEAD = 1024  # of a packet, at most: topic, header, properties
 _WINDOW = 12  # messages on the wire at once; a broker may ask for fewer
@@ -66,6 +67,7 @@ class Link:
         self._asked: dict[int, list[str]] = {}  # message id of a SUBSCRIBE to its filters
         self._renewal: int | None = None  # message id of the first SUBSCRIBE
         self._is_probed = False
+        self._progress, self._moved_at = Progress(), float("-inf")
         self._opened_at = self._heard_at = time.monotonic()
         self._client = new_client(options, version)
         self._client.on_connect = self._on_connect
@@ -140,9 +142,15 @@ class Link:
         self._try(self._client.loop_write)
 
     def tick(self) -> None:
-        """Ping when it is time, and give up a broker that has been silent too long."""
-        self._try(self._client.loop_misc)
+        """Ping when it is time, and give up a broker that has been silent too long.
+
+        While it takes what we send it is there: a ping would wait behind that, and its answer too.
+        """
         now = time.monotonic()
+        if self._progress.look(self.socket):
+            self._moved_at = self._heard_at = now
+        if now - self._moved_at > self._options.keepalive_s:
+            self._try(self._client.loop_misc)
         if now - self._heard_at > _PATIENCE * self._options.keepalive_s:
             self._end(f"{self._options.url} does not answer any more")
         if not self.is_answered and self.ended is None:

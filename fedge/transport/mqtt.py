@@ -64,7 +64,7 @@ class MqttTransport:
         versions: tuple[Version, ...] = ("5", "3.1.1") if version == "auto" else (version,)
         jitter = rng or random.Random()  # noqa: S311 - pauses need no secrecy
         self._network = Network(options, versions, Backoff(jitter))
-        self._n_published = self._n_lost = 0  # the latter: when `flush` last looked
+        self._n_published = self._n_lost = 0  # the latter: when Connected was last read
 
     def start(self) -> None:
         self._network.start()
@@ -118,9 +118,10 @@ class MqttTransport:
         self._network.order(partial(self._network.acknowledge, message.handle))
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all is with the broker; False also if some was lost since the last flush.
+        """Wait until all is with the broker; False also while a loss is news to the caller.
 
-        What was lost before a Connected that was read is known to the caller, and not counted.
+        It is until Connected is read, and not only until `flush` has told of it once: between
+        the loss and the event that tells of it, the caller may ask again.
         """
         if timeout_s > 0:
             future: Future[None] = Future()
@@ -128,8 +129,7 @@ class MqttTransport:
             with suppress(TimeoutError):
                 future.result(timeout_s)
         is_settled = self._network.n_settled == self._n_published  # read first: it grows last
-        n_lost, self._n_lost = self._n_lost, self._network.n_lost
-        return is_settled and self._n_lost == n_lost
+        return is_settled and self._network.n_lost == self._n_lost
 
     @property
     def traffic(self) -> Traffic:

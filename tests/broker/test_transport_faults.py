@@ -18,6 +18,7 @@ import pytest
 from fedge.transport import Connected, Disconnected, Message
 from tests.broker.transports import next_event, receive_payloads, transport
 from tests.support.broker import Broker
+from tests.support.slow_link import slow_link
 
 pytestmark = pytest.mark.broker
 
@@ -178,6 +179,42 @@ def test_a_second_client_of_the_same_name_throws_the_first_one_out(mosquitto: Br
         with transport(mosquitto.url, "one") as second:
             next_event(second, Connected)
             next_event(first, Disconnected)
+
+
+def test_a_loss_is_a_loss_however_often_flush_is_asked_before_the_event_is_read(
+    mosquitto: Broker,
+) -> None:
+    with transport(mosquitto.url, "one") as one:
+        next_event(one, Connected)
+        mosquitto.freeze()
+        one.publish("a", b"lost")
+        mosquitto.kill()
+        end_s = time.monotonic() + 1.0
+        while time.monotonic() < end_s:  # the network thread drops it in this time
+            assert not one.flush(0)
+        next_event(one, Disconnected)
+        assert not one.flush(0)
+        mosquitto.restart()
+        next_event(one, Connected)
+        assert one.flush(0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what has left")
+def test_a_message_that_takes_longer_than_the_keepalive_arrives(mosquitto: Broker) -> None:
+    """61 kB at 8 kB/s, while a broker that is silent for 1.9 s would be given up."""
+    with (
+        transport(mosquitto.url, "reader", filters=["a"]) as reader,
+        slow_link(mosquitto.port, 8000) as url,
+        transport(url, "one", keepalive_s=1) as one,
+    ):
+        next_event(reader, Connected)
+        next_event(one, Connected)
+        one.publish("a", bytes(61_440))
+        began = time.monotonic()
+        assert receive_payloads(reader, 1, 30.0) == [bytes(61_440)]
+        assert time.monotonic() - began > 4.0
+        assert one.flush(5.0)
+        assert one.receive(0) is None  # no Disconnected meanwhile
 
 
 @pytest.fixture
