@@ -16,6 +16,11 @@ class Fleet:
     def online(self) -> frozenset[DeviceId]:
         return frozenset(self._instances)
 
+    def is_news(self, device: DeviceId, state: DeviceState) -> bool:
+        """Whether this state, not heard yet, is of an instance that has come."""
+        is_online = state.presence is Presence.ONLINE
+        return is_online and self._instances.get(device) != state.instance
+
     def hear(self, device: DeviceId, state: DeviceState) -> bool | None:
         """Take a device's state: True if it has come, False if it has gone, None if nothing new.
 

@@ -23,6 +23,7 @@ from fedge.messages.update import NONCE_BYTES
 from fedge.transport import Message
 from fedge.types import DeviceId, RoundId
 
+_MEMORY_ROUNDS = 64  # how far to look back for a device that has come
 _COUNT_S = 1.0  # how old a count may be that a crash would lose
 
 
@@ -58,7 +59,8 @@ class Service:
         *_, device, last = levels = message.topic.split("/")
         try:
             if len(levels) == 6 and last == "state":
-                self._hear(self._topics.device_of(message.topic), message.payload)
+                device = self._topics.device_of(message.topic)
+                self._hear(device, message.payload, is_retained=message.is_retained)
             elif len(levels) == 6 and last == "get":
                 self._give(self._topics.device_of(message.topic), message.payload)
             else:
@@ -109,8 +111,10 @@ class Service:
         """When `serve` has something to publish."""
         return self._blobs.due_in_s(self._monotonic())
 
-    def _hear(self, device: DeviceId, payload: bytes) -> None:
+    def _hear(self, device: DeviceId, payload: bytes, *, is_retained: bool) -> None:
         state = DeviceState.from_bytes(payload)
+        if self.fleet.is_news(device, state):
+            self._remind(device, is_retained=is_retained)
         has_come = self.fleet.hear(device, state)
         round_ = self._job.round
         if round_ is None:
@@ -126,6 +130,22 @@ class Service:
             round_ = round_.skip(device)
             self._journal.skipped(device, state.skipped, self._monotonic())
         self._job.round = round_
+
+    def _remind(self, device: DeviceId, *, is_retained: bool) -> None:
+        """Tell a device that has come which update of it was accepted last.
+
+        One that was put back to an older state learns so that it was. Those that were there
+        before us have heard of the last rounds by `acknowledge`.
+        """
+        closed = self._job.last_round or 0
+        newest = self._job.round.id if self._job.round else closed
+        for number in map(RoundId, range(newest, max(-1, newest - _MEMORY_ROUNDS), -1)):
+            nonce = self._on.store.nonce(number, device)
+            if nonce is not None:
+                if number < closed or not is_retained:
+                    reply = Accepted(job=self._job.id, round=number, nonce=nonce)
+                    self._replies.append((device, reply))
+                break
 
     def _give(self, device: DeviceId, payload: bytes) -> None:
         self.meter.received(len(payload))

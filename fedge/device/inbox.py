@@ -12,7 +12,15 @@ from fedge.device.sender import Sender
 from fedge.device.uplink import Uplink
 from fedge.device.worker import Worker
 from fedge.errors import PayloadError
-from fedge.messages import AggregatorState, Presence, RoundManifest, Topics, decode_reply
+from fedge.messages import (
+    Accepted,
+    AggregatorState,
+    Presence,
+    Refused,
+    RoundManifest,
+    Topics,
+    decode_reply,
+)
 from fedge.transport import Message, Transport
 from fedge.types import DeviceId, JobId
 
@@ -113,11 +121,14 @@ class Inbox:
         self.worker.read(manifest)
 
     def _read_reply(self, payload: bytes, now_s: float) -> None:
-        sentence = self.sender.read(decode_reply(payload), now_s)
-        if sentence is None:
-            _log.debug("got an answer to an update that is not in the outbox")
-        else:
-            _log.info("%s", sentence)
+        reply = decode_reply(payload)
+        sentence = self.sender.read(reply, now_s)
+        if sentence is not None:
+            _log.log(
+                logging.WARNING if isinstance(reply, Refused) else logging.INFO, "%s", sentence
+            )
+        elif isinstance(reply, Accepted) and reply.job == self.job:
+            self.worker.compare(reply.round)
 
     def _read_aggregator(self, payload: bytes, now_s: float) -> None:
         state = AggregatorState.from_bytes(payload)

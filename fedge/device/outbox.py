@@ -172,6 +172,12 @@ class Outbox:
                 self._write_residual(db, result.job, result.schema, residual)
         return residual is not None
 
+    def forget(self, job: JobId) -> None:
+        """What this file holds of the job is out of date: drop the results and the residual."""
+        with self.database.transaction() as db:
+            db.execute("DELETE FROM outbox WHERE job = ?", (job,))
+            db.execute("UPDATE job SET schema = NULL, residual = NULL WHERE name = ?", (job,))
+
     def count_damage(self, nonce: bytes) -> int:
         """How often it arrived damaged, this time included."""
         with self.database.transaction() as db:

@@ -10,6 +10,7 @@ from fedge.messages import (
     Accepted,
     Missing,
     Range,
+    Reason,
     Refused,
     Reply,
     Topics,
@@ -20,6 +21,9 @@ from fedge.types import DeviceId
 
 MAX_DAMAGED = 5  # a result that arrives damaged so often is given up
 _PACKET_OVERHEAD = 512  # topic, properties and the chunk's own fields, with room to spare
+_COPY = (
+    "it is dropped; the state directory is a copy or an old backup, or another device has this id"
+)
 _RESEND = Backoff(first_s=2.0, most_s=60.0)
 
 
@@ -116,6 +120,8 @@ class Sender:
         match reply:
             case Missing():
                 self._postpone(reply.nonce, now_s)
+                if not self._transport.flush(0):
+                    return f"{what} misses chunks of the update; they are still on their way"
                 self._publish(result, reply.ranges)
                 return f"{what} misses chunks of the update; sent again"
             case Accepted():
@@ -133,9 +139,14 @@ class Sender:
             if n_damaged < MAX_DAMAGED:
                 self._postpone(reply.nonce, now_s)
                 return f"got the update damaged {why}; it will be sent again"
-        was_kept = self._outbox.refuse(reply.nonce)
+        is_counted = reply.reason is Reason.SECOND
+        was_kept = not is_counted and self._outbox.refuse(reply.nonce)
+        if is_counted:  # what it held is in the model: a residual would bring it in once more
+            self._outbox.accept(reply.nonce)
         del self._sends[reply.nonce]
         self.n_refused += 1
+        if is_counted:
+            return f"refused the update {why}; {_COPY}"
         kept = "what it held goes with the next one" if was_kept else "what it held is lost"
         return f"refused the update {why}; {kept}"
 

@@ -11,7 +11,7 @@ from fedge.device.phases import Answer, Answered, Fetching, Finished, Idle, Phas
 from fedge.errors import ArtifactError, ConfigError, PayloadError, TrainingError
 from fedge.messages import BlobRef, RoundKind, RoundManifest, Skipped
 from fedge.training import StepReport
-from fedge.types import Update
+from fedge.types import RoundId, Update
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class Worker:
         self._bench = bench
         self._run = bench.outbox.run(bench.job)
         self._sequence = -1
+        self._foreign = RoundId(-1)  # the last round that another answered under this id
         self._answered = bench.outbox.answered(bench.job)
         self._learner: Learner | None = None
         self._models: Models | None = None  # of the learner's artifact
@@ -67,6 +68,25 @@ class Worker:
             self._bench.fetcher.want(())
         if isinstance(self.phase, Finished) and not isinstance(before, Finished):
             _log.info("the job is finished after round %d", manifest.round)
+
+    def compare(self, accepted: RoundId) -> None:
+        """The aggregator has an update of this device for this round: is it news to this one?
+
+        Before an update is sent, its round is on this disk. So a later one than the last on the
+        disk was sent by another, or before the disk was put back to an older state.
+        """
+        own = RoundId(-1) if self._answered is None else self._answered.round
+        if accepted <= max(own, self._foreign):
+            return
+        self._foreign = accepted
+        self._bench.outbox.forget(self._bench.job)
+        self._bench.sender.forget()
+        _log.warning(
+            "the aggregator has an update of this device for round %d, and the state directory "
+            "knows of none after round %d: it is a copy or an old backup, or another device has "
+            "this id; dropped what it had not sent, which may have been counted already",
+            accepted, own,
+        )  # fmt: skip
 
     def take_blob(self, ref: BlobRef, data: bytes) -> None:
         """An artifact or a model has arrived; its hash has been checked."""
@@ -113,6 +133,7 @@ class Worker:
                 bench.job, self._run.hex(),
             )  # fmt: skip
         self._run, self._sequence, self._answered = run, -1, None
+        self._foreign = RoundId(-1)
 
     def _prepare(self, manifest: RoundManifest) -> None:
         """Go on with a round: fetch what is not here, or start if all is."""

@@ -24,6 +24,7 @@ from fedge.device.phases import Answered, Fetching, Finished, Idle, Training
 from fedge.errors import ConfigError, DataError, IdentityError, StorageError, TransportError
 from fedge.messages import (
     CHUNK_BYTES,
+    Accepted,
     AggregatorState,
     DeviceState,
     Presence,
@@ -34,6 +35,7 @@ from fedge.messages import (
     UpdateChunk,
 )
 from fedge.training import ArrayData, Plan, Trainer
+from fedge.types import RoundId
 from tests.support import models
 from tests.support.bus import Bus
 from tests.unit.device.scripted import FLEET, JOB, PLAN, ScriptedAggregator, accept
@@ -299,6 +301,29 @@ def test_an_update_without_an_answer_is_sent_by_the_next_process_with_its_nonce(
     assert pending(scene.folder) == []
     assert again.report()["updates_refused"] == 1
     again.close()
+
+
+def test_of_an_old_backup_nothing_is_sent_once_the_aggregator_has_told_what_it_has(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Round 1 lies unanswered in the backup; round 3 was accepted after it was made."""
+    scene.aggregator.reply = lambda _: None
+    scene.aggregator.announce(1)
+    device = scene.device()
+    scene.settle(device)
+    inbox = f"fedge/v1/{FLEET}/dev/pi-3/in"
+    for round_ in (1, 3, 3):
+        reply = Accepted(job=JOB, round=RoundId(round_), nonce=b"another!")
+        scene.bus.deliver("aggregator", inbox, reply.to_bytes(), retain=False)
+        device.step()
+        assert len(pending(scene.folder)) == (1 if round_ == 1 else 0)
+    box = Outbox(scene.folder / "state" / "outbox.sqlite3", fleet=FLEET, device="pi-3")
+    assert box.residual(JOB, scene.artifact.schema) is None
+    box.close()
+    assert (
+        caplog.text.count("for round 3, and the state directory knows of none after round 1") == 1
+    )
+    device.close()
 
 
 def test_nothing_learned_is_lost_when_an_update_is_refused(scene: Scene) -> None:

@@ -124,6 +124,20 @@ def test_another_run_of_the_job_leaves_nothing_of_the_one_before(tmp_path: Path)
     assert box.residual(other.job, SCHEMA) is not None
 
 
+def test_what_is_out_of_date_is_forgotten_but_not_what_was_answered(tmp_path: Path) -> None:
+    box = outbox(tmp_path)
+    other = replace(result(9), job=JobId("other"))
+    box.put(other, model_sha256=MODEL, residual=vector(5))
+    box.put(result(), model_sha256=MODEL, residual=vector(1, 2))
+    answered = box.answered(JOB)
+    box.forget(JOB)
+    assert box.pending() == [other.nonce]
+    assert box.residual(JOB, SCHEMA) is None
+    assert box.residual(other.job, SCHEMA) is not None
+    assert (box.run(JOB), box.answered(JOB)) == (RUN, answered)
+    assert answered is not None
+
+
 def test_a_job_never_heard_of_has_no_run(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     assert box.run(JOB) is None

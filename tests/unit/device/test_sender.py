@@ -104,7 +104,32 @@ def test_no_second_copy_is_queued_while_the_first_is_on_its_way(tmp_path: Path) 
     assert len(scene.sent()) == 1
 
 
-@pytest.mark.parametrize("reason", [reason for reason in Reason if reason.is_final])
+def test_chunks_that_are_on_their_way_are_not_missed(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, is_flushed=False)
+    scene.sender.send(0.0)
+    scene.sent()
+    said = scene.sender.read(Missing(**NAMED, ranges=((0, 0),)), 1.0)
+    assert said is not None
+    assert said.endswith("they are still on their way")
+    assert scene.sent() == []
+
+
+def test_an_update_of_a_round_that_counts_already_is_dropped(tmp_path: Path) -> None:
+    """Its twin is in the model: given back to the residual it would be there twice."""
+    payload = codecs.get("topk:0.5/float32").encode(
+        np.array([4, 1, -8, 2], np.float32), np.zeros(4, np.float32), np.random.default_rng(0)
+    )
+    scene = Scene(tmp_path, payload)
+    said = scene.sender.read(Refused(**NAMED, reason=Reason.SECOND, detail="why"), 0.0)
+    assert said is not None
+    assert "the state directory is a copy or an old backup" in said
+    assert (scene.outbox.pending(), scene.sender.n_refused) == ([], 1)
+    np.testing.assert_array_equal(scene.outbox.residual(JOB, SCHEMA), [0, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    "reason", sorted({one for one in Reason if one.is_final} - {Reason.SECOND})
+)
 def test_a_final_refusal_gives_the_update_back_to_the_residual(
     tmp_path: Path, reason: Reason
 ) -> None:
