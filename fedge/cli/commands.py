@@ -44,6 +44,11 @@ class Program:
         except (FedgeError, OSError) as error:
             print(f"{self.name.split()[-1]}: {error}", file=sys.stderr)
             return getattr(error, "exit_code", 1)
+        except (MemoryError, ImportError) as error:
+            if not _is_lack_of_memory(error):
+                raise
+            print(f"{self.name.split()[-1]}: too little memory to run", file=sys.stderr)
+            return 1
         except KeyboardInterrupt:
             return 130
 
@@ -71,6 +76,12 @@ class Program:
     def _load(self, name: str) -> Command:
         module: Command = import_module(f"{self.package}.{name}")
         return module
+
+
+def _is_lack_of_memory(error: MemoryError | ImportError) -> bool:
+    """Whether nothing else is wrong: the linker's words for it reach us as an ImportError."""
+    words = ("failed to map segment", "cannot allocate memory")
+    return isinstance(error, MemoryError) or any(one in str(error).lower() for one in words)
 
 
 def write_json(path: Path | None, result: object) -> None:

@@ -8,6 +8,7 @@ from fedge.device.bench import Bench
 from fedge.device.cache import BlobCache
 from fedge.device.fetcher import Fetcher
 from fedge.device.inbox import Inbox
+from fedge.device.memory import making
 from fedge.device.outbox import Outbox
 from fedge.device.presence import Membership
 from fedge.device.sender import Sender
@@ -31,9 +32,10 @@ def load_examples(config: DeviceConfig) -> DataSource:
     """
     if config.data is None:
         raise ConfigError("a device needs examples: give --data FILE.npz")
-    found = read_npz(config.data)
-    own = found if config.client is None else found.of_client(config.client)
-    examples = own.train().examples  # what is held out is held out from every device too
+    with making(f"the examples in {config.data}"):
+        found = read_npz(config.data)
+        own = found if config.client is None else found.of_client(config.client)
+        examples = own.train().examples  # what is held out is held out from every device too
     if examples.n_examples == 0:
         raise DataError(str(config.data), expected="examples to train on", found="none")
     return examples

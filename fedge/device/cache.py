@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import os
 from pathlib import Path
 
 from fedge.artifact.files import write_file
@@ -51,9 +52,21 @@ class BlobCache:
         write_file(path, data)
         with storing(path):
             others = [other for other in self._folder.iterdir() if other != path]
-            others.sort(key=lambda other: other.stat().st_mtime_ns, reverse=True)
+            others.sort(key=_written_ns, reverse=True)
+            _date_after(path, others)
             for old in others[self._keep - 1 :]:
                 old.unlink()
 
     def _path(self, ref: BlobRef) -> Path:
         return self._folder / ref.sha256.hex()
+
+
+def _written_ns(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def _date_after(path: Path, others: list[Path]) -> None:
+    """Make it the newest, also where the clock of a board without a battery has gone back."""
+    newest_ns = max(map(_written_ns, others), default=0)
+    if _written_ns(path) <= newest_ns:
+        os.utime(path, ns=(newest_ns + 1, newest_ns + 1))

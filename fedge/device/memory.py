@@ -38,6 +38,15 @@ def within_memory() -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def making(what: str) -> Iterator[None]:
+    """A MemoryError inside says what there was no room for."""
+    try:
+        yield
+    except MemoryError:
+        raise MemoryError(f"no room for {what}") from None
+
+
 def _limit(more_bytes: int) -> None:
     """What this process has, and so much more; a lower limit that somebody else set stays."""
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)

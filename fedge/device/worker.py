@@ -6,6 +6,7 @@ from collections.abc import Generator
 from fedge.artifact import Artifact
 from fedge.device.bench import Bench
 from fedge.device.learner import Learner
+from fedge.device.memory import making
 from fedge.device.models import Models
 from fedge.device.phases import Answer, Answered, Fetching, Finished, Idle, Phase, Training, heed
 from fedge.errors import ArtifactError, ConfigError, PayloadError, TrainingError
@@ -105,7 +106,8 @@ class Worker:
             return False
         manifest = self.phase.manifest
         try:
-            report = next(self._steps)
+            with making("a training step"):
+                report = next(self._steps)
             self.phase = Training(manifest, report.step)
         except StopIteration as end:
             self._finish(manifest, end.value)
@@ -138,8 +140,10 @@ class Worker:
     def _prepare(self, manifest: RoundManifest) -> None:
         """Go on with a round: fetch what is not here, or start if all is."""
         self.skipped = None
+        what = f"an artifact of {manifest.artifact.size_bytes} bytes and its training"
         try:
-            learner = self._ready_learner(manifest.artifact)
+            with making(what):
+                learner = self._ready_learner(manifest.artifact)
             if learner is None:
                 self._bench.fetcher.want([manifest.artifact])
             elif manifest.kind is RoundKind.STATISTICS:
@@ -185,7 +189,8 @@ class Worker:
         assert self._learner is not None  # noqa: S101 - a round trains only after its artifact was read
         self._steps = None
         try:
-            self._bench.put_update(manifest, self._learner, update)
+            with making("an encoded update"):
+                self._bench.put_update(manifest, self._learner, update)
         except _SKIP as error:
             self._skip(manifest, error)
             return

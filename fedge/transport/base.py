@@ -80,7 +80,11 @@ class Transport(Protocol):
     def unsubscribe(self, topic_filter: str) -> None: ...
 
     def receive(self, timeout_s: float) -> Event | None:
-        """The next event, or None when none came in time; 0 only looks."""
+        """The next event, or None when none came in time; 0 only looks.
+
+        Raises:
+            MemoryError: if there is no room for the connection; it will not come back.
+        """
         ...
 
     def done(self, message: Message) -> None:

@@ -18,15 +18,18 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from fedge.transport.base import Connected, Event, Message, Undelivered
+from fedge.transport.certificate import validity
 from fedge.transport.client import LARGEST_PACKET, LinkOptions, Version, connect, new_client
 from fedge.transport.probe import refuses_mqtt5
 from fedge.transport.progress import Progress
+from fedge.transport.url import BrokerUrl
 
 OVERHEAD = 1024  # of a packet, at most: topic, header, properties
 _WINDOW = 12  # messages on the wire at once; a broker may ask for fewer
 _ANSWER_S = 10.0  # for the broker to answer our CONNECT
 _DOUBT_S = 0.5  # without an answer, until we ask whether MQTT 5 is the reason
 _PATIENCE = 1.9  # keepalives of silence until the broker is given up
+_TIME = "%Y-%m-%d %H:%M"
 _OUT_OF_TIME = (9, 10)  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED
 # MQTT 5 reason codes
 _NOBODY, _UNSUPPORTED_VERSION, _KEEP_ALIVE_TIMEOUT = 0x10, 0x84, 0x8D
@@ -102,7 +105,8 @@ class Link:
             connect(self._client, self._options, self._version)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except ssl.SSLError as error:
-            self._end(f"no TLS with {self._options.url} ({_say(error)}{_about_clock(error)})")
+            url = self._options.url
+            self._end(f"no TLS with {url} ({_say(error)}{_about_clock(error, url)})")
         except OSError as error:
             self._end(f"nobody answers at {self._options.url} ({_say(error)})")
         self._opened_at = self._heard_at = time.monotonic()
@@ -194,6 +198,8 @@ class Link:
         """One step of paho; whatever hostile bytes make of it ends the link, not the thread."""
         try:
             step()
+        except MemoryError:
+            raise
         except Exception as error:
             log.debug("the link to %s broke", self._options.url, exc_info=True)
             self._end(f"{self._options.url} sent what is not MQTT ({error!r:.80})")
@@ -277,11 +283,17 @@ def _say(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _about_clock(error: ssl.SSLError) -> str:
+def _about_clock(error: ssl.SSLError, url: BrokerUrl) -> str:
     """What to look at when a certificate is out of its time: not all boards keep theirs."""
     if getattr(error, "verify_code", 0) not in _OUT_OF_TIME:
         return ""
-    return f"; this machine's clock shows {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    now, found = datetime.now(UTC), validity(url)
+    shown = f"; this machine's clock shows {now:{_TIME}} UTC"
+    if found is None or found[0] <= now <= found[1]:  # then it is another one of the chain
+        return f"{shown}: is it set?"
+    first, last = found
+    held = f"the certificate holds from {first:{_TIME}} to {last:{_TIME}}"
+    return f"{shown}, {held}: set the clock, by NTP for instance, or renew the certificate"
 
 
 def _drain(sock: socket.socket, deadline: float) -> None:

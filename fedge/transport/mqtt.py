@@ -110,6 +110,8 @@ class MqttTransport:
             event = self._network.events.get(block=timeout_s > 0, timeout=max(0.0, timeout_s))
         except queue.Empty:
             return None
+        if self._network.lacks_memory:
+            raise MemoryError("no room for a connection")
         if isinstance(event, Connected):
             self._n_lost = self._network.n_lost
         return event

@@ -37,6 +37,7 @@ class Network:
         traffic: bytes and messages so far.
         n_settled: messages to send that are with the broker, or lost.
         n_lost: those that are lost.
+        lacks_memory: whether the thread has ended because there was none left.
     """
 
     def __init__(self, options: LinkOptions, versions: Sequence[Version], backoff: Backoff) -> None:
@@ -49,7 +50,7 @@ class Network:
         self._button.settimeout(0)
         self._bell.settimeout(0)
         self._thread = threading.Thread(target=self._run, name="fedge mqtt", daemon=True)
-        self._is_stopping = False
+        self._is_stopping = self.lacks_memory = False
         self._link: Link | None = None
         self._n_links = 0
         self._filters: dict[str, None] = {}  # in the order they were asked for
@@ -107,6 +108,10 @@ class Network:
             try:
                 why = self._connect_and_serve()
             except Exception as error:  # the thread must live: report it and try again
+                if _is_lack_of_memory(error):
+                    self.lacks_memory = True
+                    self.events.put(Disconnected("no memory for a connection", 0.0))
+                    break
                 log.exception("the link to %s broke", self._options.url)
                 why = f"the link to {self._options.url} broke ({error!r:.80})"
             self._drop()
@@ -224,6 +229,12 @@ class Network:
             n_sent=old.n_sent + (sent is not None),
             n_received=old.n_received + (received is not None),
         )
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Also a thread or a lock for which there is no room, of which Python says this."""
+    words = ("can't allocate lock", "can't start new thread")
+    return isinstance(error, MemoryError) or str(error) in words
 
 
 def _transfer(link: Link, ready: int) -> None:

@@ -46,3 +46,15 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="cannot write"):
         BlobCache(tmp_path / "file" / "models")
+
+
+def test_what_was_written_last_is_the_newest_also_after_the_clock_went_back(tmp_path: Path) -> None:
+    cache = BlobCache(tmp_path)
+    for blob in (b"one", b"two"):
+        cache.put(ref(blob), blob)
+        os.utime(tmp_path / ref(blob).sha256.hex(), ns=(2**62, 2**62))  # the year 2116
+    for blob in (b"three", b"four"):
+        cache.put(ref(blob), blob)
+    assert cache.get(ref(b"two")) is None
+    assert cache.get(ref(b"three")) == b"three"
+    assert cache.get(ref(b"four")) == b"four"
