@@ -11,8 +11,22 @@ from typing import Any, Self
 
 from fedge.transport.broker import RunningBroker, start_broker
 from firmware_sim.errors import EmulationError
+from firmware_sim.stock import programs
+from firmware_sim.tiers.base import Need
 
 _STOP_S = 20.0
+
+
+def needs() -> Sequence[Need]:
+    """What fleets and faults use on this machine, beside what their tier needs."""
+    reasons = {
+        "mosquitto": "brings devices and aggregator together",
+        "openssl": "makes certificates, where a fault has to do with TLS",
+    }
+    return [
+        Need(name, reason, programs.install(name), programs.find(name) is not None)
+        for name, reason in reasons.items()
+    ]
 
 
 class FedgeProcess:

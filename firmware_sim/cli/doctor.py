@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fedge.cli.commands import write_json
+from firmware_sim import host
 from firmware_sim.boards import Board
 from firmware_sim.cli.choice import add_boards, chosen_boards
 from firmware_sim.cli.columns import columns
 from firmware_sim.tiers.base import Need
-from firmware_sim.tiers.named import TIERS, tier
+from firmware_sim.tiers.named import RUNNING, TIERS, tier
 
 _HEAD = ("", "need", "it ...", "tiers", "installed by")
 _APT = "sudo apt install "
@@ -68,13 +69,21 @@ def _findings(tiers: Sequence[str], boards: Sequence[Board]) -> list[_Finding]:
     needs: dict[str, Need] = {}
     wanted: dict[str, list[str]] = {}
     for name in tiers:
-        chosen = tier(name)
-        for board in boards:
-            for need in chosen.needs(board) if chosen.refusal(board) is None else ():
-                if need.name not in needs or not need.is_met:
-                    needs[need.name] = need
-                wanted.setdefault(need.name, []).append(name)
+        for need in _needs(name, boards):
+            if need.name not in needs or not need.is_met:
+                needs[need.name] = need
+            wanted.setdefault(need.name, []).append(name)
     return [_Finding(needs[name], tuple(dict.fromkeys(wanted[name]))) for name in needs]
+
+
+def _needs(name: str, boards: Sequence[Board]) -> Iterable[Need]:
+    """Those of a tier, and of what is played on it."""
+    chosen = tier(name)
+    for board in boards:
+        if chosen.refusal(board) is None:
+            yield from chosen.needs(board)
+    if name in RUNNING:
+        yield from host.needs()
 
 
 def _row(finding: _Finding) -> tuple[str, ...]:

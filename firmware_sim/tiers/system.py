@@ -86,7 +86,7 @@ class SystemMode:
         """The emulator, and what brings, builds and unpacks the board's system."""
         kind = _KINDS.get(board.system.machine)
         reasons = {
-            **({kind.program: f"runs a {board.system.machine} machine"} if kind else {}),
+            **({kind.program: f"is a machine of {board.system.machine}"} if kind else {}),
             "apt-get": "fetches the board's Debian and its kernel",
             "dpkg-deb": "unpacks them",
             f"{board.system.triplet}-gcc": "compiles fedge's kernels for the board",
