@@ -26,7 +26,7 @@ from fedge.transport.url import BrokerUrl
 
 OVERHEAD = 1024  # of a packet, at most: topic, header, properties
 _WINDOW = 12  # messages on the wire at once; a broker may ask for fewer
-_ANSWER_S = 10.0  # for the broker to answer our CONNECT
+_ANSWER_S = 10.0  # of silence, while we wait for the answer to our CONNECT or SUBSCRIBE
 _DOUBT_S = 0.5  # without an answer, until we ask whether MQTT 5 is the reason
 _PATIENCE = 1.9  # keepalives of silence until the broker is given up
 _TIME = "%Y-%m-%d %H:%M"
@@ -149,16 +149,18 @@ class Link:
         """Ping when it is time, and give up a broker that has been silent too long.
 
         While it takes what we send it is there: a ping would wait behind that, and its answer too.
+        Until we are up there are no pings: their answers would hide that the other answer is lost.
         """
         now = time.monotonic()
         if self._progress.look(self.socket):
             self._moved_at = self._heard_at = now
-        if now - self._moved_at > self._options.keepalive_s:
+        if self.is_up and now - self._moved_at > self._options.keepalive_s:
             self._try(self._client.loop_misc)
         if now - self._heard_at > _PATIENCE * self._options.keepalive_s:
             self._end(f"{self._options.url} does not answer any more")
-        if not self.is_answered and self.ended is None:
-            self._wait_for_answer(now - self._opened_at)
+        if not self.is_up and self.ended is None:
+            since = self._heard_at if self.is_answered else self._opened_at
+            self._wait_for_answer(now - since)
 
     def goodbye(self) -> None:
         """Send DISCONNECT and wait, at most a second, until the broker has read it.
@@ -187,12 +189,17 @@ class Link:
     def _wait_for_answer(self, waited_s: float) -> None:
         url = self._options.url
         if waited_s > _ANSWER_S:
-            self._end(f"{url} takes connections and does not answer")
-        elif waited_s > _DOUBT_S and self._version == "5" and not self._is_probed:
+            taken = "subscriptions" if self.is_answered else "connections"
+            self._end(f"{url} takes {taken} and does not answer")
+        elif self._is_in_doubt and waited_s > _DOUBT_S:
             self._is_probed = True
             if refuses_mqtt5(self._options):
                 self.is_wrong_version = True
                 self._end(f"{url} speaks no MQTT 5")
+
+    @property
+    def _is_in_doubt(self) -> bool:
+        return self._version == "5" and not self.is_answered and not self._is_probed
 
     def _try(self, step: Callable[[], object]) -> None:
         """One step of paho; whatever hostile bytes make of it ends the link, not the thread."""

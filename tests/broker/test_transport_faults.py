@@ -225,9 +225,14 @@ def liar() -> Iterator["Liar"]:
 
 
 class Liar:
-    """Listens, answers each connection with the next of some bytes, and hangs up."""
+    """Listens, answers each connection with the next of some bytes, and hangs up.
+
+    Attributes:
+        stays: how long it says nothing more before it hangs up, in seconds.
+    """
 
     def __init__(self) -> None:
+        self.stays = 0.0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"mqtt://127.0.0.1:{self._listener.getsockname()[1]}"
         self.answers: Iterator[bytes] = iter(())
@@ -252,6 +257,7 @@ class Liar:
                 self.n_connections += 1
                 sock.recv(4096)
                 sock.sendall(next(self.answers))
+                time.sleep(self.stays)
                 sock.shutdown(socket.SHUT_WR)
                 sock.settimeout(0.5)
                 sock.recv(4096)
@@ -317,6 +323,18 @@ def test_a_silent_listener_is_given_up_after_a_while(
     with transport(liar.url, "one") as one:  # nobody accepts: the kernel does
         reason = next_event(one, Disconnected).reason
     assert "takes connections and does not answer" in reason
+
+
+def test_a_broker_that_forgets_a_subscription_is_given_up_after_a_while(
+    liar: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedge.transport.link._ANSWER_S", 1.0)
+    liar.stays = 4.0
+    liar.start(itertools.repeat(CONNACK_5))
+    with transport(liar.url, "one", keepalive_s=1) as one:
+        one.subscribe("a")
+        reason = next_event(one, Disconnected).reason
+    assert "takes subscriptions and does not answer" in reason
 
 
 def test_an_error_of_our_own_is_logged_and_survived(
