@@ -24,6 +24,7 @@ def choose(wanted: EngineWish) -> Choice:
 
     Raises:
         MissingDependencyError: if it cannot be loaded here.
+        MemoryError: if there is no room for it.
         ConfigError: if onnxruntime was loaded with its telemetry on.
     """
     if wanted != "auto":
@@ -55,6 +56,7 @@ def load(name: EngineName) -> Opener:
     try:
         return _import(name)
     except ImportError as error:
+        _check_memory(error)
         advice = {
             "onnxruntime": "pip install onnxruntime, or use the reference engine",
             "reference": "pip install 'fedge[reference]', or Debian's python3-onnx",
@@ -69,8 +71,16 @@ def _missing(name: EngineName) -> str | None:
     try:
         _import(name)
     except ImportError as error:
+        _check_memory(error)
         return str(error)
     return None
+
+
+def _check_memory(error: ImportError) -> None:
+    """A library that is there and finds no place is not a library that is missing."""
+    words = ("failed to map segment", "cannot allocate memory", "cannot apply additional memory")
+    if any(each in str(error).lower() for each in words):
+        raise MemoryError(f"no room for a library: {error}") from None
 
 
 def _import(name: EngineName) -> Opener:

@@ -20,6 +20,7 @@ class OnnxRuntime:
     Raises:
         ArtifactError: if the graph cannot be loaded or has other inputs and outputs.
         ConfigError: if onnxruntime was loaded with its telemetry on.
+        MemoryError: if there is too little memory for it, here and in `run`.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class OnnxRuntime:
                 graph, _options(runtime, threads), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its exceptions share no other base class
+            _check_memory(error)
             raise ArtifactError(
                 "graph", expected="one onnxruntime can load", found=first_line(error)
             ) from None
@@ -52,6 +54,7 @@ class OnnxRuntime:
         try:
             self._session.run_with_iobinding(self._binding)
         except Exception as error:
+            _check_memory(error)
             raise TrainingError(f"the graph failed: {first_line(error)}") from None
 
 
@@ -68,6 +71,12 @@ def onnxruntime() -> ModuleType:
         )
     os.environ[_TELEMETRY] = "1"
     return importlib.import_module("onnxruntime")
+
+
+def _check_memory(error: Exception) -> None:
+    """onnxruntime has no exception of its own for this, only words."""
+    if any(words in str(error) for words in ("Failed to allocate memory", "bad_alloc")):
+        raise MemoryError("onnxruntime found no memory for a tensor") from None
 
 
 def _options(runtime: ModuleType, threads: int) -> object:

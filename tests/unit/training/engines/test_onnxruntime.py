@@ -46,3 +46,37 @@ def test_an_onnxruntime_that_already_reports_is_refused(tmp_path: Path) -> None:
     )
     assert result.returncode == 1
     assert "ConfigError: onnxruntime was imported with telemetry on" in result.stderr
+
+
+SHORT_OF_MEMORY = """
+import re, resource
+from pathlib import Path
+import numpy as np
+from onnx import TensorProto, helper
+from fedge.training.engines.onnxruntime import OnnxRuntime
+
+def value(name, *shape):
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+nodes = [
+    helper.make_node("MatMul", ["x", "y"], ["z"]),
+    helper.make_node("ReduceSum", ["z"], ["sum"], keepdims=0),
+]
+graph = helper.make_graph(nodes, "g", [value("x", 4000, 1), value("y", 1, 4000)], [value("sum")])
+opsets = [helper.make_opsetid("", 18)]
+model = helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+x, y, total = np.ones((4000, 1), "f4"), np.ones((1, 4000), "f4"), np.zeros((), "f4")
+engine = OnnxRuntime(model, {"x": x, "y": y}, {"sum": total}, threads=1)
+used_kb = int(re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+resource.setrlimit(resource.RLIMIT_DATA, ((used_kb << 10) + (20 << 20),) * 2)
+try:
+    engine.run()
+except MemoryError as error:
+    print(error)
+"""
+
+
+def test_too_little_memory_is_not_taken_for_a_broken_graph(tmp_path: Path) -> None:
+    """A product of 64 MB, in a process that may take 20 MB more."""
+    result = run(SHORT_OF_MEMORY, tmp_path)
+    assert result.stdout == "onnxruntime found no memory for a tensor\n", result.stderr
