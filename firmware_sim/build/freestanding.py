@@ -1,8 +1,8 @@
 """The kernels' modules as libraries that need no system, no Python and no C library.
 
 The C is Cython's, compiled like the wheel's, with its calls into Python left open. Only a few lines
-at its end are added: an array that keeps the body of a kernel from being folded into the code that
-parses its Python arguments, so that there is something to call.
+at its end are added: they keep the body of a kernel from being folded into the code that parses its
+Python arguments, so that there is something to call.
 """
 
 import sysconfig
@@ -22,8 +22,17 @@ from firmware_sim.build.translated import (
 )
 from firmware_sim.stock import cache, programs
 
-_RECIPE = 1
+_RECIPE = 6
 _FLAGS = ("-O3", "-g0", "-ffp-contract=off", "-fPIC", "-DPy_LIMITED_API=0x030B0000")
+# In the wheel a kernel's body shares its frame with the views of its arguments, and gcc folds into
+# it what makes that frame at most so many times larger. Here the views are not in it: these bounds
+# have gcc fold the same functions for every board, but for one in pack_context.
+_BOUND = "--param=large-stack-frame-growth=10000"
+_BOUNDS = {  # by module and size of a word
+    ("_context", 4): "--param=large-stack-frame=624",
+    ("_context", 8): "--param=large-stack-frame=624",
+    ("_robust", 4): "--param=large-stack-frame-growth=1000",  # gcc's own
+}
 _MEMORY = Path(__file__).parent / "memory.c"
 
 # This machine's Python headers with the other machine's sizes.
@@ -54,7 +63,8 @@ def library(kernel: str, processor: Processor) -> Library:
     """
     module = module_of(kernel)
     modules = tuple(with_wanted(module))
-    key = cache.key([each.key for each in modules], _settings(processor))
+    parts = [(each.key, _bound(each, processor)) for each in modules]
+    key = cache.key(parts, _settings(processor))
     folder = cache.made(
         f"kernels/{processor.triplet}", key, lambda to: _link(modules, processor, to)
     )
@@ -105,16 +115,21 @@ def _link(modules: tuple[Module, ...], processor: Processor, folder: Path) -> No
 def _object(module: Module, modules: tuple[Module, ...], processor: Processor) -> Path:
     """A module compiled, once for all libraries that it is in."""
     wanted = [name for each in modules for name in each.wants if owner(name) == module.name]
+    bound = _bound(module, processor)
     kept = sorted({*(entry.symbol for entry in module.entries.values()), *wanted})
 
     def make(folder: Path) -> None:
         source = folder / f"{module.name}_kept.c"
         source.write_text(_with_kept(module, kept))
         include = _includes(folder)
-        _gcc(processor, *_FLAGS, *include, "-c", source, "-o", folder / "module.o")
+        _gcc(processor, *_FLAGS, bound, *include, "-c", source, "-o", folder / "module.o")
 
-    key = cache.key(module.key, kept, _settings(processor))
+    key = cache.key(module.key, kept, bound, _settings(processor))
     return cache.made(f"kernels/{processor.triplet}", key, make) / "module.o"
+
+
+def _bound(module: Module, processor: Processor) -> str:
+    return _BOUNDS.get((module.name, processor.word), _BOUND)
 
 
 def _gcc(processor: Processor, *words: str | Path) -> None:
@@ -122,13 +137,17 @@ def _gcc(processor: Processor, *words: str | Path) -> None:
 
 
 def _with_kept(module: Module, kept: list[str]) -> str:
-    """What is compiled: the module, the array that keeps its functions, what is to be known."""
-    functions = ", ".join(f"(void *){symbol}" for symbol in kept)
-    lines = [
-        f'#include "{module.c_file}"',
-        f"void *const fedge_kept{module.name}[] = {{{functions}}};",
-        "const unsigned fedge_size_of_a_view = sizeof(__Pyx_memviewslice);",
-    ]
+    """What is compiled: the module, what keeps its functions, what is to be known.
+
+    A kernel's body must not be folded into its caller as well, or what it calls had two callers:
+    gcc would no longer fold that into the body, as it does in the wheel.
+    """
+    kernels = {entry.symbol for entry in module.entries.values()}
+    lines = [f'#include "{module.c_file}"']
+    for symbol in kept:
+        attributes = "used, noinline, noclone" if symbol in kernels else "used"
+        lines.append(f"static __typeof__({symbol}) {symbol} __attribute__(({attributes}));")
+    lines.append("const unsigned fedge_size_of_a_view = sizeof(__Pyx_memviewslice);")
     if module.numbers:
         table = "&__pyx_mstate_global_static.__pyx_number_tab[0]"
         lines.append(f"PyObject **const fedge_numbers{module.name} = {table};")

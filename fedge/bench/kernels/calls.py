@@ -27,6 +27,7 @@ _UNITS = {
     "unpack_context": ("indices", "kept value"),
     "draw_mask": ("indices", "kept value"),
     "scatter_add_stream": ("n_kept", "kept value"),
+    "scatter_add_context": ("n_kept", "kept value"),
     "robust_tile": ("rows", "value"),
 }
 

@@ -10,7 +10,7 @@ from fedge import codecs
 from fedge.bench.kernels import calls, inputs
 from fedge.codecs import Codec
 from fedge.strategies.robust import coordinate_median
-from fedge.types import Vector
+from fedge.types import Array, Vector
 
 ENCODED = (
     "topk:0.01/int8",
@@ -54,6 +54,7 @@ def works(n: int) -> list[Work]:
         *(Work(f"encode {spec}", n, partial(_encode, spec, n)) for spec in ENCODED),
         *(Work(f"decode {spec}", n, partial(_decode, spec, n)) for spec in DECODED),
         Work("decode topk:0.01/sign+ctx", n, partial(_decode_context, n)),
+        Work("add topk:0.01/sign+ctx", n, partial(_add_context, n)),
         *(Work(f"add {spec}", n, partial(_add, spec, n)) for spec in ADDED),
         Work(
             f"median of {_COHORT}", min(n, _MOST_COLUMNS), partial(_median, min(n, _MOST_COLUMNS))
@@ -86,12 +87,24 @@ def _decode(spec: str, n: int) -> Callable[[], object]:
 
 
 def _decode_context(n: int) -> Callable[[], object]:
-    """The kernel by itself: the codec sends what is shorter, which of a few values is without."""
-    encoding = calls.record(_encode("topk:0.01/sign+ctx", n))
-    packed = next(call for call in encoding if call.kernel == "pack_context")
-    body = packed.after["out"][: int(str(packed.result))]
-    k = packed.before["indices"].size
+    body, k = _context_body(n)
     return _late("unpack_context", body, 1, n, np.zeros(k, np.uint32), np.zeros(k, np.float32))
+
+
+def _add_context(n: int) -> Callable[[], object]:
+    body, k = _context_body(n)
+    return _late("scatter_add_context", body, 1, k, _WEIGHT, np.zeros(n, np.float32))
+
+
+def _context_body(n: int) -> tuple[Array, int]:
+    """For the kernels by themselves: the codec sends what is shorter, with or without context."""
+    encoding = calls.record(_encode("topk:0.01/sign+ctx", n))
+    (packed,) = (call for call in encoding if call.kernel == "pack_context")
+    _, *given, _ = packed.before.values()
+    k = packed.before["indices"].size
+    body = np.zeros(8 * k, np.uint8)
+    length = calls.kernel("pack_context")(packed.before["indices"], *given, body)
+    return body[: int(str(length))], k
 
 
 def _add(spec: str, n: int) -> Callable[[], object]:
