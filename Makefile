@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # cython-lint looks for pycodestyle on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo test check bench fuzz sanitize golden wheel wheels boards emulate clean
+.PHONY: help demo test check bench fuzz sanitize golden wheel wheels boards instructions emulate clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -50,6 +50,9 @@ wheels: $(VENV)/dev.stamp ## cross-build wheels for the boards into dist/ and lo
 boards: $(VENV)/dev.stamp ## fetch and build what the emulated boards are made of, once
 	$(BIN)/python -m firmware_sim fetch $(ARGS)
 	$(BIN)/python -m firmware_sim build
+
+instructions: $(VENV)/dev.stamp ## count what the kernels execute on ARM processors
+	$(BIN)/python -m firmware_sim bench $(ARGS)
 
 emulate: boards ## everything on emulated boards, what takes long too: fleets, faults, counts
 	$(BIN)/python -m firmware_sim fetch --kernels

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache as once
 from pathlib import Path
 
+from firmware_sim.boards import SYSTEMS
 from firmware_sim.build.processors import Processor
 from firmware_sim.build.translated import (
     KERNELS,
@@ -22,7 +23,7 @@ from firmware_sim.build.translated import (
 )
 from firmware_sim.stock import cache, programs
 
-_RECIPE = 6
+_RECIPE = 7
 _FLAGS = ("-O3", "-g0", "-ffp-contract=off", "-fPIC", "-DPy_LIMITED_API=0x030B0000")
 # In the wheel a kernel's body shares its frame with the views of its arguments, and gcc folds into
 # it what makes that frame at most so many times larger. Here the views are not in it: these bounds
@@ -162,7 +163,12 @@ def _includes(folder: Path) -> list[str | Path]:
     )
     config = folder / "config.h"
     config.write_text(f'#include "{_configuration()}"\n{sizes}')
-    return ["-include", config, f"-isystem{_headers()}", f"-I{KERNELS}"]
+    # Debian's pyconfig.h wants one for the other machine then, which this machine need not have.
+    for triplet in {system.triplet for system in SYSTEMS}:
+        other = folder / triplet / _headers().name / "pyconfig.h"
+        other.parent.mkdir(parents=True)
+        other.touch()
+    return ["-include", config, f"-isystem{_headers()}", f"-I{KERNELS}", f"-idirafter{folder}"]
 
 
 def _configuration() -> Path:
