@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from fedge.transport.backoff import Backoff
-from fedge.transport.base import Disconnected, Event, Message, Traffic, Undelivered
+from fedge.transport.base import Connected, Disconnected, Event, Message, Traffic, Undelivered
 from fedge.transport.client import LARGEST_PACKET, LinkOptions, Version
 from fedge.transport.link import OVERHEAD, Link
 
@@ -168,8 +168,6 @@ class Network:
 
     def _advance(self, link: Link) -> None:
         """Fill the window from the outbox; answer those who wait for it to be empty."""
-        if link.is_up:
-            self.max_payload_bytes = link.max_payload_bytes
         while self._outbox and link.has_room:
             topic, payload, retain = self._outbox.popleft()
             if len(payload) > link.max_payload_bytes:
@@ -218,6 +216,8 @@ class Network:
                     log.warning("%d messages of QoS 0 were dropped, unread", self._n_dropped)
                 return
             self._count(received=len(event.payload))
+        if isinstance(event, Connected):  # who has read it knows the limit, so it must hold
+            self.max_payload_bytes = event.max_payload_bytes
         self.events.put(event)
 
     def _count(self, *, sent: int | None = None, received: int | None = None) -> None:

@@ -1,5 +1,6 @@
 """The transport at real brokers, while all is well."""
 
+import contextlib
 import gc
 import os
 import resource
@@ -146,10 +147,11 @@ def test_a_payload_too_large_is_refused_before_it_is_sent(mosquitto: Broker) -> 
 
 
 def test_a_payload_published_before_the_limit_was_known_is_reported(mosquitto: Broker) -> None:
-    with transport(mosquitto.url, "one") as one:
+    with contextlib.closing(MqttTransport(mosquitto.url, "one")) as one:
         one.subscribe("a")
         one.publish("a", bytes(200_000))
         one.publish("a", b"next")
+        one.start()
         next_event(one, Connected)
         assert one.receive(5.0) == Undelivered("a", "larger than the broker takes")
         assert receive_payloads(one, 1) == [b"next"]
