@@ -11,8 +11,7 @@ from typing import Any, Self
 
 from fedge.transport.broker import RunningBroker, start_broker
 from firmware_sim.errors import EmulationError
-from firmware_sim.stock import programs
-from firmware_sim.tiers.base import Need
+from firmware_sim.tiers.base import Need, needed
 
 _STOP_S = 20.0
 
@@ -23,10 +22,7 @@ def needs() -> Sequence[Need]:
         "mosquitto": "brings devices and aggregator together",
         "openssl": "makes certificates, where a fault has to do with TLS",
     }
-    return [
-        Need(name, reason, programs.install(name), programs.find(name) is not None)
-        for name, reason in reasons.items()
-    ]
+    return needed(reasons)
 
 
 class FedgeProcess:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from firmware_sim.boards import Board
+from firmware_sim.stock import programs
 
 Tell = Callable[[str], None]  # takes one line of progress
 
@@ -21,6 +22,14 @@ class Need:
     reason: str
     install: str  # the command that brings it
     is_met: bool
+
+
+def needed(reasons: Mapping[str, str]) -> list[Need]:
+    """Programs of this machine, each with what it is for."""
+    return [
+        Need(name, reason, programs.install(name), programs.find(name) is not None)
+        for name, reason in reasons.items()
+    ]
 
 
 class Tier(Protocol):

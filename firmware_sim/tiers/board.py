@@ -22,7 +22,7 @@ from firmware_sim.emulator.hardware import HOST_ADDRESS, Drive, Hardware, Networ
 from firmware_sim.emulator.machine import Machine
 from firmware_sim.stock import programs
 from firmware_sim.stock.kernel import Flavour, kernel
-from firmware_sim.tiers.base import Job, Need, Tell
+from firmware_sim.tiers.base import Job, Need, Tell, needed
 from firmware_sim.tiers.guest import MachineGuest
 
 _MODULES = ("crc32c_generic", "ext4", "phy_generic", "dwc2", "cdc_ether", "sch_netem")
@@ -118,10 +118,7 @@ class BoardMode:
             "e2fsck": "plays back the card's journal",
             "debugfs": "reads its card",
         }
-        return [
-            Need(name, reason, programs.install(name), programs.find(name) is not None)
-            for name, reason in reasons.items()
-        ]
+        return needed(reasons)
 
     def prepare(self, board: Board, tell: Tell) -> None:
         """Bring kernel and Debian, make the disk; nothing the second time.

@@ -14,9 +14,8 @@ from firmware_sim.build import freestanding
 from firmware_sim.build.freestanding import Library
 from firmware_sim.build.processors import PROCESSORS, Processor, processor
 from firmware_sim.errors import EmulationError
-from firmware_sim.stock import programs
 from firmware_sim.tiers.aapcs import Argument, View, frame
-from firmware_sim.tiers.base import Need
+from firmware_sim.tiers.base import Need, needed
 from firmware_sim.tiers.core import DATA, Core, Outcome
 from firmware_sim.tiers.image import Image, image
 
@@ -156,10 +155,7 @@ def needs(processors: Sequence[Processor]) -> Sequence[Need]:
         for each in processors
         if each.helpers != each.triplet
     }
-    met = [
-        Need(name, reason, programs.install(name), programs.find(name) is not None)
-        for name, reason in names.items()
-    ]
+    met = needed(names)
     for module, package in (
         ("unicorn", "unicorn"),
         ("elftools", "pyelftools"),

@@ -19,7 +19,7 @@ from firmware_sim.emulator.hardware import BROKER_ADDRESS, HOST_ADDRESS, Drive, 
 from firmware_sim.emulator.machine import Machine
 from firmware_sim.stock import programs
 from firmware_sim.stock.kernel import Flavour, kernel
-from firmware_sim.tiers.base import Job, Need, Tell
+from firmware_sim.tiers.base import Job, Need, Tell, needed
 from firmware_sim.tiers.guest import MachineGuest
 
 _MODULES = (
@@ -94,10 +94,7 @@ class SystemMode:
             "debugfs": "reads its disks",
             "qemu-img": "makes disks that can be snapshot",
         }
-        return [
-            Need(name, reason, programs.install(name), programs.find(name) is not None)
-            for name, reason in reasons.items()
-        ]
+        return needed(reasons)
 
     def prepare(self, board: Board, tell: Tell) -> None:
         """Bring kernel and Debian, make the disk; nothing the second time.

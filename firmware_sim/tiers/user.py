@@ -15,7 +15,7 @@ from firmware_sim.boards import Board, System
 from firmware_sim.build.site import site
 from firmware_sim.stock import cache, programs
 from firmware_sim.stock.rootfs import rootfs
-from firmware_sim.tiers.base import Job, Need, Tell
+from firmware_sim.tiers.base import Job, Need, Tell, needed
 from firmware_sim.tiers.process import Process
 from firmware_sim.tiers.profile import lay, profile
 
@@ -54,10 +54,7 @@ class UserMode:
             "dpkg-deb": "unpacks it",
             f"{board.system.triplet}-gcc": "compiles fedge's kernels for the board",
         }
-        return [
-            Need(name, reason, programs.install(name), programs.find(name) is not None)
-            for name, reason in reasons.items()
-        ]
+        return needed(reasons)
 
     def prepare(self, board: Board, tell: Tell) -> None:
         """Bring the board's Debian, fedge and what it needs; nothing the second time.

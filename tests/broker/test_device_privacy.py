@@ -30,7 +30,7 @@ from tests.support.processes import (
     write_examples,
 )
 from tests.support.strace import Trace
-from tests.support.tools import need_tool
+from tests.support.tools import missing, need_tool
 from tests.unit.device.scripted import FLEET, JOB, ScriptedAggregator
 
 __all__ = ["mosquitto"]
@@ -116,7 +116,7 @@ def test_the_same_device_with_telemetry_left_on_would_be_seen(
     tmp_path: Path, mosquitto: Broker
 ) -> None:
     if tuple(map(int, version("onnxruntime").split(".")[:2])) < (1, 29):
-        pytest.skip(f"onnxruntime {version('onnxruntime')} has no telemetry")
+        missing(f"onnxruntime {version('onnxruntime')} has no telemetry: 1.29 is not installed")
     home = tmp_path / "home"
     home.mkdir()
     env = environment(home) | {"https_proxy": "http://127.0.0.1:9"}  # nobody: let it stay here

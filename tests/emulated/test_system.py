@@ -19,7 +19,7 @@ from firmware_sim.tiers.base import Job
 from firmware_sim.tiers.board import TIER as BOARDS_THEMSELVES
 from firmware_sim.tiers.system import TIER, SystemMode
 from tests.support.boards import ready
-from tests.support.tools import need_tool
+from tests.support.tools import missing, need_tool
 
 pytestmark = pytest.mark.emulated
 MINUTES = 60
@@ -153,7 +153,7 @@ def test_a_board_s_own_model_runs_a_job(name: str, tmp_path: Path) -> None:
     found = ready(BOARDS_THEMSELVES, name)
     refusal = BOARDS_THEMSELVES.refusal(found)
     if refusal is not None:
-        pytest.skip(refusal)
+        missing(refusal)
     guest = BOARDS_THEMSELVES.start(found, Job(words=["-c", _MACHINE], folder=tmp_path))
     try:
         assert guest.wait(10 * MINUTES) == 0, guest.log.read_text()

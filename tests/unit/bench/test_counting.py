@@ -12,6 +12,7 @@ from fedge.bench import instructions
 from fedge.bench.kernels import calls, counting, works
 from fedge.cli.main import main
 from fedge.errors import ConfigError
+from tests.support.tools import missing
 
 
 def _step() -> calls.Call:
@@ -88,7 +89,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instructions, "_HARDWARE", 1)
     monkeypatch.setattr(instructions, "_INSTRUCTIONS", 1)
     if instructions.refusal() is not None:
-        pytest.skip(f"perf_event_open: {instructions.refusal()}")
+        missing(f"perf_event_open: {instructions.refusal()}")
 
 
 @pytest.mark.usefixtures("clock")

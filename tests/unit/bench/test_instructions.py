@@ -6,6 +6,7 @@ import pytest
 
 from fedge.bench import instructions
 from fedge.errors import ConfigError
+from tests.support.tools import missing
 
 
 def _spend(wanted_s: float) -> None:
@@ -21,7 +22,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instructions, "_HARDWARE", 1)  # PERF_TYPE_SOFTWARE
     monkeypatch.setattr(instructions, "_INSTRUCTIONS", 1)  # PERF_COUNT_SW_TASK_CLOCK
     if instructions.refusal() is not None:
-        pytest.skip(f"perf_event_open: {instructions.refusal()}")
+        missing(f"perf_event_open: {instructions.refusal()}")
 
 
 @pytest.mark.usefixtures("clock")
