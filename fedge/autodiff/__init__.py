@@ -7,12 +7,13 @@ standard ONNX operators comes out.
 """
 
 from fedge.autodiff.backward import gradients
+from fedge.autodiff.copies import settle_copies
 from fedge.autodiff.dropout import FACTORS, apply_dropout
 from fedge.autodiff.export import to_bytes, to_model
 from fedge.autodiff.graph import Graph, Node
 from fedge.autodiff.infer import OPSET, Tensor
 from fedge.autodiff.losses import LOSSES, Loss, get_loss
-from fedge.autodiff.parameters import Parameter
+from fedge.autodiff.parameters import Parameter, Stored, find_stored
 from fedge.autodiff.rules import RULES
 from fedge.autodiff.trace import Traced, input_tensors, trace
 
@@ -25,12 +26,15 @@ __all__ = [
     "Loss",
     "Node",
     "Parameter",
+    "Stored",
     "Tensor",
     "Traced",
     "apply_dropout",
+    "find_stored",
     "get_loss",
     "gradients",
     "input_tensors",
+    "settle_copies",
     "to_bytes",
     "to_model",
     "trace",

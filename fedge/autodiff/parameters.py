@@ -1,6 +1,19 @@
-"""Finds the parameters of a model, wherever its exporter put them."""
+"""Which of a model's tensors are parameters: one rule, and why it says what it says.
 
-from collections.abc import Mapping, Sequence
+A tensor is a parameter where its exporter says so. Else it is one
+
+- at the weight or bias of an operator that has them (Conv, Gemm, MatMul, Gather, normalisations,
+  PRelu, recurrent layers), unless the exporter says that it is a buffer, or torch's exporter
+  wrote it as a Constant, as it does with tensors that no module owns;
+- in arithmetic (Add, Sub, Mul, Div, Concat, Where, ...), if it has more than one element (torch's
+  exporters name what a module owns, then one is enough), is no mask and follows no formula, and
+  does not standardise the model's input.
+
+Bounds, exponents, fill values, initial states and all other settings are none. What is none is a
+constant of the graph: it has no place in the flat vector, and so in no delta, unless asked for.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -8,35 +21,20 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from fedge.autodiff.exporter import Exporter, read_exporter
+from fedge.autodiff.formulas import is_formula, is_mask
 from fedge.autodiff.graph import Graph, Name
 from fedge.autodiff.infer import attribute_value
+from fedge.autodiff.slots import Purpose, Use, find_uses, raw_inputs
 from fedge.errors import ModelError
 from fedge.types import Array
 
 Kind = Literal["weight", "bias", "statistic"]
 
-# Behind these an exporter hides a parameter: shared through Identity where two
-# happened to be equal, kept in fewer bits through the other two.
+# Behind these a parameter is kept in another type, or a result is named anew.
 _VEILS = ("Identity", "Cast", "DequantizeLinear")
-
-# Inputs that are settings of an operator, not parameters of a model.
-_SETTINGS = {
-    "Clip": (1, 2),
-    "Pad": (2,),
-    "Resize": (1, 2),
-    "Dropout": (1,),
-    "OneHot": (2,),
-    "QuantizeLinear": (1, 2),
-    "DequantizeLinear": (1, 2),
-}
-_STATISTICS = {"BatchNormalization": (3, 4)}
-_BIASES: dict[str, tuple[int, ...]] = {
-    "Conv": (2,),
-    "ConvTranspose": (2,),
-    "Gemm": (2,),
-    "BatchNormalization": (2,),
-}
-_BIASES |= {"LayerNormalization": (2,), "Add": (0, 1)}
+# A parameter that is added begins at zero or may be anything; a factor does not.
+_ADDED = ("Add", "Sub", "Sum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +45,53 @@ class Parameter:
     kind: Kind
 
 
-def find_parameters(model: onnx.ModelProto) -> dict[Name, Parameter]:
-    """The parameters of a model by name, in the order in which nodes first use them.
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A tensor of floating type that a model came with, and what the rule says of it.
 
-    A parameter is an initialiser of floating type with at least one axis, or
-    such a constant with more than one element. Behind Identity, Cast or
-    DequantizeLinear it takes the name of the output, so that two parameters
-    that an exporter stored once because they were equal are two again.
+    Attributes:
+        name: its name in the graphs.
+        value: its numbers.
+        kind: what it would be in the layout.
+        is_parameter: whether the rule takes it for a parameter.
+        why: in words.
+        is_doubtful: whether the file could mean the opposite.
+    """
+
+    name: Name
+    value: Array
+    kind: Kind
+    is_parameter: bool
+    why: str
+    is_doubtful: bool = False
+
+    @property
+    def parameter(self) -> Parameter:
+        return Parameter(self.value, self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What the rule looks at."""
+
+    exporter: Exporter
+    literals: frozenset[Name]  # results of Constant nodes
+    raw: frozenset[Name]  # the model's inputs, also behind reshapes
+
+
+def find_stored(model: onnx.ModelProto) -> dict[Name, Stored]:
+    """Every tensor of floating type that an operator computes with, in the order of first use.
+
+    Behind Cast or DequantizeLinear a tensor takes the name of the output.
 
     Raises:
         ModelError: if a tensor's data cannot be read.
     """
-    constants = {tensor.name: read_tensor(tensor) for tensor in model.graph.initializer}
-    found = {name: value for name, value in constants.items() if value.ndim}
-    for node in model.graph.node:
-        for name, value in _constant_results(node, constants).items():
-            constants[name] = value
-            if value.size > 1 or node.op_type in _VEILS:
-                found[name] = value
-    found = {name: value for name, value in found.items() if value.dtype.kind == "f"}
-    return _used(model.graph.node, found)
+    values, literals = _values(model)
+    evidence = _Evidence(read_exporter(model), frozenset(literals), frozenset(raw_inputs(model)))
+    uses = find_uses(model)
+    order = _order(model.graph.node, values)
+    return {name: _judge(name, values[name], uses.get(name, ()), evidence) for name in order}
 
 
 def read_tensor(tensor: onnx.TensorProto) -> Array:
@@ -75,6 +100,17 @@ def read_tensor(tensor: onnx.TensorProto) -> Array:
         return np.asarray(numpy_helper.to_array(tensor))
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"initializer {tensor.name!r} cannot be read: {error}") from None
+
+
+def _values(model: onnx.ModelProto) -> tuple[dict[Name, Array], set[Name]]:
+    """Stored tensors of floating type by name, and which are results of Constant nodes."""
+    constants = {tensor.name: read_tensor(tensor) for tensor in model.graph.initializer}
+    literals = set()
+    for node in model.graph.node:
+        constants.update(_constant_results(node, constants))
+        if node.op_type == "Constant":
+            literals.update(node.output)
+    return {name: value for name, value in constants.items() if value.dtype.kind == "f"}, literals
 
 
 def _constant_results(node: onnx.NodeProto, constants: Mapping[Name, Array]) -> dict[Name, Array]:
@@ -91,20 +127,78 @@ def _constant_results(node: onnx.NodeProto, constants: Mapping[Name, Array]) -> 
         raise ModelError(f"node {node.name!r} ({node.op_type}) {error}") from None
 
 
-def _used(nodes: Sequence[onnx.NodeProto], found: Mapping[Name, Array]) -> dict[Name, Parameter]:
-    """Those that an operator computes with; what it does with them tells their kind."""
-    parameters: dict[Name, Parameter] = {}
-    for node in nodes:
-        if node.output and node.output[0] in found:
-            continue  # a veil: what it reads is used under the new name only
-        for i, name in enumerate(node.input):
-            if name in found and i not in _SETTINGS.get(node.op_type, ()):
-                seen = parameters.setdefault(name, Parameter(found[name], "weight"))
-                parameters[name] = replace(seen, kind=_kind(node.op_type, i, seen.kind))
-    return parameters
+def _order(nodes: Sequence[onnx.NodeProto], values: Mapping[Name, Array]) -> list[Name]:
+    read = (
+        name
+        for node in nodes
+        if not (node.output and node.output[0] in values)  # a veil: read under the new name only
+        for name in node.input
+    )
+    return [name for name in dict.fromkeys(read) if name in values]
 
 
-def _kind(op_type: str, index: int, otherwise: Kind) -> Kind:
-    if index in _STATISTICS.get(op_type, ()):
-        return "statistic"
-    return "bias" if index in _BIASES.get(op_type, ()) else otherwise
+def _judge(name: Name, value: Array, uses: Iterable[Use], evidence: _Evidence) -> Stored:
+    """The rule, for one tensor: the strongest of its uses decides."""
+    found = [_judge_use(name, value, use, evidence) for use in uses]
+    if not found:
+        return Stored(name, value, "weight", is_parameter=False, why="no operator computes with it")
+    best = max(found, key=lambda stored: (stored.kind == "statistic", stored.is_parameter))
+    kinds = {stored.kind for stored in found if stored.is_parameter == best.is_parameter}
+    kind: Kind = "weight" if kinds == {"weight", "bias"} else best.kind
+    told = evidence.exporter.told.get(name)
+    if told is None or best.kind == "statistic":
+        return replace(best, kind=kind)
+    why = f"a {told} of the module, says the exporter"
+    return Stored(name, value, kind, is_parameter=told == "parameter", why=why)
+
+
+def _judge_use(name: Name, value: Array, use: Use, evidence: _Evidence) -> Stored:
+    op_type, purpose = use.node.op_type, use.purpose
+    kind = _kind(op_type, purpose)
+    stored = Stored(name, value, kind, is_parameter=True, why=f"{kind} of {op_type}")
+    if purpose == "setting":
+        return replace(stored, is_parameter=False, why=f"a setting of {op_type}")
+    if purpose == "arithmetic":
+        return _judge_arithmetic(stored, use, evidence)
+    if evidence.exporter.is_torch and name in evidence.literals:
+        why = f"{kind} of {op_type}, but no module owns it"
+        return replace(stored, is_parameter=False, why=why, is_doubtful=True)
+    return stored
+
+
+def _judge_arithmetic(stored: Stored, use: Use, evidence: _Evidence) -> Stored:
+    """Where a learned tensor and one written by hand look the same to the operator."""
+    op_type, value = use.node.op_type, stored.value
+    exporter = evidence.exporter
+    is_literal = stored.name in evidence.literals
+    is_owned = exporter.is_torch and not exporter.told and _is_state(stored.name)
+
+    def left_out(why: str, *, is_doubtful: bool = False) -> Stored:
+        return replace(stored, is_parameter=False, why=why, is_doubtful=is_doubtful)
+
+    if exporter.is_torch and is_literal:
+        return left_out(f"numbers of {op_type} that no module owns", is_doubtful=value.size > 1)
+    if value.size == 1 and not is_owned and (is_literal or not value.ndim or exporter.is_torch):
+        return left_out(f"a single number of {op_type}")
+    if is_mask(value):
+        return left_out("a mask")
+    if is_formula(value):
+        return left_out("a table made by a formula", is_doubtful=True)
+    if op_type in ("Sub", "Div") and not evidence.raw.isdisjoint(use.others):
+        return left_out("standardises the input", is_doubtful=True)
+    is_table = sum(size > 1 for size in value.shape) > 1
+    doubtful = value.size == 1 or is_table or not evidence.raw.isdisjoint(use.others)
+    return replace(stored, why=f"learned by {op_type}", is_doubtful=doubtful)
+
+
+def _kind(op_type: str, purpose: Purpose) -> Kind:
+    match purpose:
+        case "weight" | "bias" | "statistic":
+            return purpose
+        case "arithmetic" | "setting":
+            return "bias" if op_type in _ADDED else "weight"
+
+
+def _is_state(name: Name) -> bool:
+    """Whether torch names a tensor like this because a module owns it, not by where it is used."""
+    return not name.startswith(("onnx::", "/", "val_")) and not name.isdecimal()

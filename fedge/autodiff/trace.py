@@ -1,6 +1,6 @@
 """Reads an ONNX model into a graph: every shape static, every operator in one form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import onnx
@@ -8,7 +8,7 @@ import onnx
 from fedge.autodiff.canonical import Call, emit
 from fedge.autodiff.graph import Graph, Name
 from fedge.autodiff.infer import Tensor, attribute_value, numpy_dtype
-from fedge.autodiff.parameters import Parameter, find_parameters, read_tensor
+from fedge.autodiff.parameters import Parameter, find_stored, read_tensor
 from fedge.errors import ModelError
 
 _OLDEST_OPSET = 7  # before it, broadcasting had other rules
@@ -49,6 +49,7 @@ def trace(
     *,
     batch_size: int,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    wanted: Collection[Name] | None = None,
 ) -> Traced:
     """The model as a graph at one batch size.
 
@@ -57,12 +58,17 @@ def trace(
         batch_size: replaces the first axis of every input, also one that the
             model fixed (and the constant targets of Reshape that repeat it).
         input_shapes: for inputs with other open axes, the shape of one example.
+        wanted: which of `find_stored` become inputs of the graph; None is what the rule takes for
+            parameters. The others are constants.
 
     Raises:
         ModelError: what cannot be read, by name of node and operator, and what to do.
     """
     opset = _opset(model)
-    parameters = find_parameters(model)
+    stored = find_stored(model)
+    if wanted is None:
+        wanted = [name for name, found in stored.items() if found.is_parameter]
+    parameters = {name: stored[name].parameter for name in stored if name in wanted}
     g = Graph()
     tensors = input_tensors(model, batch_size, input_shapes or {})
     values = {name: Tensor(p.value.dtype, p.value.shape) for name, p in parameters.items()}
@@ -73,8 +79,9 @@ def trace(
     for tensor in model.graph.initializer:
         if tensor.name not in parameters:
             names[tensor.name] = g.constant(read_tensor(tensor))
+    names.update({n: g.constant(s.value) for n, s in stored.items() if n not in parameters})
     for node in model.graph.node:
-        if node.output and node.output[0] not in parameters:
+        if node.output and node.output[0] not in stored:
             _read(reader, node)
     outputs = tuple(_lookup(reader, info.name, "the output") for info in model.graph.output)
     return Traced(g, tuple(tensors), parameters, outputs)

@@ -7,7 +7,16 @@ from fedge.errors import MissingDependencyError
 if find_spec("onnx") is None:
     raise MissingDependencyError("building an artifact needs onnx: pip install 'fedge[build]'")
 
-from fedge.build.artifact import build_artifact
+from fedge.build.artifact import Built, build, build_artifact
 from fedge.build.check import CheckReport, SlotCheck, check_artifact
+from fedge.build.choices import Choice
 
-__all__ = ["CheckReport", "SlotCheck", "build_artifact", "check_artifact"]
+__all__ = [
+    "Built",
+    "CheckReport",
+    "Choice",
+    "SlotCheck",
+    "build",
+    "build_artifact",
+    "check_artifact",
+]

@@ -1,8 +1,7 @@
 """From a model and a loss to the artifact that devices train."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,11 +15,14 @@ from fedge.autodiff import (
     OPSET,
     Loss,
     Parameter,
+    find_stored,
     get_loss,
     input_tensors,
+    settle_copies,
     to_bytes,
     trace,
 )
+from fedge.build.choices import Choice, as_built, choose
 from fedge.build.graphs import LossGraph, eval_graph, loss_graph, train_graph
 from fedge.build.infer import inference_model
 from fedge.build.reading import read_model
@@ -29,11 +31,20 @@ from fedge.errors import ConfigError, ModelError
 from fedge.types import Vector
 
 
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An artifact, and what became of every tensor of the model it was made from."""
+
+    artifact: Artifact
+    tensors: tuple[Choice, ...]
+
+
 def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
     model: str | Path | bytes | onnx.ModelProto,
     *,
     loss: str,
     trainable: str | Sequence[str] | None = None,
+    freeze: str | Sequence[str] = (),
     optimizer: str = "sgd",
     quantize: str | None = None,
     batch_size: int = 16,
@@ -51,7 +62,10 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
         loss: "cross_entropy" (targets int64 (n, ...), scores (n, classes, ...)),
             "mse" or "binary_cross_entropy" (targets float32, of the output's
             shape). A final Softmax or Sigmoid is left out in training.
-        trainable: names of the parameters to train, with * and ?; None is all.
+        trainable: names of the parameters to train, with * and ?; None is all. A
+            pattern that matches no parameter may name tensors that are none by the
+            rule of `fedge.autodiff.parameters`: they become parameters.
+        freeze: names of parameters that are not trained, likewise.
         optimizer: only "sgd" in this version.
         quantize: only None in this version.
         batch_size: examples in one step of the graph, 1 to 65536. A larger batch
@@ -62,17 +76,44 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
         input_shapes: the shape of one example, for inputs with open axes.
 
     Raises:
-        ModelError: what in the model cannot be trained, by node and operator.
+        ModelError: what in the model cannot be trained, by node and operator; or where the
+            graph that was built computes something else than the model.
         ConfigError: an argument is unknown or matches nothing.
     """
     _check_options(optimizer, quantize, batch_size)
+    return build(
+        model,
+        loss=loss,
+        trainable=trainable,
+        freeze=freeze,
+        batch_size=batch_size,
+        standardize=standardize,
+        input_shapes=input_shapes,
+    ).artifact
+
+
+def build(  # noqa: PLR0913 - one keyword per decision
+    model: str | Path | bytes | onnx.ModelProto,
+    *,
+    loss: str,
+    trainable: str | Sequence[str] | None = None,
+    freeze: str | Sequence[str] = (),
+    batch_size: int = 16,
+    standardize: Given | Literal["federated"] | None = None,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Built:
+    """The same as `build_artifact`, with the table of the model's tensors beside the artifact."""
     chosen = get_loss(loss)
     source = read_model(model)
     specs = plan_standardization(_input_specs(source, input_shapes or {}), standardize)
     add_standardization(source, specs, standardize)
-    traced = trace(source, batch_size=batch_size, input_shapes=input_shapes)
-    parameters = _with_statistics(traced.parameters, specs)
-    made = loss_graph(traced, chosen, _matching(parameters, trainable))
+    remarks = settle_copies(source)
+    statistics = {name for spec in specs for name in (spec.mean_slot, spec.scale_slot)}
+    choices = choose(find_stored(source), statistics, trainable, freeze)
+    wanted = [choice.name for choice in choices if choice.is_parameter]
+    traced = trace(source, batch_size=batch_size, input_shapes=input_shapes, wanted=wanted)
+    parameters = _checked({c.name: c.stored.parameter for c in choices if c.is_parameter})
+    made = loss_graph(traced, chosen, [choice.name for choice in choices if choice.is_trained])
     layout = _layout(parameters, made.gradients)
     manifest = Manifest(
         batch_size=batch_size,
@@ -85,7 +126,8 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
     )
     infer = to_bytes(inference_model(source, parameters))
     graphs = train_graph(made, layout), eval_graph(made, layout), infer
-    return Artifact(manifest, *graphs, _values(layout, parameters))
+    artifact = Artifact(manifest, *graphs, _values(layout, parameters))
+    return Built(artifact, as_built(choices, made.gradients, remarks))
 
 
 def _check_options(optimizer: str, quantize: str | None, batch_size: int) -> None:
@@ -112,11 +154,8 @@ def _input_specs(
     )
 
 
-def _with_statistics(
-    parameters: Mapping[str, Parameter], specs: Sequence[InputSpec]
-) -> dict[str, Parameter]:
-    """The same parameters, checked; those of the standardisation are statistics."""
-    statistics = {name for spec in specs for name in (spec.mean_slot, spec.scale_slot)}
+def _checked(parameters: Mapping[str, Parameter]) -> Mapping[str, Parameter]:
+    """The same parameters, if a flat vector can hold them."""
     for name, parameter in parameters.items():
         if name.startswith("fedge."):
             raise ModelError(f"parameter {name!r} has a name fedge keeps for itself; rename it")
@@ -126,26 +165,7 @@ def _with_statistics(
             )
         if not np.isfinite(parameter.value).all():
             raise ModelError(f"parameter {name!r} holds NaN or infinity")
-    return {
-        name: replace(p, kind="statistic") if name in statistics else p
-        for name, p in parameters.items()
-    }
-
-
-def _matching(
-    parameters: Mapping[str, Parameter], trainable: str | Sequence[str] | None
-) -> list[str]:
-    """The names a user wants trained; each pattern must match one at least."""
-    names = [name for name, parameter in parameters.items() if parameter.kind != "statistic"]
-    if trainable is None:
-        return names
-    patterns = [trainable] if isinstance(trainable, str) else list(trainable)
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise ConfigError(
-                f"trainable {pattern!r} matches no parameter; there are {', '.join(names[:20])}"
-            )
-    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    return parameters
 
 
 def _layout(parameters: Mapping[str, Parameter], gradients: Mapping[str, str]) -> Layout:

@@ -1,10 +1,11 @@
 """`fedge build`: an ONNX model in, a training artifact out."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from fedge.artifact import Artifact
-from fedge.build import build_artifact
+from fedge.bench.table import table
+from fedge.build import Built, Choice, build
 from fedge.cli.commands import write_json
 
 HELP = "make a training artifact from an ONNX model"
@@ -20,7 +21,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--trainable",
         action="append",
         metavar="GLOB",
-        help="train only parameters of such a name, as in 'fc2.*'; may be given again (all)",
+        help="train only parameters of such a name, as in 'fc2.*'; may be given again (all)."
+        " One that matches no parameter may name what the table below calls a constant",
+    )
+    add(
+        "--freeze",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="do not train parameters of such a name; may be given again",
     )
     add("--batch-size", type=int, default=16, metavar="N", help="examples a step (%(default)s)")
     add(
@@ -40,16 +49,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, write, and say what was made."""
-    artifact = build_artifact(
+    built = build(
         args.model,
         loss=args.loss,
         trainable=args.trainable,
+        freeze=args.freeze,
         batch_size=args.batch_size,
         standardize=args.standardize,
         input_shapes=dict(args.input_shape),
     )
+    artifact = built.artifact
     artifact.save(args.output)
-    write_json(args.json, _summary(artifact))
+    write_json(args.json, _summary(built))
+    print(_tensors(built.tensors))
     print(
         f"{args.output}: {artifact.n_params} parameters, {artifact.n_trainable} of them trained, "
         f"{args.loss}, batches of {args.batch_size}"
@@ -57,8 +69,37 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _summary(artifact: Artifact) -> dict[str, object]:
-    manifest = artifact.manifest
+def _tensors(choices: Sequence[Choice]) -> str:
+    """A table of what the model came with, and in words what deserves a second look."""
+    numbers = [choice for choice in choices if _is_number(choice)]
+    listed = [choice for choice in choices if not _is_number(choice)]
+    rows = table(("tensor", "shape", "is"), [_row(choice) for choice in listed]).splitlines()
+    reasons = ["why", *(("? " if c.is_doubtful else "") + c.why for c in listed)]
+    lines = [f"{row}  {why}" for row, why in zip(rows, reasons, strict=True)]
+    if numbers:
+        lines.append(f"{len(numbers)} single numbers are constants too")
+    if any(choice.is_doubtful for choice in listed):
+        lines.append("? may be meant otherwise: --trainable NAME trains it, --freeze NAME does not")
+    return "\n".join(lines)
+
+
+def _is_number(choice: Choice) -> bool:
+    return choice.stored.value.size == 1 and not choice.is_parameter and not choice.is_doubtful
+
+
+def _row(choice: Choice) -> tuple[str, ...]:
+    shape = " x ".join(map(str, choice.stored.value.shape)) or "scalar"
+    return (choice.name, shape, _fate(choice))
+
+
+def _fate(choice: Choice) -> str:
+    if not choice.is_parameter:
+        return "constant"
+    return "trained" if choice.is_trained else "frozen"
+
+
+def _summary(built: Built) -> dict[str, object]:
+    artifact, manifest = built.artifact, built.artifact.manifest
     return {
         "n_params": artifact.n_params,
         "n_trainable": artifact.n_trainable,
@@ -67,6 +108,16 @@ def _summary(artifact: Artifact) -> dict[str, object]:
         "inputs": {spec.name: list(spec.shape) for spec in manifest.inputs},
         "trained": [slot.name for slot in artifact.layout if slot.trainable],
         "frozen": [slot.name for slot in artifact.layout if not slot.trainable],
+        "tensors": [
+            {
+                "name": choice.name,
+                "shape": list(choice.stored.value.shape),
+                "is": _fate(choice),
+                "why": choice.why,
+                "is_doubtful": choice.is_doubtful,
+            }
+            for choice in built.tensors
+        ],
         "schema": artifact.schema.hex(),
         "sha256": artifact.sha256,
     }

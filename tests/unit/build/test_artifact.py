@@ -112,7 +112,7 @@ def test_frozen_statistics_of_a_batch_normalisation_are_not_trained() -> None:
 
 
 def test_a_parameter_that_no_gradient_reaches_is_frozen() -> None:
-    nodes = "c = Greater(x, t) f = Cast <to = 1> (c) y = Gemm(f, w)"
+    nodes = "z = Add(x, t) c = Greater(z, x) f = Cast <to = 1> (c) y = Gemm(f, w)"
     model = model_of(nodes, t=(4,), w=(4, 3))
     layout = build_artifact(model, loss="cross_entropy").layout
     assert [(slot.name, slot.trainable) for slot in layout] == [("w", True), ("t", False)]

@@ -1,0 +1,54 @@
+"""Whether the numbers of a tensor were computed by a formula, or drawn and learned."""
+
+import numpy as np
+
+from fedge.types import Array
+
+_MASKED = -1e4  # a score that no softmax lets through; exporters write this or less
+_TOLERANCE = 1e-3  # sines of large positions are that far off in float32
+_ROUNDING = 5e-7  # of the largest number: slow cosines hardly differ from 1
+_LEAST_EVIDENCE = 4  # numbers that a recurrence foretells beyond those it was fitted to
+
+
+def is_constant(value: Array) -> bool:
+    """Whether all elements are equal: how scales and biases begin."""
+    return bool(value.size) and bool((value == value.flat[0]).all())
+
+
+def is_mask(value: Array) -> bool:
+    """Whether it lets elements through or stops them: ones and zeros, or zeros and -infinity."""
+    if is_constant(value):
+        return False
+    open_ = (value == 0) | (value == 1)
+    return bool((open_ | (value <= _MASKED)).all())
+
+
+def is_formula(value: Array) -> bool:
+    """Whether its lines along some axis are waves, ramps or geometric series.
+
+    Tables of sinusoidal or rotary positions and the slopes of linear biases are. Such a line
+    follows x[t + 1] = a x[t] + b x[t - 1], with a and b of its own. Lines of one repeated number
+    prove nothing and do not count.
+    """
+    return any(_has_recurrence(np.moveaxis(value, axis, -1)) for axis in range(value.ndim))
+
+
+def _has_recurrence(value: Array) -> bool:
+    n = value.shape[-1]
+    lines = value.reshape(-1, n).astype(np.float64)
+    lines = lines[np.ptp(lines, axis=1) > 0]
+    if len(lines) * (n - 4) < _LEAST_EVIDENCE or n < 5 or not np.isfinite(lines).all():
+        return False
+    after, now, before = lines[:, 2:], lines[:, 1:-1], lines[:, :-2]
+    rest = _without(_without(after, now), _without(before, now))
+    error = np.abs(rest).max(axis=1)
+    allowed = _TOLERANCE * np.ptp(lines, axis=1) + _ROUNDING * np.abs(lines).max(axis=1)
+    return bool((error <= allowed).all())
+
+
+def _without(lines: Array, direction: Array) -> Array:
+    """What of each line is orthogonal to a direction of its own."""
+    norm = (direction * direction).sum(axis=1, keepdims=True)
+    along = (lines * direction).sum(axis=1, keepdims=True) / np.where(norm > 0, norm, 1)
+    rest: Array = lines - along * direction
+    return rest

@@ -1,0 +1,117 @@
+"""Which tensors of a model are trained, which are frozen, which are no parameters: and why."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from fedge.autodiff import Stored
+from fedge.errors import ConfigError
+
+_NAMED = 20  # names listed in a refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What becomes of one tensor of the model.
+
+    Attributes:
+        stored: the tensor, and what the rule says of it.
+        is_parameter: whether it has a place in the flat vector.
+        is_trained: whether it is in the front part of that, which deltas are of.
+        why: in words.
+        is_doubtful: whether the file could mean the opposite; never where the user decided.
+    """
+
+    stored: Stored
+    is_parameter: bool
+    is_trained: bool
+    why: str
+    is_doubtful: bool
+
+    @property
+    def name(self) -> str:
+        return self.stored.name
+
+
+def choose(
+    stored: Mapping[str, Stored],
+    statistics: Collection[str],
+    trainable: str | Sequence[str] | None,
+    freeze: str | Sequence[str],
+) -> tuple[Choice, ...]:
+    """What the rule says, then what the user says.
+
+    Args:
+        stored: the model's tensors.
+        statistics: those of the standardisation, which are kept but never trained.
+        trainable: patterns; a pattern that matches no parameter may name other tensors.
+        freeze: patterns; what they match is not trained.
+
+    Raises:
+        ConfigError: if a pattern matches nothing.
+    """
+    choices = {name: _by_rule(found, statistics) for name, found in stored.items()}
+    if trainable is not None:
+        asked = _matching(choices, _patterns(trainable), "trainable")
+        for name, choice in choices.items():
+            choices[name] = _asked(choice) if name in asked else _frozen(choice, "not in trainable")
+    for name in _matching(choices, _patterns(freeze), "freeze"):
+        choices[name] = _frozen(choices[name], "frozen by name")
+    return tuple(choices.values())
+
+
+def as_built(
+    choices: Iterable[Choice], gradients: Collection[str], remarks: Mapping[str, str]
+) -> tuple[Choice, ...]:
+    """The choices as they came out: what no gradient reached is frozen after all."""
+    found = (
+        replace(choice, is_trained=False, why="no gradient reaches it")
+        if choice.is_trained and choice.name not in gradients
+        else choice
+        for choice in choices
+    )
+    return tuple(
+        replace(choice, why=f"{choice.why}; {remarks[choice.name]}", is_doubtful=True)
+        if choice.name in remarks
+        else choice
+        for choice in found
+    )
+
+
+def _by_rule(stored: Stored, statistics: Collection[str]) -> Choice:
+    if stored.name in statistics:
+        stored = replace(stored, kind="statistic", is_parameter=True)
+        return Choice(stored, True, False, "standardises the input", False)  # noqa: FBT003
+    is_trained = stored.is_parameter and stored.kind != "statistic"
+    return Choice(stored, stored.is_parameter, is_trained, stored.why, stored.is_doubtful)
+
+
+def _asked(choice: Choice) -> Choice:
+    why = choice.why if choice.is_parameter else f"asked for, though {choice.why}"
+    return replace(choice, is_parameter=True, is_trained=True, why=why, is_doubtful=False)
+
+
+def _frozen(choice: Choice, why: str) -> Choice:
+    if not choice.is_trained:
+        return choice
+    return replace(choice, is_trained=False, why=why, is_doubtful=False)
+
+
+def _patterns(given: str | Sequence[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _matching(choices: Mapping[str, Choice], patterns: Sequence[str], option: str) -> set[str]:
+    """The names that patterns match: parameters, or other tensors where there is none of them."""
+    trained = [name for name, choice in choices.items() if choice.is_trained]
+    others = [name for name, choice in choices.items() if not choice.is_parameter]
+    matched: set[str] = set()
+    for pattern in patterns:
+        found = [name for name in trained if fnmatchcase(name, pattern)]
+        if not found and option == "trainable":
+            found = [name for name in others if fnmatchcase(name, pattern)]
+        if not found:
+            names = ", ".join(trained[:_NAMED])
+            raise ConfigError(f"{option} {pattern!r} matches no parameter; there are {names}")
+        matched.update(found)
+    return matched
