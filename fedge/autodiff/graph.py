@@ -1,6 +1,7 @@
 """A graph of ONNX nodes under construction: every shape known, no node twice."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -11,6 +12,7 @@ from onnx import helper
 
 from fedge.autodiff.infer import (
     Attributes,
+    NotEvaluatedError,
     Tensor,
     default_attributes,
     evaluate,
@@ -178,8 +180,9 @@ class Graph:
         found = infer_outputs(proto, self.tensors, self.constants)
         given = [name for name in inputs if name]
         if fold and given and all(name in self.constants for name in given):
-            values = evaluate(proto, {name: self.constants[name] for name in given}, found)
-            return tuple(self.constant(value) for value in values)
+            with suppress(NotEvaluatedError):  # then it stays a node, for the runtime
+                values = evaluate(proto, {name: self.constants[name] for name in given}, found)
+                return tuple(self.constant(value) for value in values)
         outputs = tuple(self._new(op_type, tensor) for tensor in found)
         self.nodes.append(Node(op_type, inputs, outputs, full))
         return outputs

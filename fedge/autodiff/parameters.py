@@ -123,7 +123,7 @@ def _constant_results(node: onnx.NodeProto, constants: Mapping[Name, Array]) -> 
     inputs = [g.constant(constants[name]) if name else "" for name in node.input]
     try:
         return {node.output[0]: g.constants[g.op(node.op_type, *inputs, **attributes)]}
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise ModelError(f"node {node.name!r} ({node.op_type}) {error}") from None
 
 

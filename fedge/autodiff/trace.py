@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import onnx
 
-from fedge.autodiff.canonical import Call, emit
+from fedge.autodiff.forms import Call, emit
 from fedge.autodiff.graph import Graph, Name
 from fedge.autodiff.infer import Tensor, attribute_value, numpy_dtype
 from fedge.autodiff.parameters import Parameter, find_stored, read_tensor

@@ -1,10 +1,14 @@
 """Files that are no models are refused in one sentence, whatever is wrong with them."""
 
+import os
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from onnx import helper, numpy_helper
 
 from fedge.build import build_artifact
 from fedge.build.reading import read_model
@@ -59,12 +63,76 @@ def test_a_damaged_model_is_built_or_refused_in_one_sentence(position: int, flip
     assert "\n" not in refusal(bytes(data))
 
 
-def test_weights_in_another_file_are_refused_with_what_to_do() -> None:
+WEIGHT = np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+def outside(path: Path, **said: str) -> onnx.ModelProto:
+    """A model whose weight lies in another file, with what it says of the file."""
     model = model_of("y = MatMul(x, w)", w=(4, 3))
     tensor = model.graph.initializer[0]
     tensor.ClearField("raw_data")
-    tensor.data_location = 1
-    entry = tensor.external_data.add()
-    entry.key, entry.value = "location", "/etc/passwd"
-    with pytest.raises(ModelError, match=r"'w' lies in another file; .*save_model"):
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in said.items():
+        tensor.external_data.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    return model
+
+
+def test_weights_in_a_file_beside_the_model_are_read(tmp_path: Path) -> None:
+    (tmp_path / "w.data").write_bytes(bytes(8) + WEIGHT.tobytes())
+    outside(tmp_path / "m.onnx", location="w.data", offset="8", length="48")
+    (tensor,) = read_model(tmp_path / "m.onnx").graph.initializer
+    np.testing.assert_array_equal(numpy_helper.to_array(tensor), WEIGHT)
+
+
+def test_weights_elsewhere_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    model = outside(tmp_path / "m.onnx", location="w.data")
+    (tmp_path / "w.data").write_bytes(WEIGHT.tobytes())
+    with pytest.raises(ModelError, match=r"'w' lies in another file.*save_model"):
+        build_artifact(model, loss="mse")
+    with pytest.raises(ModelError, match=r"'w' lies in another file.*save_model"):
+        build_artifact((tmp_path / "m.onnx").read_bytes(), loss="mse")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"location": "/etc/passwd"},
+        {"location": "../w.data"},
+        {"location": "sub/w.data"},
+        {"location": "."},
+        {"location": ""},
+        {},
+        {"location": "nobody.data"},
+        {"location": "link.data"},
+        {"location": "fifo.data"},
+        {"location": "w.data", "offset": "8"},
+        {"location": "w.data", "offset": "-8"},
+        {"location": "w.data", "length": "1000000000000"},
+        {"location": "w.data", "length": "4"},
+    ],
+)
+def test_a_second_file_that_is_not_as_said_is_refused(tmp_path: Path, said: dict[str, str]) -> None:
+    folder = tmp_path / "model"
+    (folder / "sub").mkdir(parents=True)
+    for path in (tmp_path / "w.data", folder / "w.data", folder / "sub/w.data"):
+        path.write_bytes(WEIGHT.tobytes())
+    (folder / "link.data").symlink_to(tmp_path / "w.data")
+    os.mkfifo(folder / "fifo.data")
+    outside(folder / "m.onnx", **said)
+    with pytest.raises(ModelError, match="tensor 'w' lies in another file; expected") as caught:
+        read_model(folder / "m.onnx")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tensor_of_a_function_cannot_lie_in_another_file() -> None:
+    value = onnx.TensorProto(
+        name="leak", data_type=1, dims=[4], data_location=onnx.TensorProto.EXTERNAL
+    )
+    value.external_data.add(key="location", value="/etc/passwd")
+    model = model_of("y = MatMul(x, w)", w=(4, 3))
+    inner = helper.make_node("Constant", [], ["o"], value=value)
+    function = helper.make_function("local", "F", [], ["o"], [inner], model.opset_import)
+    model.functions.append(function)
+    with pytest.raises(ModelError, match="'leak' lies in another file"):
         build_artifact(model, loss="mse")

@@ -1,0 +1,21 @@
+"""One form for every operator: what opset 18 says, with nothing left to defaults or old attributes.
+
+Importing this package fills the table. Sources: ONNX Changelog.md, the versions of each operator
+from opset 7 on.
+"""
+
+from fedge.autodiff.forms import (
+    index,
+    layout,
+    linear,
+    normalization,
+    reduce,
+    resize,
+    values,
+    window,
+)
+from fedge.autodiff.forms.table import Call, emit
+
+FAMILIES = (index, layout, linear, normalization, reduce, resize, values, window)
+
+__all__ = ["FAMILIES", "Call", "emit"]

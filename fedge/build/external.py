@@ -1,0 +1,118 @@
+"""Tensors that a model keeps in a second file beside it, and nowhere else.
+
+A model names that file, and could name any. So only a plain file in the model's own folder is
+opened, by a name without folders, never through a link; what the model claims to find there is
+checked against the file's size and the tensor's shape before anything is read.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+
+import onnx
+from onnx import helper
+
+from fedge.errors import ModelError
+
+_EXTERNAL = onnx.TensorProto.EXTERNAL
+
+
+def check_tensors(model: onnx.ModelProto) -> None:
+    """Refuses what a graph may not hold: tensors in other files, and sparse ones.
+
+    Everywhere: in attributes, subgraphs and the model's own functions too.
+    """
+    for graph in _graphs(model):
+        if graph.sparse_initializer:
+            name = graph.sparse_initializer[0].values.name
+            raise ModelError(f"initializer {name!r} is sparse; export it as a dense tensor")
+    for tensor in _tensors(model):
+        if tensor.data_location == _EXTERNAL:
+            raise ModelError(
+                f"tensor {tensor.name!r} lies in another file, which is read only beside a model "
+                "that is given as a path; save the model with its weights inside (onnx.save_model)"
+            )
+
+
+def load_tensors(model: onnx.ModelProto, folder: Path, largest: int) -> None:
+    """Reads the graph's own tensors that lie in other files of its folder into the model.
+
+    Args:
+        model: is changed.
+        folder: where the model lies.
+        largest: bytes that all of them may have together.
+
+    Raises:
+        ModelError: if a file is elsewhere or not as the model says.
+    """
+    outside = [t for t in model.graph.initializer if t.data_location == _EXTERNAL]
+    total = sum(_size(tensor) for tensor in outside)
+    if total > largest:
+        raise ModelError(f"the model's tensors have {total} bytes; at most {largest} are read")
+    for tensor in outside:
+        tensor.raw_data = _read(tensor, folder)
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        del tensor.external_data[:]
+
+
+def _read(tensor: onnx.TensorProto, folder: Path) -> bytes:
+    said = {entry.key: entry.value for entry in tensor.external_data}
+    name, size = said.get("location", ""), _size(tensor)
+    if not name or Path(name).name != name or name in (".", ".."):
+        raise _refusal(tensor, f"a file in the model's own folder, not {name[:80]!r}")
+    if not said.get("offset", "0").isdecimal() or said.get("length", str(size)) != str(size):
+        raise _refusal(tensor, f"{size} bytes at an offset, as its shape says")
+    offset = int(said.get("offset", "0"))
+    try:
+        file = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise _refusal(tensor, f"a file that can be read ({name}: {error.strerror})") from None
+    with os.fdopen(file, "rb") as data:
+        about = os.fstat(data.fileno())
+        if not stat.S_ISREG(about.st_mode) or about.st_size < offset + size:
+            raise _refusal(tensor, f"{offset + size} bytes in {name}, which has {about.st_size}")
+        data.seek(offset)
+        return data.read(size)
+
+
+def _size(tensor: onnx.TensorProto) -> int:
+    """Bytes of a tensor by its shape and type."""
+    try:
+        each = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    except (KeyError, TypeError):
+        raise _refusal(tensor, f"numbers, not elements of type {tensor.data_type}") from None
+    if min(tensor.dims, default=1) < 0:
+        raise _refusal(tensor, "sizes from 0")
+    return int(prod(tensor.dims) * each)
+
+
+def _refusal(tensor: onnx.TensorProto, expected: str) -> ModelError:
+    return ModelError(f"tensor {tensor.name!r} lies in another file; expected {expected}")
+
+
+def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    """The graph and all graphs within, also those of functions."""
+    waiting = [model.graph]
+    nodes = [node for function in model.functions for node in function.node]
+    while waiting or nodes:
+        if waiting:
+            graph = waiting.pop()
+            yield graph
+            nodes.extend(graph.node)
+        while nodes:
+            for attribute in nodes.pop().attribute:
+                waiting.extend(
+                    [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+                )
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    graphs = list(_graphs(model))
+    for graph in graphs:
+        yield from graph.initializer
+    bodies = [*(graph.node for graph in graphs), *(f.node for f in model.functions)]
+    for node in (node for nodes in bodies for node in nodes):
+        for attribute in node.attribute:
+            yield from [*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors]
