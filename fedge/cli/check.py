@@ -1,23 +1,28 @@
 """`fedge check`: is this artifact whole, and is its gradient right?"""
 
 import argparse
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from fedge.artifact import load_artifact
-from fedge.build import SlotCheck, check_artifact
+from fedge.build import CheckReport, SlotCheck, check_artifact
+from fedge.cli.bench.common import tell
 from fedge.cli.commands import write_json
 from fedge.errors import ArtifactError
 
 HELP = "verify an artifact: hashes, shapes, gradient"
+_ROW = "{:7}  {:>12}  {:>12}  {:>12}  {}"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The artifact and the dice."""
     parser.epilog = (
         "Reads the file (sizes, hashes), loads its graphs, and compares the gradient of every "
-        "parameter with the slope of the loss on one batch of random examples, in float32, within "
-        "2 %. Exit code 4 if anything is wrong."
+        "parameter with the slope of the loss, both in float64, within 0.3 %; then what "
+        "onnxruntime computes with both. The examples are random ones and such as real data has: "
+        "zero backgrounds, constant rows, repeated values, padding. Exit code 4 if anything is "
+        "wrong."
     )
     parser.add_argument("artifact", type=Path, metavar="OUT.fedge")
     parser.add_argument("--seed", type=int, default=0, help="of the examples (%(default)s)")
@@ -26,17 +31,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check, and print a line for each parameter."""
     artifact = load_artifact(args.artifact)
-    report = check_artifact(artifact, seed=args.seed)
-    for slot in report.slots:
-        print(_line(slot))
-    print(f"loss {report.loss:.6g}, gradient norm {report.gradient_norm:.6g}")
-    print(f"scores of training and of inference agree within {report.inference_error:.1e}")
-    print(f"{args.artifact}: {'right' if report.is_right else 'WRONG'}, SHA-256 {artifact.sha256}")
+    is_terminal = sys.stderr.isatty()
+    report = check_artifact(artifact, seed=args.seed, tell=tell if is_terminal else lambda _: None)
+    if is_terminal:
+        tell("")
+    _print_table(report)
+    print(f"{args.artifact}: {_summary(report)}, SHA-256 {artifact.sha256}")
     found = {"is_right": report.is_right, "sha256": artifact.sha256, **asdict(report)}
     write_json(args.json, found)
     return 0 if report.is_right else ArtifactError.exit_code
 
 
-def _line(slot: SlotCheck) -> str:
-    verdict = "right" if slot.is_right else "WRONG"
-    return f"{verdict}  slope {slot.measured:+.4e}  gradient {slot.claimed:+.4e}  {slot.name}"
+def _print_table(report: CheckReport) -> None:
+    print(_ROW.format("", "gradient", "slope", "float32 off", "parameter"))
+    for slot in report.slots:
+        print(_row(slot))
+    if any(slot.verdict == "none" for slot in report.slots):
+        print("none: no gradient arrives there, and the loss has no slope there either")
+    print(f"loss {report.loss:.6g}, gradient norm {report.gradient_norm:.6g}")
+    print(f"scores of training and of inference agree within {report.inference_error:.1e}")
+
+
+def _row(slot: SlotCheck) -> str:
+    verdict = "WRONG" if slot.verdict == "wrong" else slot.verdict
+    figures = [f"{x:+.4e}" for x in (slot.claimed, slot.measured)] + [f"{slot.float32_error:.1e}"]
+    return _ROW.format(verdict, *figures, f"{slot.name} {list(slot.shape)}")
+
+
+def _summary(report: CheckReport) -> str:
+    if report.is_right:
+        return "right"
+    wrong = [slot.name for slot in report.slots if not slot.is_right]
+    return f"WRONG{': gradient of ' + ', '.join(wrong) if wrong else ''}"

@@ -37,7 +37,7 @@ class Reference:
         try:
             onnx.checker.check_model(graph, full_check=True)
             model = onnx.load_from_string(graph)
-            self._evaluator = ReferenceEvaluator(model, new_ops=_operators(model))
+            self._evaluator = ReferenceEvaluator(model, new_ops=operators(model))
         except Exception as error:  # its exceptions share no other base class
             raise ArtifactError(
                 "graph", expected="one onnx can load", found=first_line(error)
@@ -62,7 +62,7 @@ def _write(name: str, value: Array, buffer: Array) -> None:
     np.copyto(buffer, value)
 
 
-def _operators(model: onnx.ModelProto) -> list[type[OpRun]]:
+def operators(model: onnx.ModelProto) -> list[type[OpRun]]:
     """Ours, of those that the graph has."""
     (opset,) = (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if opset < _OPSET:
