@@ -30,6 +30,7 @@ class Traced:
     inputs: tuple[Name, ...]  # of data, batch first
     parameters: Mapping[Name, Parameter]
     outputs: tuple[Name, ...]
+    names: Mapping[str, Name]  # the model's name of each value to the graph's
 
 
 @dataclass(slots=True)
@@ -84,7 +85,7 @@ def trace(
         if node.output and node.output[0] not in stored:
             _read(reader, node)
     outputs = tuple(_lookup(reader, info.name, "the output") for info in model.graph.output)
-    return Traced(g, tuple(tensors), parameters, outputs)
+    return Traced(g, tuple(tensors), parameters, outputs, names)
 
 
 def input_tensors(

@@ -15,6 +15,7 @@ from fedge.autodiff import (
     OPSET,
     Loss,
     Parameter,
+    Traced,
     find_stored,
     get_loss,
     input_tensors,
@@ -22,12 +23,15 @@ from fedge.autodiff import (
     to_bytes,
     trace,
 )
+from fedge.build.check.examples import kinds_of_examples
 from fedge.build.choices import Choice, as_built, choose
+from fedge.build.forward import check_forward
 from fedge.build.graphs import LossGraph, eval_graph, loss_graph, train_graph
 from fedge.build.infer import inference_model
 from fedge.build.reading import read_model
 from fedge.build.standardize import Given, add_standardization, plan_standardization
-from fedge.errors import ConfigError, ModelError
+from fedge.errors import ArtifactError, ConfigError, ModelError, TrainingError
+from fedge.training import Trainer
 from fedge.types import Vector
 
 
@@ -107,6 +111,8 @@ def build(  # noqa: PLR0913 - one keyword per decision
     source = read_model(model)
     specs = plan_standardization(_input_specs(source, input_shapes or {}), standardize)
     add_standardization(source, specs, standardize)
+    given = onnx.ModelProto()
+    given.CopyFrom(source)
     remarks = settle_copies(source)
     statistics = {name for spec in specs for name in (spec.mean_slot, spec.scale_slot)}
     choices = choose(find_stored(source), statistics, trainable, freeze)
@@ -127,7 +133,23 @@ def build(  # noqa: PLR0913 - one keyword per decision
     infer = to_bytes(inference_model(source, parameters))
     graphs = train_graph(made, layout), eval_graph(made, layout), infer
     artifact = Artifact(manifest, *graphs, _values(layout, parameters))
+    _check(given, traced, artifact)
     return Built(artifact, as_built(choices, made.gradients, remarks))
+
+
+def _check(given: onnx.ModelProto, traced: Traced, artifact: Artifact) -> None:
+    """Refuses an artifact whose graphs do not run, or compute something else than the model."""
+    size = artifact.manifest.batch_size
+    examples = kinds_of_examples(artifact, np.random.default_rng(0))
+    starts = range(0, examples.n_examples, size)
+    batches = [{n: x[i : i + size] for n, x in examples.inputs.items()} for i in starts]
+    check_forward(given, traced, batches)
+    try:
+        Trainer(artifact).loss_and_gradient(
+            artifact.parameters, batches[0], examples.targets[:size]
+        )
+    except (ArtifactError, TrainingError) as error:
+        raise ModelError(f"the training graph does not run: {error}") from None
 
 
 def _check_options(optimizer: str, quantize: str | None, batch_size: int) -> None:

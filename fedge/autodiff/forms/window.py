@@ -41,6 +41,8 @@ def _rounded_down(g: Graph, call: Call) -> Call:
             n_windows -= 1
         needed = (n_windows - 1) * step + reach - size - pads[i]
         pads[n + i] = max(needed, min(pads[n + i], needed + step - 1))
+        if pads[n + i] >= kernel[i]:  # onnxruntime pads by less than the kernel
+            raise ValueError("has windows that reach too far beyond the image (ceil_mode = 1)")
     return replace(call, attributes={**call.without("ceil_mode"), "pads": tuple(pads)})
 
 

@@ -4,6 +4,7 @@ import functools
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from types import ModuleType
 
@@ -62,15 +63,27 @@ class OnnxRuntime:
 def onnxruntime() -> ModuleType:
     """The onnxruntime package, loaded on first use with its telemetry off.
 
-    Since 1.29 its wheels report to their maker unless this variable is set before the import.
+    Since 1.29 its wheels report to their maker unless this variable is set before the import. What
+    the application has imported before is told to stop, with a warning.
+
+    Raises:
+        ConfigError: if it was imported before and cannot be told.
     """
     if "onnxruntime" in sys.modules and os.environ.get(_TELEMETRY) != "1":
-        raise ConfigError(
-            f"onnxruntime was imported with telemetry on: set {_TELEMETRY}=1 before, or import it"
-            " after fedge has loaded it"
-        )
+        _silence(sys.modules["onnxruntime"])
     os.environ[_TELEMETRY] = "1"
     return importlib.import_module("onnxruntime")
+
+
+def _silence(runtime: ModuleType) -> None:
+    told = (
+        f"onnxruntime was imported with telemetry on: set {_TELEMETRY}=1 before, or import it"
+        " after fedge has loaded it"
+    )
+    if not hasattr(runtime, "disable_telemetry_events"):
+        raise ConfigError(told)
+    runtime.disable_telemetry_events()
+    warnings.warn(f"{told}; it is off from now on", stacklevel=3)
 
 
 def _check_memory(error: Exception) -> None:
