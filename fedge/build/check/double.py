@@ -4,9 +4,24 @@ from collections.abc import Iterable
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # has no stubs
 from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
 
+from fedge.errors import ArtifactError
+
 _ELEMENT_TYPES = ("to", "dtype")  # attributes that name one
+
+
+def read_graph(graph: bytes) -> onnx.ModelProto:
+    """One of an artifact's graphs.
+
+    Raises:
+        ArtifactError: if onnx cannot read it.
+    """
+    try:
+        return onnx.load_from_string(graph)
+    except DecodeError as error:
+        raise ArtifactError("graph", expected="one onnx can read", found=str(error)) from None
 
 
 def in_double(graph: bytes) -> onnx.ModelProto:
@@ -14,7 +29,7 @@ def in_double(graph: bytes) -> onnx.ModelProto:
 
     Constants keep their float32 values, so that only the rounding between operators is gone.
     """
-    model = onnx.load_from_string(graph)
+    model = read_graph(graph)
     _widen(model.graph)
     return model
 

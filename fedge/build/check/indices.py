@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import onnx
 
+from fedge.build.check.double import read_graph
+
 # Operators that hand on what their first inputs hold, element by element.
 _CARRY = {
     "Cast": 1, "Identity": 1, "Reshape": 1, "Squeeze": 1, "Unsqueeze": 1, "Transpose": 1,
@@ -17,7 +19,7 @@ def index_bounds(graph: bytes, inputs: Iterable[str]) -> dict[str, int]:
 
     An input whose values are computed with on the way is not followed.
     """
-    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(graph))
+    model = onnx.shape_inference.infer_shapes(read_graph(graph))
     sizes = _sizes(model.graph)
     origin = {name: {name} for name in inputs}
     bounds: dict[str, int] = {}
