@@ -20,8 +20,11 @@ Losses: {losses}. A final Softmax or Sigmoid is left out in training and kept in
 the exported model. Batch normalisation keeps its statistics and trains scale and bias. Dropout
 is at work in local training only; its ratio must be constant and its mask unused.
 
-Each rule is one entry of a table in `fedge/autodiff/rules`, and one test compares every rule with
-finite differences in float64 through onnxruntime.
+Each rule is one entry of a table in `fedge/autodiff/rules`. One test compares every rule with
+finite differences in float64 through onnxruntime. Another puts every rule on ties, zeros, integers
+and constant rows: there its gradient must lie between the slopes to the left and to the right, and
+must be torch's wherever torch gives a finite number. Where a slope is infinite, 0 is taken: what
+arrives there is often 0, and 0 times infinity would make every gradient before it NaN.
 
 | operator | what it computes, and its gradient where that says more |
 |---|---|

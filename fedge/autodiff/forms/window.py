@@ -16,10 +16,16 @@ def convolution(g: Graph, call: Call) -> tuple[Name, ...]:
 
 @canonical("MaxPool")
 def max_pool(g: Graph, call: Call) -> tuple[Name, ...]:
-    """Always with its indices: its rule may read them, and if not they are cut away again."""
+    """Always with its indices: its rule may read them, and if not they are cut away again.
+
+    Those are row by row; a model that reads its own column by column gets them of another node.
+    """
     call = _explicit_pads(g, call, call.attributes["kernel_shape"])
     call = _rounded_down(g, call)
-    return g.ops(2, "MaxPool", *call.inputs, **call.attributes)[: call.n_outputs]
+    found = g.ops(2, "MaxPool", *call.inputs, **call.without("storage_order"))
+    if call.n_outputs == 2 and call.attributes.get("storage_order", 0):
+        return found[0], g.ops(2, "MaxPool", *call.inputs, **call.attributes)[1]
+    return found[: call.n_outputs]
 
 
 def _rounded_down(g: Graph, call: Call) -> Call:

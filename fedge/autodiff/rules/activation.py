@@ -13,7 +13,7 @@ def relu(g: Graph, node: Node, dy: Name) -> Grads:
 
 @vjp("LeakyRelu")
 def leaky_relu(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = x where x > 0, else alpha x."""
+    """y = x where x > 0, else alpha x; slope alpha at 0."""
     x = node.inputs[0]
     slow = g.op("Mul", dy, g.scalar(node.attributes["alpha"], like=dy))
     return (g.op("Where", _positive(g, x), dy, slow),)
@@ -21,7 +21,7 @@ def leaky_relu(g: Graph, node: Node, dy: Name) -> Grads:
 
 @vjp("PRelu")
 def prelu(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = x where x > 0, else s x. Shapes: s broadcasts to x."""
+    """y = x where x > 0, else s x; slope s at 0. Shapes: s broadcasts to x."""
     x, s = node.inputs
     positive = _positive(g, x)
     ds = g.op("Where", positive, g.scalar(0, like=dy), g.op("Mul", dy, x))
@@ -33,20 +33,24 @@ def prelu(g: Graph, node: Node, dy: Name) -> Grads:
 
 @vjp("Elu")
 def elu(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = x where x > 0, else alpha (e^x - 1), whose slope is y + alpha."""
-    y = node.outputs[0]
-    slope = g.op("Add", y, g.scalar(node.attributes["alpha"], like=y))
-    return (g.op("Where", _positive(g, y), dy, g.op("Mul", dy, slope)),)
+    """y = x where x > 0, else alpha (e^x - 1), whose slope is y + alpha; alpha at 0."""
+    x, y = node.inputs[0], node.outputs[0]
+    alpha = node.attributes["alpha"]
+    # y has the sign of x, and x need not be kept in memory, unless alpha is below zero.
+    positive = _positive(g, y if alpha >= 0 else x)
+    slope = g.op("Add", y, g.scalar(alpha, like=y))
+    return (g.op("Where", positive, dy, g.op("Mul", dy, slope)),)
 
 
 @vjp("Selu")
 def selu(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = gamma x where x > 0, else gamma alpha (e^x - 1), whose slope is y + gamma alpha."""
-    y = node.outputs[0]
+    """y = gamma x where x > 0, else gamma alpha (e^x - 1), of slope y + gamma alpha, at 0 too."""
+    x, y = node.inputs[0], node.outputs[0]
     gamma, alpha = node.attributes["gamma"], node.attributes["alpha"]
+    positive = _positive(g, y if min(gamma, alpha) >= 0 else x)
     steep = g.op("Mul", dy, g.scalar(gamma, like=dy))
     slope = g.op("Add", y, g.scalar(gamma * alpha, like=y))
-    return (g.op("Where", _positive(g, y), steep, g.op("Mul", dy, slope)),)
+    return (g.op("Where", positive, steep, g.op("Mul", dy, slope)),)
 
 
 @vjp("Sigmoid")
@@ -90,11 +94,23 @@ def hard_swish(g: Graph, node: Node, dy: Name) -> Grads:
 
 @vjp("Clip")
 def clip(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = min(max(x, low), high); slope 1 strictly between. The bounds take no gradient."""
-    y = node.outputs[0]
+    """y = min(max(x, low), high); slope 1, bounds included, but from 0 to 6 (Relu6) excluded.
+
+    So do torch.clamp and torch.nn.functional.relu6. A parameter that starts on its bound must be
+    able to leave it; an image's zero background must not reach Relu6's input. The bounds take no
+    gradient.
+    """
+    x, y = node.inputs[0], node.outputs[0]
     low, high = (*node.inputs[1:], "", "")[:2]
-    # The output decides, so that the input need not be kept in memory.
-    return (g.op("Mul", dy, _between(g, y, low, high)) if low or high else dy,)
+    if not low and not high:
+        return (dy,)
+    if _is(g, low, 0) and _is(g, high, 6):  # y decides, so that x need not be kept in memory
+        return (g.op("Mul", dy, _between(g, y, low, high)),)
+    return (g.op("Mul", dy, g.mask(g.op("Equal", x, y), like=dy)),)
+
+
+def _is(g: Graph, bound: Name, value: float) -> bool:
+    return bound in g.constants and bool(g.constants[bound] == value)
 
 
 def _positive(g: Graph, x: Name) -> Name:
@@ -102,7 +118,5 @@ def _positive(g: Graph, x: Name) -> Name:
 
 
 def _between(g: Graph, y: Name, low: Name, high: Name) -> Name:
-    """1 where low < y < high, else 0; a bound called "" does not bound."""
-    sides = [g.op("Greater", y, low)] if low else []
-    sides += [g.op("Less", y, high)] if high else []
-    return g.mask(sides[0] if len(sides) == 1 else g.op("And", *sides), like=y)
+    """1 where low < y < high, else 0."""
+    return g.mask(g.op("And", g.op("Greater", y, low), g.op("Less", y, high)), like=y)

@@ -2,7 +2,10 @@
 
 import math
 
+import numpy as np
+
 from fedge.autodiff.graph import Graph, Name, Node, element_type
+from fedge.autodiff.rules.edge import divided, zero_where_zero
 from fedge.autodiff.table import Grads, vjp
 
 
@@ -59,15 +62,14 @@ def mul(g: Graph, node: Node, dy: Name) -> Grads:
 
 @vjp("Div")
 def div(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = a / b, broadcast. Shapes: a, b any; y their broadcast."""
+    """y = a / b, broadcast; slopes 0 where b is 0 (y is infinite there). Shapes: a, b any."""
     a, b = node.inputs
-    da = g.op("Div", dy, b)
-    return (
-        g.unbroadcast(da, like=a) if node.needs(0) else None,
-        g.op("Neg", g.unbroadcast(g.op("Mul", da, node.outputs[0]), like=b))
-        if node.needs(1)
-        else None,
-    )
+    da = divided(g, dy, b)
+    db = None
+    if node.needs(1):
+        steep = g.op("Neg", g.unbroadcast(g.op("Mul", da, node.outputs[0]), like=b))
+        db = zero_where_zero(g, b, steep)
+    return g.unbroadcast(da, like=a) if node.needs(0) else None, db
 
 
 @vjp("Neg")
@@ -90,21 +92,21 @@ def exp(g: Graph, node: Node, dy: Name) -> Grads:
 
 @vjp("Log")
 def log(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = ln x; dx = dy / x."""
-    return (g.op("Div", dy, node.inputs[0]),)
+    """y = ln x; dx = dy / x, and 0 at 0, where y is infinite."""
+    return (divided(g, dy, node.inputs[0]),)
 
 
 @vjp("Sqrt")
 def sqrt(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = x^(1/2); dx = dy / (2 y)."""
-    return (g.op("Div", g.op("Mul", dy, g.scalar(0.5, like=dy)), node.outputs[0]),)
+    """y = x^(1/2); dx = dy / (2 y), and 0 at 0, as for a deviation or norm (torch: infinite)."""
+    return (divided(g, g.op("Mul", dy, g.scalar(0.5, like=dy)), node.outputs[0]),)
 
 
 @vjp("Reciprocal")
 def reciprocal(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = 1 / x; dx = -dy y^2."""
-    y = node.outputs[0]
-    return (g.op("Neg", g.op("Mul", dy, g.op("Mul", y, y))),)
+    """y = 1 / x; dx = -dy / x^2, and 0 at 0, where y is infinite."""
+    x = node.inputs[0]
+    return (g.op("Neg", divided(g, divided(g, dy, x), x)),)
 
 
 @vjp("Sin")
@@ -129,16 +131,32 @@ def erf(g: Graph, node: Node, dy: Name) -> Grads:
 
 @vjp("Pow")
 def power(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = a^b, broadcast; da = dy b a^(b-1), db = dy y ln a. An integer b takes no gradient."""
+    """y = a^b, broadcast; da = dy b a^(b-1), 0 at a = 0 if b < 1; db = dy y ln a, 0 if a <= 0.
+
+    An integer b takes no gradient.
+    """
     a, b = node.inputs
     da = db = None
     if node.needs(0):
         exponent = g.op("Cast", b, to=element_type(g.tensors[a].dtype))
         lower = g.op("Pow", a, g.op("Sub", exponent, g.scalar(1, like=a)))
-        da = g.unbroadcast(g.op("Mul", dy, g.op("Mul", exponent, lower)), like=a)
+        steep = g.op("Mul", dy, g.op("Mul", exponent, lower))
+        da = g.unbroadcast(_without_poles(g, a, exponent, steep), like=a)
     if node.needs(1):
-        db = g.unbroadcast(g.op("Mul", dy, g.op("Mul", node.outputs[0], g.op("Log", a))), like=b)
+        zero = g.scalar(0, like=dy)
+        slope = g.op("Mul", node.outputs[0], g.op("Log", a))
+        steep = g.op("Where", g.op("Greater", a, zero), g.op("Mul", dy, slope), zero)
+        db = g.unbroadcast(steep, like=b)
     return da, db
+
+
+def _without_poles(g: Graph, a: Name, exponent: Name, steep: Name) -> Name:
+    """The slope of a^b by a, with 0 in place of what is infinite, or 0 times infinite, at a = 0."""
+    if exponent in g.constants and np.all(g.constants[exponent] >= 1):
+        return steep
+    zero = g.scalar(0, like=a)
+    root = g.op("Less", exponent, g.scalar(1, like=a))
+    return g.op("Where", g.op("And", g.op("Equal", a, zero), root), zero, steep)
 
 
 @vjp("Min")
@@ -155,7 +173,7 @@ def maximum(g: Graph, node: Node, dy: Name) -> Grads:
 
 @vjp("Where")
 def where(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = a where c, else b, broadcast. Shapes: c, a, b any; y their broadcast."""
+    """y = a where c, else b, broadcast; c takes no gradient. Shapes: c, a, b any."""
     c, a, b = node.inputs
     # Where, not a product with a mask: what is not chosen may be infinite, and 0 inf is no number.
     zero = g.scalar(0, like=dy)

@@ -5,17 +5,17 @@ from math import prod
 import numpy as np
 
 from fedge.autodiff.graph import Graph, Name, Node
+from fedge.autodiff.rules.edge import at_least
 from fedge.autodiff.rules.window import Window
 from fedge.autodiff.table import Grads, vjp
 
 
 @vjp("MaxPool")
 def max_pool(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = max of x over windows. Shapes: x (n, c, ...), y (n, c, ...).
+    """y = max of x over windows; elements that tie share equally, where windows overlap one wins.
 
-    Of elements that tie, one gets the gradient where windows overlap, each
-    gets all of it where they do not; after Relu the tie is at zero and the
-    gradient ends there.
+    Shapes: x (n, c, ...), y (n, c, ...). One wins also where windows reach beyond x or run along
+    three axes: onnxruntime's index says which. torch lets the first win everywhere.
     """
     x = node.inputs[0]
     window = Window.of(node, tuple(node.attributes["kernel_shape"]))
@@ -36,7 +36,8 @@ def max_pool(g: Graph, node: Node, dy: Name) -> Grads:
 def _tiled_maximum(g: Graph, node: Node, window: Window, dy: Name) -> Name:
     """Blows y and dy up to the size of x and compares: no index is ever asked for.
 
-    Asking onnxruntime's MaxPool for indices makes it six times slower.
+    Asking onnxruntime's MaxPool for indices makes it six times slower. Elements that tie share:
+    real images are full of ties, such as a background of zeros.
     """
     x, y = node.inputs[0], node.outputs[0]
     covered = [n * k for n, k in zip(g.shape(y)[2:], window.kernel, strict=True)]
@@ -45,11 +46,18 @@ def _tiled_maximum(g: Graph, node: Node, window: Window, dy: Name) -> Name:
     if any(rest):
         x = g.op("Slice", x, g.ints([0] * len(covered)), g.ints(covered), axes)
     chosen = g.mask(g.op("Equal", x, _blown_up(g, y, window)), like=dy)
-    dx = g.op("Mul", _blown_up(g, dy, window), chosen)
+    dx = g.op("Mul", _blown_up(g, _shared(g, chosen, window, dy), window), chosen)
     if any(rest):
         sides = [0] * len(rest) + rest
         dx = g.op("Pad", dx, g.ints(sides), g.scalar(0, like=dy), axes)
     return dx
+
+
+def _shared(g: Graph, chosen: Name, window: Window, dy: Name) -> Name:
+    """dy over how many elements of its window are chosen. Shapes: (n, c, *y kernel), (n, c, *y)."""
+    one = g.scalar(1 / prod(window.kernel), like=dy)
+    part = g.op("AveragePool", chosen, kernel_shape=window.kernel, strides=window.kernel)
+    return g.op("Div", g.op("Mul", dy, one), at_least(g, part, one))
 
 
 def _blown_up(g: Graph, y: Name, window: Window) -> Name:
@@ -121,4 +129,5 @@ def global_max_pool(g: Graph, node: Node, dy: Name) -> Grads:
     x, y = node.inputs[0], node.outputs[0]
     chosen = g.mask(g.op("Equal", x, y), like=dy)
     n_chosen = g.sum(chosen, range(2, g.rank(x)), keepdims=True)
-    return (g.op("Mul", chosen, g.op("Div", dy, n_chosen)),)
+    share = g.op("Div", dy, at_least(g, n_chosen, g.scalar(1, like=dy)))
+    return (g.op("Mul", chosen, share),)

@@ -3,6 +3,7 @@
 from math import prod
 
 from fedge.autodiff.graph import Graph, Name, Node
+from fedge.autodiff.rules.edge import divided
 from fedge.autodiff.table import Grads, vjp
 
 
@@ -34,14 +35,14 @@ def reduce_min(g: Graph, node: Node, dy: Name) -> Grads:
 
 @vjp("ReduceL1")
 def reduce_l1(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = sum |x| over axes; dx = dy sign(x)."""
+    """y = sum |x| over axes; dx = dy sign(x), 0 at 0."""
     return (g.op("Mul", _kept(g, node, dy), g.op("Sign", node.inputs[0])),)
 
 
 @vjp("ReduceL2")
 def reduce_l2(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = (sum x^2)^(1/2) over axes; dx = dy x / y."""
-    return (g.op("Mul", node.inputs[0], _kept(g, node, g.op("Div", dy, node.outputs[0]))),)
+    """y = (sum x^2)^(1/2) over axes; dx = dy x / y, and 0 where all x are 0."""
+    return (g.op("Mul", node.inputs[0], _kept(g, node, divided(g, dy, node.outputs[0]))),)
 
 
 @vjp("ReduceSumSquare")
