@@ -4,8 +4,8 @@ How the gradient is judged:
 
 1. The training graph runs in float64, on onnx's reference in NumPy. Against float32 its own
    rounding vanishes, so that a gradient of 1e-9 can be judged as well as one of 1.
-2. Each slot is moved along its gradient and along a random direction, and the slope of the
-   evaluation graph's loss, in float64 too, must agree with the gradient within 0.3 %.
+2. Each slot is moved in a direction that is half its gradient's and half random, and the slope of
+   the evaluation graph's loss, in float64 too, must agree with the gradient within 0.3 %.
 3. The training graph runs in float32, on onnxruntime and on the reference; onnxruntime may be as
    far from float64 as the reference is, and some more.
 

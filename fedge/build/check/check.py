@@ -83,13 +83,32 @@ def _check_slots(
 
 
 def _slope(witness: Witness, slot: Slot, own: Array, rng: np.random.Generator) -> Slope:
-    """Along the gradient; along a random direction if only that one is wrong, or there is none."""
+    """Along the first direction that shows anything."""
     if not np.isfinite(own).all():
         return Slope(float("nan"), float("nan"), "wrong")
     scale = _size(slot.view(witness.point))
-    ways = [own, rng.standard_normal(slot.shape)]
-    found = [compare(witness, slot, own, way, scale) for way in ways if way.any()]
-    return next((slope for slope in found if slope.verdict == "wrong"), found[0])
+    for way in _ways(own, rng):
+        found = compare(witness, slot, own, way, scale)
+        if found.verdict != "none":
+            break
+    return found
+
+
+def _ways(own: Array, rng: np.random.Generator) -> list[Array]:
+    """Half the gradient's unit vector and half a random direction, which has the same slope.
+
+    Along the gradient alone a part that is missing would not be seen, and along a random direction
+    alone a small gradient. Then the unit vector by itself, which shows the smallest. The slope of
+    each is the gradient's norm.
+    """
+    norm = np.linalg.norm(own)
+    other = rng.standard_normal(own.shape)
+    if not norm:
+        return [other]
+    while abs(np.vdot(own, other)) < 0.3 * norm:
+        other = rng.standard_normal(own.shape)
+    along = np.vdot(own, other)
+    return [own / norm / 2 + other * (norm / along / 2), own / norm]
 
 
 def _batches(data: ArrayData, size: int) -> list[ArrayData]:

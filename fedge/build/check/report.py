@@ -16,9 +16,8 @@ class SlotCheck:
     Attributes:
         name: of the slot.
         shape: of the slot.
-        claimed: the gradient's slope along a unit vector: along itself (so it is its norm), or
-            along a random one if that is where it is wrong.
-        measured: the loss's slope there.
+        claimed: the norm of the gradient in float64, which is its slope in some direction.
+        measured: the loss's slope in that direction.
         float32_error: norm of the difference between onnxruntime's gradient and float64's.
         verdict: "right", "wrong", or "none": no gradient arrives here, and none should.
     """
