@@ -1,6 +1,6 @@
 """Pooling over windows and over whole images."""
 
-from math import prod
+from math import gcd, prod
 
 import numpy as np
 
@@ -8,6 +8,8 @@ from fedge.autodiff.graph import Graph, Name, Node
 from fedge.autodiff.rules.edge import at_least
 from fedge.autodiff.rules.window import Window
 from fedge.autodiff.table import Grads, vjp
+
+_ROW = 32  # elements of windows added in one row of a product: 16 to 64 are equally fast
 
 
 @vjp("MaxPool")
@@ -55,9 +57,25 @@ def _tiled_maximum(g: Graph, node: Node, window: Window, dy: Name) -> Name:
 
 def _shared(g: Graph, chosen: Name, window: Window, dy: Name) -> Name:
     """dy over how many elements of its window are chosen. Shapes: (n, c, *y kernel), (n, c, *y)."""
-    one = g.scalar(1 / prod(window.kernel), like=dy)
-    part = g.op("AveragePool", chosen, kernel_shape=window.kernel, strides=window.kernel)
-    return g.op("Div", g.op("Mul", dy, one), at_least(g, part, one))
+    if len(window.kernel) == 1:
+        n_chosen = at_least(g, _n_chosen(g, chosen, window, dy), g.scalar(1, like=dy))
+        return g.op("Div", dy, n_chosen)
+    part = g.scalar(1 / prod(window.kernel), like=dy)
+    mean = g.op("AveragePool", chosen, kernel_shape=window.kernel, strides=window.kernel)
+    return g.op("Div", g.op("Mul", dy, part), at_least(g, mean, part))
+
+
+def _n_chosen(g: Graph, chosen: Name, window: Window, dy: Name) -> Name:
+    """The same count along one axis, where windows lie one behind the other in memory.
+
+    A product with a matrix of zeros and ones adds several windows at a time, in half the time that
+    AveragePool takes along one axis.
+    """
+    (k,) = window.kernel
+    n_windows = gcd(g.size(dy), max(1, _ROW // k))
+    sums = np.kron(np.eye(n_windows), np.ones((k, 1))).astype(g.tensors[dy].dtype)
+    rows = g.reshape(chosen, (g.size(dy) // n_windows, k * n_windows))
+    return g.reshape(g.op("MatMul", rows, g.constant(sums)), g.shape(dy))
 
 
 def _blown_up(g: Graph, y: Name, window: Window) -> Name:
