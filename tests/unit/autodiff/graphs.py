@@ -42,8 +42,11 @@ def make_models(
 
 def _differentiable(op_type: str, model: onnx.ModelProto) -> list[str]:
     """Every operand but those that set something; an exponent sets, and has a gradient too."""
-    stored = find_stored(model).items()
-    return [n for n, found in stored if op_type == "Pow" or not found.why.startswith("a setting")]
+    return [
+        name
+        for name, found in find_stored(model).items()
+        if not found.why.startswith("a setting") or (op_type == "Pow" and found.value.ndim)
+    ]
 
 
 def _model(case: Case, operands: Arrays, dtype: npt.DTypeLike) -> onnx.ModelProto:
