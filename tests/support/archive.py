@@ -1,6 +1,7 @@
 """A little Debian archive on loopback, for apt itself to fetch from; it may lose its files."""
 
 import hashlib
+import os
 import subprocess
 import threading
 from functools import partial
@@ -27,6 +28,7 @@ class Archive:
     def __init__(self, folder: Path, suite: str) -> None:
         self.folder, self.suite, self.n_asked = folder, suite, 0
         self._versions: dict[str, str] = {}
+        self._moment_s = 1_000_000_000
         folder.mkdir()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, self))
 
@@ -62,6 +64,9 @@ class Archive:
             f"Suite: {self.suite}\nCodename: {self.suite}\nArchitectures: armel\n"
             f"Components: main\nSHA256:\n {digest} {len(packages)} main/binary-armel/Packages\n"
         )
+        self._moment_s += 60  # apt asks for what is newer, and HTTP counts whole seconds
+        for file in (place / "Release", place / "main/binary-armel/Packages"):
+            os.utime(file, (self._moment_s, self._moment_s))
 
     def _entry(self, name: str) -> str:
         deb, version = self.deb(name), self._versions[name]
