@@ -63,15 +63,17 @@ ARMHF = System(
     engine="onnxruntime",
     packages=(*_PYTHON, "python3-numpy", "python3-onnxruntime"),
 )
-# Raspberry Pi OS has hard floats on ARMv6; Debian has not, and nothing has onnxruntime.
+# Raspberry Pi OS has hard floats on ARMv6; Debian has not, and nothing has onnxruntime. Debian 13's
+# armel loses packages to its archive's point releases; 12 has had its last one. Its onnx is too old
+# to run graphs: ours is compiled, see `build.onnx`.
 ARMEL = System(
     machine="armv6l",
     debian="armel",
-    suite="trixie",
-    python="3.13",
+    suite="bookworm",
+    python="3.11",
     triplet="arm-linux-gnueabi",
     engine="reference",
-    packages=(*_PYTHON, "python3-numpy", "python3-onnx"),
+    packages=(*_PYTHON, "python3-numpy", "python3-protobuf"),
 )
 SYSTEMS = (ARM64, ARMHF, ARMEL)
 

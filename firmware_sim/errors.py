@@ -7,3 +7,34 @@ class EmulationError(FedgeError):
     """A download, a build or an emulated board failed; the message says what to look at."""
 
     exit_code = 12
+
+
+class ProgramError(EmulationError):
+    """A program of this machine failed.
+
+    Attributes:
+        said: all that it printed; the message has the end of it.
+    """
+
+    def __init__(self, called: str, code: int, said: str) -> None:
+        self.said = said
+        end = "\n".join(said.strip().splitlines()[-15:])
+        super().__init__(f"`{called} ...` failed with {code}:\n{end}")
+
+
+class ArchiveError(EmulationError):
+    """An archive does not give what its own lists name, or does not answer.
+
+    Nothing on this machine mends that, so whoever can goes on without it; the exit code tells it
+    from all other failures.
+
+    Attributes:
+        what: the release that was asked for.
+        reason: what the archive answered, in a few words.
+    """
+
+    exit_code = 13
+
+    def __init__(self, what: str, reason: str) -> None:
+        self.what, self.reason = what, reason
+        super().__init__(f"unavailable: {what}: {reason}")

@@ -3,17 +3,18 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from firmware_sim.boards import System
 from firmware_sim.build.bytecode import compile_tree
 from firmware_sim.build.disk import make_ext4
+from firmware_sim.build.site import items, third_party
 from firmware_sim.stock import cache
-from firmware_sim.stock.packages import packages
+from firmware_sim.stock.item import Item, Tell
+from firmware_sim.stock.kernel import Flavour
+from firmware_sim.stock.kernel import item as kernel_item
+from firmware_sim.stock.rootfs import item as debian_item
 from firmware_sim.stock.rootfs import rootfs
-
-Tell = Callable[[str], None]
 
 # The shell of the first program; `tc` and the module sch_netem make bad links; eatmydata forgets
 # what fsync asks for, which shows what a power cut does to a program that does not ask.
@@ -30,9 +31,14 @@ def tree(system: System, tell: Tell) -> Path:
     return rootfs(system, EXTRA, tell)
 
 
+def booted(system: System, flavour: Flavour) -> list[Item]:
+    """What a machine that boots takes from archives."""
+    return [debian_item(system, EXTRA), kernel_item(flavour), *items(system)]
+
+
 def base_disk(system: System, tell: Tell) -> Path:
     """The image, made once for a system and its packages; fedge itself is not in it."""
-    root, site = tree(system, tell), packages(system, tell)
+    root, site = tree(system, tell), third_party(system, tell)
 
     def make(folder: Path) -> None:
         tell(f"making the disk of {system.name}")

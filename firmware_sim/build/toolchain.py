@@ -2,14 +2,13 @@
 
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_sim.boards import Machine, System
 from firmware_sim.stock import cache, debian, programs
-
-Tell = Callable[[str], None]
+from firmware_sim.stock.item import Item, Tell
 
 _RECIPE = 1
 # The headers of the oldest Python that fedge supports: its stable interface is the same in all.
@@ -59,9 +58,18 @@ class Toolchain:
 
 
 def toolchain(system: System, tell: Tell = print) -> Toolchain:
-    """The toolchain of a system; fetches the headers the first time."""
+    """The toolchain of a system; fetches the headers the first time.
 
-    def make(folder: Path) -> None:
+    Raises:
+        ArchiveError: if the archive does not give them.
+    """
+    return Toolchain(system, headers(system).folder(tell))
+
+
+def headers(system: System) -> Item:
+    """The headers of Python and the C library of a system."""
+
+    def make(folder: Path, tell: Tell) -> None:
         packages = [f"libpython{_PYTHON}-dev"]
         tell(f"unpacking Python's headers for {system.debian}")
         debian.extract(debian.download(system.debian, _SUITE, packages, tell=tell), folder)
@@ -70,7 +78,8 @@ def toolchain(system: System, tell: Tell = print) -> Toolchain:
         data = folder / f"usr/lib/python{_PYTHON}" / f"{_sysconfigdata(system)}.py"
         shutil.copy(data, folder / "sysconfig")
 
-    return Toolchain(system, cache.made(f"headers/{system.debian}", cache.key(_RECIPE), make))
+    name = f"headers/{system.debian}"
+    return Item(f"headers for {system.debian}", name, cache.key(_RECIPE), make)
 
 
 def _sysconfigdata(system: System) -> str:

@@ -5,7 +5,7 @@ import argparse
 from fedge.cli.commands import write_json
 from firmware_sim.boards import BOARDS, Board
 from firmware_sim.cli.columns import columns
-from firmware_sim.tiers.base import Tier
+from firmware_sim.tiers.base import Tier, fault
 from firmware_sim.tiers.named import TIERS, tier
 
 _HEAD = ("board", "processor", "cores", "memory", "Debian", "graphs by")
@@ -30,15 +30,23 @@ def run(args: argparse.Namespace) -> int:
         for board in BOARDS:
             if (reason := each.refusal(board)) is not None:
                 print(f"  refuses {board.name}: {reason}")
+            if (lacking := fault(each, board)) is not None:
+                print(f"  cannot have {board.name} now: {lacking}")
     write_json(args.json, _as_json(tiers))
     return 0
 
 
 def _row(board: Board, tiers: list[Tier]) -> tuple[str, ...]:
-    runs = ("-" if each.refusal(board) else "runs" for each in tiers)
+    runs = (_state(each, board) for each in tiers)
     system = f"{board.system.suite} {board.system.debian}"
     cores, memory = str(board.n_cores), f"{board.memory_mb} MB"
     return (board.name, board.cpu, cores, memory, system, board.system.engine, *runs)
+
+
+def _state(tier: Tier, board: Board) -> str:
+    if tier.refusal(board):
+        return "-"
+    return "unavailable" if fault(tier, board) else "runs"
 
 
 def _as_json(tiers: list[Tier]) -> dict[str, object]:
@@ -51,6 +59,7 @@ def _as_json(tiers: list[Tier]) -> dict[str, object]:
             "system": board.system.name,
             "engine": board.system.engine,
             "refused": {each.name: each.refusal(board) for each in tiers},
+            "unavailable": {each.name: fault(each, board) for each in tiers},
         }
         for board in BOARDS
     }

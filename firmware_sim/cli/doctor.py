@@ -9,7 +9,7 @@ from firmware_sim import host
 from firmware_sim.boards import Board
 from firmware_sim.cli.choice import add_boards, chosen_boards
 from firmware_sim.cli.columns import columns
-from firmware_sim.tiers.base import Need
+from firmware_sim.tiers.base import Need, fault
 from firmware_sim.tiers.named import RUNNING, TIERS, tier
 
 _HEAD = ("", "need", "it ...", "tiers", "installed by")
@@ -18,7 +18,10 @@ _APT = "sudo apt install "
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Which tiers and boards."""
-    parser.epilog = "Exit code 1 if something is missing. Nothing is installed and nothing fetched."
+    parser.epilog = (
+        "Exit code 1 if something is missing. Nothing is installed and nothing fetched; what"
+        " archives did not give when `fetch` last asked is told, and not this machine's lack."
+    )
     parser.add_argument(
         "--tier",
         choices=TIERS,
@@ -38,8 +41,9 @@ class _Finding:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print all needs, and at the end the commands that meet those that are not met."""
-    findings = _findings(args.tier or TIERS, chosen_boards(args))
+    """Print all needs, the commands that meet those that are not met, and archives' faults."""
+    tiers, boards = args.tier or TIERS, chosen_boards(args)
+    findings, faults = _findings(tiers, boards), _faults(tiers, boards)
     print(columns(_HEAD, [_row(each) for each in findings]))
     missing = [each.need for each in findings if not each.need.is_met]
     if missing:
@@ -48,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
             print(f"  {command}")
     else:
         print("\nnothing is missing")
-    write_json(args.json, {"needs": [_as_json(each) for each in findings]})
+    for name, sentence in faults.items():
+        print(f"\n{name}: {sentence}")
+    write_json(args.json, {"needs": [_as_json(each) for each in findings], "unavailable": faults})
     return 1 if missing else 0
 
 
@@ -84,6 +90,12 @@ def _needs(name: str, boards: Sequence[Board]) -> Iterable[Need]:
             yield from chosen.needs(board)
     if name in RUNNING:
         yield from host.needs()
+
+
+def _faults(tiers: Sequence[str], boards: Sequence[Board]) -> dict[str, str]:
+    """Boards by name, and what archives did not give of their systems when last asked."""
+    pairs = ((board.name, fault(tier(name), board)) for board in boards for name in tiers)
+    return {name: sentence for name, sentence in pairs if sentence is not None}
 
 
 def _row(finding: _Finding) -> tuple[str, ...]:

@@ -3,25 +3,18 @@
 import argparse
 import os
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from fedge.bench.table import table
 from fedge.cli.commands import write_json
-from firmware_sim.boards import Board, System
-from firmware_sim.build.toolchain import toolchain
-from firmware_sim.cli.choice import add_boards, chosen_boards, systems
+from firmware_sim.boards import Board
+from firmware_sim.cli.choice import add_boards, chosen_boards
+from firmware_sim.cli.verdict import verdict
+from firmware_sim.errors import ArchiveError, EmulationError
 from firmware_sim.stock import cache
-from firmware_sim.stock.kernel import Flavour, kernel
-from firmware_sim.stock.packages import packages
-from firmware_sim.stock.rootfs import rootfs
-
-_KERNELS: dict[str, tuple[Flavour, ...]] = {
-    "arm64": ("cloud-arm64", "arm64"),
-    "armhf": ("armmp",),
-    "armel": ("rpi",),
-}
+from firmware_sim.stock.item import Item
+from firmware_sim.tiers.named import RUNNING, tier
+from firmware_sim.tiers.user import UserMode
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Debian packages come from this machine's own mirror, signed; Python packages from where"
         " pip gets them, by hash. Both stay in $FEDGE_EMULATION_CACHE (~/.cache/fedge/emulation)."
         " What is there already is not fetched again; to renew everything, delete that folder."
+        f" Exit code {ArchiveError.exit_code} if an archive did not give something, and nothing"
+        " else is amiss: all the rest is there."
     )
     parser.add_argument(
         "--kernels", action="store_true", help="also what the tiers system and board boot"
@@ -38,41 +33,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fetch and unpack, and say how much that is."""
-    jobs = _jobs(chosen_boards(args), with_kernels=args.kernels)
+    """Fetch and unpack each by itself, say how much that is, and what could not be had."""
+    items = _items(chosen_boards(args), with_kernels=args.kernels)
     started = time.perf_counter()
-    found = {}
-    for number, (name, fetch) in enumerate(jobs.items(), start=1):
-        print(f"[{number}/{len(jobs)}] {name}", flush=True)
-        found[name] = fetch()
+    found, failed = {}, {}
+    for number, item in enumerate(items, start=1):
+        print(f"[{number}/{len(items)}] {item.title}", flush=True)
+        try:
+            found[item.title] = item.fetch(_tell)
+        except EmulationError as error:
+            failed[item.title] = error
+            _tell(str(error))
     sizes = {name: _size_mb(path) for name, path in found.items()}
     print(table(("unpacked", "MB"), [(name, f"{size:.0f}") for name, size in sizes.items()]))
     downloads_mb = _size_mb(cache.home() / "debs") + _size_mb(cache.home() / "wheels")
     seconds = time.perf_counter() - started
     print(f"{downloads_mb:.0f} MB of packages in {cache.home()}, {seconds:.1f} s")
     result = {"cache": str(cache.home()), "packages_mb": downloads_mb, "seconds": seconds}
-    write_json(args.json, {**result, "unpacked_mb": sizes})
-    return 0
+    sentences = {name: str(error) for name, error in failed.items()}
+    write_json(args.json, {**result, "unpacked_mb": sizes, "failed": sentences})
+    return verdict(failed.values())
 
 
-def _jobs(boards: list[Board], *, with_kernels: bool) -> dict[str, Callable[[], Path]]:
-    """What is to be fetched, and how."""
-    jobs: dict[str, Callable[[], Path]] = {}
-    for system in systems(boards):
-        jobs[f"Debian {system.name}"] = partial(rootfs, system, tell=_tell)
-        jobs[f"Python packages for {system.machine}"] = partial(packages, system, _tell)
-        jobs[f"headers for {system.debian}"] = partial(_headers, system)
-        for flavour in _KERNELS[system.debian] if with_kernels else ():
-            jobs[f"kernel {flavour}"] = partial(_kernel, flavour)
-    return jobs
-
-
-def _headers(system: System) -> Path:
-    return toolchain(system, _tell).headers
-
-
-def _kernel(flavour: Flavour) -> Path:
-    return kernel(flavour, _tell).folder
+def _items(boards: list[Board], *, with_kernels: bool) -> list[Item]:
+    """What is to be fetched, each once."""
+    tiers = RUNNING if with_kernels else (UserMode.name,)
+    found = [item for name in tiers for board in boards for item in tier(name).stock(board)]
+    return list({(item.name, item.key): item for item in found}.values())
 
 
 def _tell(line: str) -> None:

@@ -6,12 +6,14 @@ and knows nothing of this machine but where its mirror and its proxies are.
 """
 
 import re
+import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from firmware_sim.errors import EmulationError
-from firmware_sim.stock import cache, programs
+from firmware_sim.errors import ArchiveError, EmulationError, ProgramError
+from firmware_sim.stock import cache, faults, programs
 from firmware_sim.stock.digest import drop_corrupt
 from firmware_sim.stock.mirror import mirror
 
@@ -32,17 +34,19 @@ def download(
     """The files of these packages and of all they depend on; each has the hash Debian signed.
 
     Raises:
-        EmulationError: if a package does not exist or the mirror cannot be reached.
+        ArchiveError: if the mirror cannot be reached, or does not give what its lists name.
+        EmulationError: if a package does not exist.
     """
-    world = _world(architecture, suite)
-    verb = ["install", "--no-install-recommends"] if dependencies else ["download"]
-    with cache.locked("debs"):  # one folder for all worlds
-        try:
-            return _download(world, verb, packages, tell)
-        except EmulationError:
-            tell(f"fetching the lists of {suite} {architecture} anew")
-            _update(world)  # a point release replaces packages, and the old ones are gone
-            return _download(world, verb, packages, tell)
+    with _blaming_the_archive(architecture, suite):
+        world = _world(architecture, suite)
+        verb = ["install", "--no-install-recommends"] if dependencies else ["download"]
+        with cache.locked("debs"):  # one folder for all worlds
+            try:
+                return _download(world, verb, packages, tell)
+            except EmulationError:
+                tell(f"fetching the lists of {suite} {architecture} anew")
+                with _newer_lists(world):  # the old ones may name packages that are gone
+                    return _download(world, verb, packages, tell)
 
 
 def extract(debs: Sequence[Path], folder: Path) -> None:
@@ -67,7 +71,39 @@ def extract(debs: Sequence[Path], folder: Path) -> None:
 
 def query(architecture: str, suite: str, words: Sequence[str]) -> str:
     """What `apt-cache` says in this world."""
-    return _apt(_world(architecture, suite), "apt-cache", *words)
+    with _blaming_the_archive(architecture, suite):
+        return _apt(_world(architecture, suite), "apt-cache", *words)
+
+
+@contextmanager
+def _blaming_the_archive(architecture: str, suite: str) -> Iterator[None]:
+    """Tells an archive's fault from all else that may be wrong with apt."""
+    try:
+        yield
+    except ProgramError as error:
+        reason = faults.of_apt(error.said)
+        if reason is None:
+            raise
+        raise ArchiveError(f"Debian {suite} for {architecture}", reason) from None
+
+
+@contextmanager
+def _newer_lists(world: Path) -> Iterator[None]:
+    """Lists fetched anew; the old ones come back if what the new ones name cannot be had.
+
+    All that was fetched with the old lists is in the cache, and the new ones do not name it.
+    """
+    lists, old = world / "var/lib/apt/lists", world / "old-lists"
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.copytree(lists, old)
+    try:
+        _update(world)
+        yield
+    except EmulationError:
+        shutil.rmtree(lists)
+        old.rename(lists)
+        raise
+    shutil.rmtree(old)
 
 
 def _world(architecture: str, suite: str) -> Path:

@@ -1,15 +1,14 @@
 """Linux for the boards, out of Debian's packages."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from firmware_sim.errors import EmulationError
 from firmware_sim.stock import cache, debian
+from firmware_sim.stock.item import Item, Tell
 
-Tell = Callable[[str], None]
 Flavour = Literal["cloud-arm64", "arm64", "armmp", "rpi"]
 
 _RECIPE = 1
@@ -53,17 +52,23 @@ def kernel(flavour: Flavour, tell: Tell = print) -> Kernel:
 
     Raises:
         EmulationError: if the archive has none of this flavour.
+        ArchiveError: if it has and does not give it.
     """
+    return Kernel(item(flavour).folder(tell))
+
+
+def item(flavour: Flavour) -> Item:
+    """What `kernel` unpacks."""
     architecture = _ARCHITECTURE[flavour]
 
-    def make(folder: Path) -> None:
+    def make(folder: Path, tell: Tell) -> None:
         package = _package(architecture, flavour)
         tell(f"unpacking {package}")
         debs = debian.download(architecture, _SUITE, [package], dependencies=False, tell=tell)
         debian.extract(debs, folder / "all")
         _arrange(folder / "all", folder)
 
-    return Kernel(cache.made(f"kernel/{flavour}", cache.key(_RECIPE), make))
+    return Item(f"kernel {flavour}", f"kernel/{flavour}", cache.key(_RECIPE), make)
 
 
 def _package(architecture: str, flavour: str) -> str:

@@ -2,17 +2,16 @@
 
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from firmware_sim.boards import System
-from firmware_sim.stock import cache, programs
+from firmware_sim.errors import ArchiveError, ProgramError
+from firmware_sim.stock import cache, faults, programs
 from firmware_sim.stock.digest import sha256
-
-Tell = Callable[[str], None]
+from firmware_sim.stock.item import Item, Tell
 
 _RECIPE = 1
-_LOCKS = Path(__file__).parent / "locks"
+LOCKS = Path(__file__).parent / "locks"
 _PIN = re.compile(r"^(\S+)==(\S+) --hash=sha256:([0-9a-f]{64})$", re.MULTILINE)
 # pip takes a platform to be only what it is called, though a newer glibc runs the older's wheels.
 _GLIBC = ("_2_28", "_2_27", "_2_26", "_2_17", "2014")
@@ -22,19 +21,25 @@ def packages(system: System, tell: Tell = print) -> Path:
     """A folder with all third-party packages of a system that are not Debian's.
 
     Raises:
-        EmulationError: if one cannot be fetched, or is not what the lock file says.
+        ArchiveError: if the index does not answer.
+        EmulationError: if one is not there, or is not what the lock file says.
     """
-    lock = _LOCKS / f"{system.machine}.txt"
+    return item(system).folder(tell)
+
+
+def item(system: System) -> Item:
+    """What `packages` installs into a folder."""
+    lock = LOCKS / f"{system.machine}.txt"
     pins = {digest: f"{name} {version}" for name, version, digest in _PIN.findall(lock.read_text())}
 
-    def make(folder: Path) -> None:
+    def make(folder: Path, tell: Tell) -> None:
         wheels = cache.home() / "wheels" / system.machine
         with cache.locked(f"wheels-{system.machine}"):
             _fetch(wheels, lock, system, pins, tell)
             _install(wheels, lock, system, folder)
 
     key = cache.key(_RECIPE, sorted(pins), system.python)
-    return cache.made(f"packages/{system.name}", key, make)
+    return Item(f"Python packages for {system.machine}", f"packages/{system.name}", key, make)
 
 
 def _fetch(wheels: Path, lock: Path, system: System, pins: dict[str, str], tell: Tell) -> None:
@@ -45,7 +50,24 @@ def _fetch(wheels: Path, lock: Path, system: System, pins: dict[str, str], tell:
             path.unlink()
     if len(list(wheels.iterdir())) < len(pins):
         tell(f"fetching {', '.join(pins.values())} for {system.machine}")
-        _pip("download", "--dest", wheels, *_for(system), "--requirement", lock)
+        what = f"Python packages for {system.machine}"
+        pip_download(what, "--dest", wheels, *_for(system), "--requirement", lock)
+
+
+def pip_download(what: str, *words: str | Path) -> None:
+    """pip's own way to an index, and each file's hash held to a lock.
+
+    Raises:
+        ArchiveError: if the index does not answer.
+        ProgramError: if it has no such file, or one of another hash.
+    """
+    try:
+        _pip("download", *words)
+    except ProgramError as error:
+        reason = faults.of_pip(error.said)
+        if reason is None:
+            raise
+        raise ArchiveError(what, reason) from None
 
 
 def _install(wheels: Path, lock: Path, system: System, folder: Path) -> None:

@@ -6,13 +6,14 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from firmware_sim.errors import EmulationError
+from firmware_sim.errors import EmulationError, ProgramError
 
 # Where a program is not called like its package.
 _PACKAGES = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
     "arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross",
     "arm-linux-gnueabi-gcc": "gcc-arm-linux-gnueabi libc6-dev-armel-cross",
+    "arm-linux-gnueabi-g++": "g++-arm-linux-gnueabi",
     "apt-get": "apt",
     "apt-cache": "apt",
     "apt-config": "apt",
@@ -65,7 +66,8 @@ def run(
         folder: where it runs; here if None.
 
     Raises:
-        EmulationError: if it is not installed or fails; with the end of what it complained of.
+        EmulationError: if it is not installed.
+        ProgramError: if it fails; with the end of what it complained of.
     """
     done = subprocess.run(
         [need(str(words[0])), *words[1:]],
@@ -78,7 +80,6 @@ def run(
         check=False,
     )
     if done.returncode:
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
         called = " ".join(str(word) for word in words[:3])
-        raise EmulationError(f"`{called} ...` failed with {done.returncode}:\n{said}")
+        raise ProgramError(called, done.returncode, done.stdout + done.stderr)
     return done.stdout

@@ -5,13 +5,12 @@ something depends on is made up for: links of Debian's alternatives. Nor has any
 Python's library to bytecode; what starts Python there keeps that somewhere else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from firmware_sim.boards import System
 from firmware_sim.stock import cache, debian
-
-Tell = Callable[[str], None]
+from firmware_sim.stock.item import Item, Tell
 
 _RECIPE = 1  # raise it when the same packages make another folder
 
@@ -29,18 +28,27 @@ def rootfs(system: System, extra: Sequence[str] = (), tell: Tell = print) -> Pat
 
     Returns:
         a folder with usr, etc and so on; beside it lies packages.txt, which says what is in it.
+
+    Raises:
+        ArchiveError: if the archive does not give it.
     """
+    return item(system, extra).folder(tell) / "root"
+
+
+def item(system: System, extra: Sequence[str] = ()) -> Item:
+    """What `rootfs` unpacks."""
     packages = sorted({*system.packages, *extra})
 
-    def make(folder: Path) -> None:
+    def make(folder: Path, tell: Tell) -> None:
         tell(f"unpacking Debian {system.suite} for {system.debian}")
         debs = debian.download(system.debian, system.suite, packages, tell=tell)
         debian.extract(debs, folder / "root")
         _link_alternatives(folder / "root" / "usr/lib" / system.triplet)
         (folder / "packages.txt").write_text("".join(f"{deb.name}\n" for deb in sorted(debs)))
 
-    made = cache.made(f"rootfs/{system.name}", cache.key(_RECIPE, packages), make)
-    return made / "root"
+    more = f" with {', '.join(extra)}" if extra else ""
+    key = cache.key(_RECIPE, packages)
+    return Item(f"Debian {system.name}{more}", f"rootfs/{system.name}", key, make)
 
 
 def _link_alternatives(libraries: Path) -> None:

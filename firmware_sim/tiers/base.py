@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from firmware_sim.boards import Board
 from firmware_sim.stock import programs
+from firmware_sim.stock.item import Item
 
 Tell = Callable[[str], None]  # takes one line of progress
 
@@ -32,11 +33,18 @@ def needed(reasons: Mapping[str, str]) -> list[Need]:
     ]
 
 
+def fault(tier: "Tier", board: Board) -> str | None:
+    """What of the board's system could not be had when last asked for; None if nothing."""
+    found = (item.fault() for item in tier.stock(board))
+    return next((str(each) for each in found if each is not None), None)
+
+
 class Tier(Protocol):
     """One way to run a board's code.
 
     Laws: `refusal` is None exactly for the boards the tier can emulate; `needs` names all that
-    must be on this machine beforehand, met or not, and looks nothing up in the network.
+    must be on this machine beforehand, met or not, and `stock` all that archives give for the
+    board; neither looks anything up in the network.
     """
 
     @property
@@ -49,6 +57,7 @@ class Tier(Protocol):
     def may_not_claim(self) -> str: ...
     def refusal(self, board: Board) -> str | None: ...
     def needs(self, board: Board) -> Sequence[Need]: ...
+    def stock(self, board: Board) -> Sequence[Item]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from firmware_sim.boards import Board
-from firmware_sim.build.base import base_disk, tree
+from firmware_sim.build import onnx
+from firmware_sim.build.base import base_disk, booted, tree
 from firmware_sim.build.bytecode import unpacked
 from firmware_sim.build.devicetree import without_node
 from firmware_sim.build.disk import make_card, read_partition
@@ -21,6 +22,7 @@ from firmware_sim.build.wheels import wheel
 from firmware_sim.emulator.hardware import HOST_ADDRESS, Drive, Hardware, Network
 from firmware_sim.emulator.machine import Machine
 from firmware_sim.stock import programs
+from firmware_sim.stock.item import Item
 from firmware_sim.stock.kernel import Flavour, kernel
 from firmware_sim.tiers.base import Job, Need, Tell, needed
 from firmware_sim.tiers.guest import MachineGuest
@@ -114,11 +116,17 @@ class BoardMode:
             "apt-get": "fetches the board's Debian and its kernel",
             "dpkg-deb": "unpacks them",
             f"{board.system.triplet}-gcc": "compiles fedge's kernels for the board",
+            **onnx.programs_for(board.system),
             "mke2fs": "makes its card",
             "e2fsck": "plays back the card's journal",
             "debugfs": "reads its card",
         }
         return needed(reasons)
+
+    def stock(self, board: Board) -> Sequence[Item]:
+        """The board's Debian, kernel and Python packages; nothing for a board without a model."""
+        model = _MODELS.get(board.qemu_machine or "")
+        return booted(board.system, model.kernel) if model else []
 
     def prepare(self, board: Board, tell: Tell) -> None:
         """Bring kernel and Debian, make the disk; nothing the second time.

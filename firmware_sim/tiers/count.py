@@ -14,6 +14,7 @@ from firmware_sim.build import freestanding
 from firmware_sim.build.freestanding import Library
 from firmware_sim.build.processors import PROCESSORS, Processor, processor
 from firmware_sim.errors import EmulationError
+from firmware_sim.stock.item import Item
 from firmware_sim.tiers.aapcs import Argument, View, frame
 from firmware_sim.tiers.base import Need, needed
 from firmware_sim.tiers.core import DATA, Core, Outcome
@@ -145,6 +146,10 @@ class _Count:
 
     def needs(self, board: Board) -> Sequence[Need]:
         return needs([processor(board.cpu)])
+
+    def stock(self, board: Board) -> Sequence[Item]:  # noqa: ARG002 - the protocol's
+        """Nothing: only the compilers of this machine are asked."""
+        return []
 
 
 def needs(processors: Sequence[Processor]) -> Sequence[Need]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from firmware_sim.boards import Board
-from firmware_sim.build.base import base_disk, tree
+from firmware_sim.build import onnx
+from firmware_sim.build.base import base_disk, booted, tree
 from firmware_sim.build.bytecode import unpacked
 from firmware_sim.build.initramfs import initramfs, kept
 from firmware_sim.build.job import LOG, OURS, fetch_job, job_disk
@@ -18,6 +19,7 @@ from firmware_sim.build.wheels import wheel
 from firmware_sim.emulator.hardware import BROKER_ADDRESS, HOST_ADDRESS, Drive, Hardware, Network
 from firmware_sim.emulator.machine import Machine
 from firmware_sim.stock import programs
+from firmware_sim.stock.item import Item
 from firmware_sim.stock.kernel import Flavour, kernel
 from firmware_sim.tiers.base import Job, Need, Tell, needed
 from firmware_sim.tiers.guest import MachineGuest
@@ -90,11 +92,17 @@ class SystemMode:
             "apt-get": "fetches the board's Debian and its kernel",
             "dpkg-deb": "unpacks them",
             f"{board.system.triplet}-gcc": "compiles fedge's kernels for the board",
+            **onnx.programs_for(board.system),
             "mke2fs": "makes its disks",
             "debugfs": "reads its disks",
             "qemu-img": "makes disks that can be snapshot",
         }
         return needed(reasons)
+
+    def stock(self, board: Board) -> Sequence[Item]:
+        """The board's Debian, kernel and Python packages; nothing for a board that is refused."""
+        kind = _KINDS.get(board.system.machine)
+        return booted(board.system, kind.kernel) if kind else []
 
     def prepare(self, board: Board, tell: Tell) -> None:
         """Bring kernel and Debian, make the disk; nothing the second time.

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from firmware_sim.boards import Board, System
-from firmware_sim.build.site import site
+from firmware_sim.build import onnx
+from firmware_sim.build.site import items, site
 from firmware_sim.stock import cache, programs
+from firmware_sim.stock.item import Item
+from firmware_sim.stock.rootfs import item as debian_item
 from firmware_sim.stock.rootfs import rootfs
 from firmware_sim.tiers.base import Job, Need, Tell, needed
 from firmware_sim.tiers.process import Process
@@ -49,12 +52,17 @@ class UserMode:
     def needs(self, board: Board) -> Sequence[Need]:
         """The emulator, and what brings and builds the board's system."""
         reasons = {
+            **onnx.programs_for(board.system),
             _QEMU[board.system.machine]: f"runs {board.system.machine} code",
             "apt-get": "fetches the board's Debian",
             "dpkg-deb": "unpacks it",
             f"{board.system.triplet}-gcc": "compiles fedge's kernels for the board",
         }
         return needed(reasons)
+
+    def stock(self, board: Board) -> Sequence[Item]:
+        """The board's Debian, and what its Python packages are made of."""
+        return [debian_item(board.system), *items(board.system)]
 
     def prepare(self, board: Board, tell: Tell) -> None:
         """Bring the board's Debian, fedge and what it needs; nothing the second time.

@@ -107,7 +107,7 @@ def test_a_package_of_another_hash_than_the_locked_one_is_refused(
 ) -> None:
     lock = (Path(packages.__file__).parent / "locks" / "armv6l.txt").read_text()
     (tmp_path / "armv6l.txt").write_text(lock.replace("sha256:27695", "sha256:37695"))
-    monkeypatch.setattr(packages, "_LOCKS", tmp_path)
+    monkeypatch.setattr(packages, "LOCKS", tmp_path)
     monkeypatch.setenv("FEDGE_EMULATION_CACHE", str(tmp_path))
     with pytest.raises(EmulationError, match="DO NOT MATCH THE HASHES"):
         packages.packages(ARMEL, _be_quiet)

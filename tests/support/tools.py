@@ -8,6 +8,8 @@ from typing import NoReturn
 
 import pytest
 
+UNAVAILABLE = "unavailable: "  # how an ArchiveError begins
+
 
 def data_file(name: str) -> Path:
     """A file of the development data folder, which the variable FEDGE_DATA names."""
@@ -32,6 +34,11 @@ def need_package(name: str) -> None:
     """A Python package that the test uses."""
     if importlib.util.find_spec(name) is None:
         missing(f"the package {name} is not installed")
+
+
+def unavailable(sentence: str) -> NoReturn:
+    """Skip for an archive's fault, under FEDGE_REQUIRE too: nothing on this machine mends it."""
+    pytest.skip(sentence)
 
 
 def missing(what: str) -> NoReturn:

@@ -8,8 +8,8 @@ from firmware_sim.stock import debian, programs
 
 _NOTE = "fedge and, as Debian counts them, its packages: without Python's compiled sources"
 _KIB = 1024
-_OWN = ("fedge", "paho-mqtt", "cbor2")  # from the package index on every board
-_FOR_FEDGE = {"python3-numpy", "python3-onnx", "python3-onnxruntime"}  # the others are Python
+_OWN = ("fedge", "paho-mqtt", "cbor2", "onnx")  # where they are not Debian's
+_FOR_FEDGE = {"python3-numpy", "python3-protobuf", "python3-onnxruntime"}  # the others are Python
 
 
 def with_packages(card: Card, system: System) -> Card:

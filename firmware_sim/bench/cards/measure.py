@@ -11,7 +11,7 @@ from fedge.simulation.demo import prepare
 from firmware_sim.bench.cards import boards
 from firmware_sim.bench.cards.column import Column
 from firmware_sim.boards import Board
-from firmware_sim.errors import EmulationError
+from firmware_sim.errors import ArchiveError, EmulationError
 from firmware_sim.tiers.base import RunsPrograms, Tell
 
 _HERE = "this machine"
@@ -47,9 +47,8 @@ def measure(
         EmulationError: if no board can run there.
     """
     tiers, missing = _tiers(chosen, tier)
-    for board, where in tiers:
-        tell(f"preparing {board.title}")
-        where.prepare(board, tell)
+    tiers, unavailable = _prepared(tiers, tell)
+    missing += unavailable
     here = native.measure(options, tell)
     columns, failed = list(_native(here.cards)), []
     with tempfile.TemporaryDirectory(prefix="fedge-cards-") as temporary:
@@ -78,6 +77,21 @@ def _tiers(
     if not found:
         raise EmulationError("; ".join(refused))
     return found, refused
+
+
+def _prepared(
+    tiers: Sequence[tuple[Board, RunsPrograms]], tell: Tell
+) -> tuple[list[tuple[Board, RunsPrograms]], list[str]]:
+    """The boards that are ready, and what archives did not give of the others."""
+    found, unavailable = [], []
+    for board, where in tiers:
+        tell(f"preparing {board.title}")
+        try:
+            where.prepare(board, tell)
+            found.append((board, where))
+        except ArchiveError as error:
+            unavailable.append(f"{board.title}: {error}")
+    return found, unavailable
 
 
 def _native(cards: Sequence[Card]) -> Iterator[Column]:

@@ -1,0 +1,14 @@
+"""How a command ends that goes on after a failure."""
+
+import sys
+from collections.abc import Collection
+
+from firmware_sim.errors import ArchiveError, EmulationError
+
+
+def verdict(failed: Collection[EmulationError]) -> int:
+    """Say all failures on stderr; the exit code tells archives' faults from others."""
+    for error in failed:
+        print(error, file=sys.stderr)
+    ours = [error for error in failed if not isinstance(error, ArchiveError)]
+    return (ours or list(failed))[0].exit_code if failed else 0
