@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--broker",
         metavar="URL",
-        help="a broker that runs already, such as mqtt://127.0.0.1:1883; or mosquitto or amqtt,"
+        help="a broker that runs already, such as mqtt://127.0.0.1:1883; or mosquitto or iotcore,"
         " to choose which one is started (mosquitto if it is installed)",
     )
     add(
