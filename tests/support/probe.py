@@ -14,7 +14,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 def properties(packet: int, **values: object) -> Properties:
     """Properties of a packet by paho's names of them."""
-    made = Properties(packet)
+    made = Properties(packet)  # type: ignore[no-untyped-call]
     for name, value in values.items():
         setattr(made, name, value)
     return made
@@ -97,7 +97,7 @@ class Probe:
     def payloads(self, n: int, timeout_s: float = 8.0) -> list[bytes]:
         """Of what has come, once n have or the time is over."""
         eventually(lambda: len(self.messages) >= n, timeout_s)
-        return [message.payload for message in self.messages]
+        return [bytes(message.payload) for message in self.messages]
 
     def vanish(self) -> None:
         """End the connection without a word."""
