@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+STEP   := @.ci/step
 
 # cython-lint looks for pycodestyle on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -11,17 +12,20 @@ export PATH := $(abspath $(BIN)):$(PATH)
 # An archive's fault costs the boards that need what it has not, and no others.
 GO_ON := [ $$? = 13 ]
 
-.PHONY: help demo test check bench fuzz sanitize golden wheel wheels boards instructions emulate clean
+.PHONY: help demo test test-arm check bench fuzz sanitize golden wheel wheels boards instructions emulate clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: $(VENV)/demo.stamp ## train a fleet of eight device processes on this machine
 	$(BIN)/fedge demo $(ARGS)
 
-test: $(VENV)/dev.stamp ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/dev.stamp ## run the tests, all but those of test-arm
+	$(BIN)/python -m pytest -m "not emulated" $(ARGS)
+
+test-arm: $(VENV)/dev.stamp ## run the tests that need cross compilers or QEMU
+	$(BIN)/python -m pytest -m emulated $(ARGS)
 
 check: $(VENV)/dev.stamp ## format, lint, types and layers
 	$(BIN)/ruff format --check .
@@ -69,11 +73,11 @@ clean: ## remove what was built; keeps your runs
 SOURCES := pyproject.toml setup.py $(wildcard fedge/_kernels/*.pyx fedge/_kernels/*.pxd fedge/_kernels/*.h)
 
 $(VENV)/demo.stamp: $(VENV)/base.stamp $(SOURCES)
-	$(PIP) install --editable '.[demo]'
+	$(STEP) "[2/2] packages of the demo, and our kernels compiled" $(PIP) install --editable '.[demo]'
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/base.stamp $(SOURCES)
-	$(PIP) install --editable '.[dev]'
+	$(STEP) "[2/2] packages of the tests, and our kernels compiled" $(PIP) install --editable '.[dev]'
 	@touch $@
 
 $(VENV)/base.stamp:
@@ -82,5 +86,5 @@ $(VENV)/base.stamp:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: the venv module is not installed: sudo apt install python3-venv" >&2; exit 1; }
 	@$(PYTHON) -c 'import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || { echo "make: the Python headers are not installed: sudo apt install python3-dev" >&2; exit 1; }
 	@command -v $${CC:-cc} >/dev/null || command -v gcc >/dev/null || { echo "make: no C compiler: sudo apt install gcc" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(STEP) "[1/2] virtual environment in $(VENV)" $(PYTHON) -m venv $(VENV)
 	@touch $@

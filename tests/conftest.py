@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,18 +12,40 @@ from tests.support.tools import UNAVAILABLE
 # Some tests run graphs in onnxruntime on their own; it must not report to its maker then either.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
+_LEFT_OUT = pytest.StashKey[int]()
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Count what `make test` leaves to `make test-arm`."""
+    emulated = [item for item in items if item.get_closest_marker("emulated")]
+    if emulated:
+        stash = emulated[0].config.stash
+        stash[_LEFT_OUT] = stash.get(_LEFT_OUT, 0) + len(emulated)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """What was left out, and what was skipped for an archive's fault."""
+    n_left_out = config.stash.get(_LEFT_OUT, 0)
+    if n_left_out:
+        terminalreporter.write_line(
+            f"left out: {n_left_out} tests that need cross compilers or QEMU: make test-arm"
+        )
+    _tell_unavailable(terminalreporter)
+
+
+def _tell_unavailable(reporter: pytest.TerminalReporter) -> None:
     """How many tests were skipped for an archive's fault, and why; also to the file of that name.
 
     The file lets CI say it once more at its end, where it is read.
     """
-    skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", [])]
+    skipped = [report.longrepr for report in reporter.stats.get("skipped", [])]
     reasons = (each[2].removeprefix("Skipped: ") for each in skipped if isinstance(each, tuple))
     counts = Counter(reason for reason in reasons if reason.startswith(UNAVAILABLE))
     lines = [f"skipped {count} tests: {reason}" for reason, count in counts.items()]
     for line in lines:
-        terminalreporter.write_line(line)
+        reporter.write_line(line)
     file = os.environ.get("FEDGE_UNAVAILABLE")
     if file and lines:
         with Path(file).open("a") as told:

@@ -1,4 +1,4 @@
-"""`fedge broker`: run mosquitto or amqtt on loopback until it is told to stop."""
+"""`fedge broker`: run mosquitto or iotcore on loopback until it is told to stop."""
 
 import argparse
 import contextlib
@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
                 config.port,
                 config.kind,
                 folder=folder,
+                version=config.mqtt,
                 is_persistent=config.state_dir is not None,
             )
         )

@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--broker",
         metavar="URL",
-        help="a broker that runs already, such as mqtt://127.0.0.1:1883; or mosquitto or amqtt,"
+        help="a broker that runs already, such as mqtt://127.0.0.1:1883; or mosquitto or iotcore,"
         " to choose which one is started (mosquitto if it is installed)",
     )
     add(
@@ -78,12 +78,13 @@ def run(args: argparse.Namespace) -> int:
     """Prepare, run, report."""
     options = _options(args)
     out = sys.stdout
-    print(f"fedge demo: everything of this run goes to {options.folder}", file=out)
+    print(f"fedge demo: everything of this run goes to {options.folder}", file=out, flush=True)
     ready = prepare(options)
     print(
         f"{len(ready.devices)} devices, {ready.n_trainable} trained parameters,"
         f" codec {options.codec} up, {options.downlink_codec} down, strategy {options.strategy}",
         file=out,
+        flush=True,
     )
     measured = _watch(options, ready, out)
     result = as_json(options, ready, measured)

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, TypeAlias
 from fedge.config.common import LogLevel
 from fedge.config.fields import check, setting, within
 
-BrokerKind: TypeAlias = Literal["auto", "mosquitto", "amqtt"]
+BrokerKind: TypeAlias = Literal["auto", "mosquitto", "iotcore"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,10 @@ class BrokerConfig:
 
     host: str = setting("127.0.0.1", about="loopback address to listen on")
     port: int = setting(1883, rule=within(0, 65_535), about="port to listen on; 0: a free one")
-    kind: BrokerKind = setting("auto", about="program to run; auto: mosquitto, else amqtt")
+    kind: BrokerKind = setting("auto", about="program to run; auto: mosquitto, else iotcore")
+    mqtt: Literal["5", "3.1.1"] = setting(
+        "5", about="version that iotcore speaks on its one port; mosquitto speaks both"
+    )
     state_dir: Path | None = setting(
         None, about="folder to keep retained messages in over restarts (mosquitto)"
     )

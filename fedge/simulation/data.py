@@ -1,5 +1,6 @@
 """Data for a fleet on one machine: the bundled digits, or a file, cut into devices' own parts."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -25,7 +26,10 @@ class Parts:
 def digits() -> Dataset:
     """The 1 797 handwritten digits that scikit-learn carries: x (n, 64) in 0..1, y 0..9."""
     try:
-        from sklearn.datasets import load_digits  # noqa: PLC0415 - the extra `demo` has it
+        with warnings.catch_warnings():
+            # Of no use to anybody here: nothing of joblib's runs in parallel.
+            warnings.filterwarnings("ignore", message=".*joblib will operate in serial mode")
+            from sklearn.datasets import load_digits  # noqa: PLC0415 - the extra `demo` has it
     except ImportError as error:
         raise MissingDependencyError(
             "the digits come with scikit-learn: pip install 'fedge[demo]', or give --data FILE.npz"

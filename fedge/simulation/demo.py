@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from fedge import codecs, strategies
 from fedge.build import build_artifact
@@ -15,8 +15,9 @@ from fedge.simulation.data import Parts, digits, part
 from fedge.simulation.fleet import Fleet
 from fedge.simulation.model import default_loss, default_model
 from fedge.transport.broker import RunningBroker, start_broker
+from fedge.transport.programs import AnyKind
 
-OWN_BROKERS: tuple[Literal["auto", "mosquitto", "amqtt"], ...] = ("auto", "mosquitto", "amqtt")
+OWN_BROKERS: tuple[AnyKind, ...] = ("auto", "mosquitto", "iotcore")
 _CONNECT_S = 10  # the broker is on this machine, or should be reachable from it
 _POLL_S = 0.05
 

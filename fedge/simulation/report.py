@@ -10,7 +10,7 @@ from typing import Any
 
 from fedge.simulation.demo import DemoOptions, Prepared
 
-_PACKAGES = ("fedge", "numpy", "onnxruntime", "onnx", "paho-mqtt", "scikit-learn", "amqtt")
+_PACKAGES = ("fedge", "numpy", "onnxruntime", "onnx", "paho-mqtt", "scikit-learn", "iotcore")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,44 +1,22 @@
-"""Start a broker on this machine, for a bench or a demo: mosquitto, else amqtt."""
+"""Start a broker on this machine, for a bench or a demo: mosquitto, else iotcore."""
 
-import importlib.metadata
-import importlib.util
 import ipaddress
-import os
-import shutil
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Self
 
-from fedge.errors import ConfigError, MissingDependencyError, TransportError
+from fedge.errors import ConfigError, TransportError
+from fedge.transport import programs
+from fedge.transport.client import Version
+from fedge.transport.programs import AnyKind, BrokerKind, Listener
 
-BrokerKind: TypeAlias = Literal["mosquitto", "amqtt"]
-
-_START_S = 15.0  # on a busy board amqtt takes seconds to import
+_START_S = 15.0  # on a busy board
 _STOP_S = 5.0
-_MOSQUITTO_FOLDERS = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
 _LOG = "broker.log"
-
-# The queues hold what a slow subscriber has not taken: a broker that drops a message
-# because a queue is full still acknowledges it. 0 does not mean "no limit" everywhere.
-_MOSQUITTO_CONF = """\
-listener {port} {host}
-allow_anonymous true
-set_tcp_nodelay true
-max_packet_size 131072
-max_inflight_messages 100
-max_queued_messages 100000
-max_queued_bytes 536870912
-log_dest stderr
-log_timestamp_format %Y-%m-%d %H:%M:%S
-log_type error
-log_type warning
-log_type notice
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +58,10 @@ class RunningBroker:
 def start_broker(
     host: str = "127.0.0.1",
     port: int = 0,
-    kind: Literal["auto", "mosquitto", "amqtt"] = "auto",
+    kind: AnyKind = "auto",
     *,
     folder: Path,
+    version: Version = "5",
     is_persistent: bool = False,
 ) -> RunningBroker:
     """Start a broker and wait until it answers.
@@ -95,10 +74,11 @@ def start_broker(
         port: where to listen; 0 takes a free port.
         kind: which program; auto takes mosquitto if there is one.
         folder: for its configuration and log; made if missing.
+        version: of MQTT, for iotcore, of which a port speaks one; mosquitto speaks both.
         is_persistent: keep retained messages over restarts in `folder` (mosquitto).
 
     Raises:
-        ConfigError: if the host is not a loopback address.
+        ConfigError: if the host is not a loopback address, or the program cannot keep messages.
         MissingDependencyError: if there is no such program.
         TransportError: if the port is taken or the broker does not come up.
     """
@@ -107,16 +87,21 @@ def start_broker(
             f"host {host!r}: this broker lets everybody in, so it listens on loopback only; "
             "for a network set up a mosquitto with TLS and passwords (docs/brokers.md)"
         )
-    found = _choose(kind)
+    found = programs.choose(kind)
+    if is_persistent and found != "mosquitto":
+        raise ConfigError(
+            f"{found} keeps nothing over a restart: for state_dir, apt install mosquitto"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     port = _claim(host, port)
-    command = _command(found, host, port, folder, is_persistent=is_persistent)
+    command = programs.command(found, Listener(host, port, folder, version, is_persistent))
     with (folder / _LOG).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - the command is ours, nothing in it is a shell's
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     shown = f"[{host}]" if ":" in host else host
-    broker = RunningBroker(found, _version(found), f"mqtt://{shown}:{port}", process, folder / _LOG)
+    url = f"mqtt://{shown}:{port}"
+    broker = RunningBroker(found, programs.version(found), url, process, folder / _LOG)
     _await_answer(broker, host, port)
     return broker
 
@@ -127,40 +112,6 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def find_mosquitto() -> str | None:
-    """The program, also where only root has it in the PATH."""
-    return shutil.which("mosquitto") or shutil.which("mosquitto", path=_MOSQUITTO_FOLDERS)
-
-
-def _choose(kind: Literal["auto", "mosquitto", "amqtt"]) -> BrokerKind:
-    if kind != "amqtt" and find_mosquitto():
-        return "mosquitto"
-    if kind == "mosquitto":
-        raise MissingDependencyError("mosquitto is not installed: apt install mosquitto")
-    if importlib.util.find_spec("amqtt") is None:
-        raise MissingDependencyError(
-            "there is no broker: apt install mosquitto, or pip install 'fedge[demo]' for amqtt"
-        )
-    return "amqtt"
-
-
-def _command(
-    kind: BrokerKind, host: str, port: int, folder: Path, *, is_persistent: bool
-) -> list[str]:
-    if kind == "amqtt":
-        return [sys.executable, "-m", "fedge.transport.amqtt_process", host, str(port)]
-    conf = _MOSQUITTO_CONF.format(host=host, port=port)
-    if os.geteuid() == 0:
-        conf += "user root\n"  # or it becomes a user who may not read the folder
-    if is_persistent:
-        conf += (
-            f"persistence true\npersistence_location {folder.resolve()}/\nautosave_interval 30\n"
-        )
-    file = folder / "mosquitto.conf"
-    file.write_text(conf)
-    return [find_mosquitto() or "mosquitto", "-c", str(file)]
 
 
 def _claim(host: str, port: int) -> int:
@@ -190,11 +141,3 @@ def _await_answer(broker: RunningBroker, host: str, port: int) -> None:
         else:
             return
     raise TransportError(f"{broker.kind} did not start: {broker.last_words()}")
-
-
-def _version(kind: BrokerKind) -> str:
-    if kind == "amqtt":
-        return importlib.metadata.version("amqtt")
-    command = [find_mosquitto() or "mosquitto", "-h"]
-    text = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
-    return text.splitlines()[0].split()[-1] if text.strip() else "of unknown version"

@@ -1,5 +1,5 @@
 """Brokers as fixtures."""
 
-from tests.support.broker import amqtt, any_broker, mosquitto
+from tests.support.broker import any_broker, mosquitto, old_broker
 
-__all__ = ["amqtt", "any_broker", "mosquitto"]
+__all__ = ["any_broker", "mosquitto", "old_broker"]

@@ -98,10 +98,10 @@ def test_a_whole_job_on_any_broker(any_broker: Broker, tmp_path: Path, stack: Ex
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_at_any_instant_it_loses_nothing_and_counts_nothing_twice(
-    mosquitto: Broker, tmp_path: Path, stack: ExitStack, seed: int
+    any_broker: Broker, tmp_path: Path, stack: ExitStack, seed: int
 ) -> None:
     n_rounds, dice = 6, np.random.default_rng(seed)
-    process, fleet = a_job(stack, tmp_path, mosquitto.url, rounds=n_rounds, strategy=STRATEGY)
+    process, fleet = a_job(stack, tmp_path, any_broker.url, rounds=n_rounds, strategy=STRATEGY)
     process.start()
     for _ in range(6):
         n_before = _n_updates(tmp_path)
@@ -156,9 +156,9 @@ CRASHES = [
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("place", CRASHES)
 def test_killed_at_every_seam_it_goes_on(
-    mosquitto: Broker, tmp_path: Path, stack: ExitStack, place: str, when: str
+    any_broker: Broker, tmp_path: Path, stack: ExitStack, place: str, when: str
 ) -> None:
-    process, fleet = a_job(stack, tmp_path, mosquitto.url, rounds=2, strategy=STRATEGY)
+    process, fleet = a_job(stack, tmp_path, any_broker.url, rounds=2, strategy=STRATEGY)
     process.start_to_crash(place, when)
     assert fleet.play(lambda: process.exit_code is not None), process.log
     assert process.exit_code == -signal.SIGKILL, process.log
@@ -183,9 +183,9 @@ def check_empty_or_begun(state: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_cleanly_and_the_state_is_kept(
-    mosquitto: Broker, tmp_path: Path, stack: ExitStack, number: int
+    any_broker: Broker, tmp_path: Path, stack: ExitStack, number: int
 ) -> None:
-    process, fleet = a_job(stack, tmp_path, mosquitto.url, rounds=1000)
+    process, fleet = a_job(stack, tmp_path, any_broker.url, rounds=1000)
     process.start()
     assert fleet.play(_reached(tmp_path, 2, process))
     assert process.kill(number) == 0, process.log
@@ -198,28 +198,28 @@ def test_a_signal_stops_it_cleanly_and_the_state_is_kept(
 
 
 def test_a_broker_killed_in_the_middle_changes_nothing(
-    mosquitto: Broker, tmp_path: Path, stack: ExitStack
+    any_broker: Broker, tmp_path: Path, stack: ExitStack
 ) -> None:
-    process, fleet = a_job(stack, tmp_path, mosquitto.url, rounds=4)
+    process, fleet = a_job(stack, tmp_path, any_broker.url, rounds=4)
     process.start()
     assert fleet.play(_reached(tmp_path, 2, process))
-    mosquitto.kill()
+    any_broker.kill()
     fleet.play(lambda: False, timeout_s=0.3)
-    mosquitto.restart()
+    any_broker.restart()
     assert fleet.play(lambda: process.exit_code is not None, timeout_s=60), process.log
     assert process.exit_code == 0, process.log
     check_outcome(tmp_path, 4, "fedavg")
 
 
 def test_a_second_aggregator_for_the_same_job_stops_with_exit_code_9(
-    mosquitto: Broker, tmp_path: Path, stack: ExitStack
+    any_broker: Broker, tmp_path: Path, stack: ExitStack
 ) -> None:
-    process, fleet = a_job(stack, tmp_path, mosquitto.url, rounds=1)
+    process, fleet = a_job(stack, tmp_path, any_broker.url, rounds=1)
     process.start("--quorum", "4")
     assert fleet.play(_reached(tmp_path, 3, process))
     fleet.play(lambda: False, timeout_s=SETTLED_S)
     (tmp_path / "second").mkdir()
-    second = AggregatorProcess(tmp_path / "second", mosquitto.url, ARTIFACT)
+    second = AggregatorProcess(tmp_path / "second", any_broker.url, ARTIFACT)
     stack.callback(second.close)
     second.start()
     assert second.wait() == 9
@@ -247,9 +247,9 @@ def test_a_broker_that_is_not_there_is_waited_for_and_then_named(
 
 
 def test_a_full_disk_is_one_sentence_and_its_exit_code(
-    mosquitto: Broker, tmp_path: Path, stack: ExitStack
+    any_broker: Broker, tmp_path: Path, stack: ExitStack
 ) -> None:
-    process, fleet = a_job(stack, tmp_path, mosquitto.url, rounds=50)
+    process, fleet = a_job(stack, tmp_path, any_broker.url, rounds=50)
     process.start_with_little_disk(2_500_000)
     assert fleet.play(lambda: process.exit_code is not None), process.log
     assert process.exit_code == 8, process.log

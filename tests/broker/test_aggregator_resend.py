@@ -20,10 +20,10 @@ pytestmark = pytest.mark.broker
 
 
 def test_an_unanswered_update_is_sent_again_over_a_real_link(
-    mosquitto: Broker, tmp_path: Path
+    any_broker: Broker, tmp_path: Path
 ) -> None:
     with ExitStack() as stack:
-        link, listener = (MqttTransport(mosquitto.url, name) for name in ("pi-3", "listener"))
+        link, listener = (MqttTransport(any_broker.url, name) for name in ("pi-3", "listener"))
         for transport in (link, listener):
             transport.start()
             stack.callback(transport.close)

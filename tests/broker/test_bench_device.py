@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from fedge.cli.main import main
-from tests.support.tools import need_package, need_tool
 
 pytestmark = pytest.mark.broker
 
@@ -16,8 +15,6 @@ _MODEL_BYTES = 4 * 51_466  # the perceptron 64-192-192-10
 def test_the_card_has_every_figure_and_plain_models_cost_what_they_weigh(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    need_tool("mosquitto")
-    need_package("sklearn")
     plain = ["--codec", "none", "--downlink-codec", "none"]
     path = tmp_path / "card.json"
     words = ["bench", "device", "--rounds", "3", "--repeats", "1", *plain, "--json", str(path)]

@@ -8,28 +8,25 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
 from fedge.errors import ConfigError, MissingDependencyError, TransportError
-from fedge.transport import Connected, Message, broker
+from fedge.transport import Connected, Message, broker, programs
 from fedge.transport.broker import is_loopback, start_broker
+from fedge.transport.client import Version
+from fedge.transport.programs import BrokerKind
 from tests.broker.transports import eventually, next_event, transport
-from tests.support.tools import need_package, need_tool
+from tests.support.tools import need_tool
 
 pytestmark = pytest.mark.broker
 
-Kind = Literal["mosquitto", "amqtt"]
 
-
-@pytest.fixture(params=["mosquitto", "amqtt"])
-def kind(request: pytest.FixtureRequest) -> Kind:
+@pytest.fixture(params=["iotcore", "mosquitto"])
+def kind(request: pytest.FixtureRequest) -> BrokerKind:
     if request.param == "mosquitto":
         need_tool("mosquitto")
-    else:
-        need_package("amqtt")
-    found: Kind = request.param
+    found: BrokerKind = request.param
     return found
 
 
@@ -37,7 +34,9 @@ def is_gone(process_id: int) -> bool:
     return not Path(f"/proc/{process_id}").exists()
 
 
-def test_a_started_broker_answers_and_a_stopped_one_is_gone(kind: Kind, tmp_path: Path) -> None:
+def test_a_started_broker_answers_and_a_stopped_one_is_gone(
+    kind: BrokerKind, tmp_path: Path
+) -> None:
     with start_broker(kind=kind, folder=tmp_path / "deep" / "folder") as started:
         assert started.kind == kind
         assert started.version[0].isdigit()
@@ -48,7 +47,7 @@ def test_a_started_broker_answers_and_a_stopped_one_is_gone(kind: Kind, tmp_path
 
 
 def test_a_frozen_broker_is_stopped_all_the_same(
-    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: BrokerKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broker, "_STOP_S", 0.3)
     with start_broker(kind=kind, folder=tmp_path) as started:
@@ -56,7 +55,7 @@ def test_a_frozen_broker_is_stopped_all_the_same(
     assert is_gone(started.process.pid)
 
 
-def test_a_taken_port_is_told_before_anything_starts(kind: Kind, tmp_path: Path) -> None:
+def test_a_taken_port_is_told_before_anything_starts(kind: BrokerKind, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(TransportError, match=f"port {port} of 127.0.0.1 cannot be used"):
@@ -67,7 +66,7 @@ def test_a_broker_that_cannot_start_says_why_in_its_own_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     need_tool("mosquitto")
-    monkeypatch.setattr(broker, "_MOSQUITTO_CONF", "no_such_setting {host} {port}\n")
+    monkeypatch.setattr(programs, "_MOSQUITTO_CONF", "no_such_setting {host} {port}\n")
     with pytest.raises(TransportError, match=r"mosquitto did not start: .*mosquitto\.conf:1"):
         start_broker(kind="mosquitto", folder=tmp_path)
 
@@ -80,7 +79,7 @@ def test_a_broker_without_passwords_is_never_on_the_network(host: str, tmp_path:
     assert not (tmp_path / "none").exists()
 
 
-def test_only_the_asked_address_is_listened_on(kind: Kind, tmp_path: Path) -> None:
+def test_only_the_asked_address_is_listened_on(kind: BrokerKind, tmp_path: Path) -> None:
     with start_broker("127.0.0.2", kind=kind, folder=tmp_path) as started:
         port = int(started.url.rpartition(":")[2])
         with socket.socket() as probe:
@@ -90,7 +89,7 @@ def test_only_the_asked_address_is_listened_on(kind: Kind, tmp_path: Path) -> No
 def test_without_any_broker_the_sentence_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broker, "find_mosquitto", lambda: None)
+    monkeypatch.setattr(programs, "find_mosquitto", lambda: None)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError, match=r"fedge\[demo\]"):
         start_broker(folder=tmp_path)
@@ -98,11 +97,29 @@ def test_without_any_broker_the_sentence_says_what_to_install(
         start_broker(kind="mosquitto", folder=tmp_path)
 
 
-def test_without_mosquitto_amqtt_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    need_package("amqtt")
-    monkeypatch.setattr(broker, "find_mosquitto", lambda: None)
+def test_without_mosquitto_iotcore_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "find_mosquitto", lambda: None)
     with start_broker(folder=tmp_path) as started:
-        assert started.kind == "amqtt"
+        assert started.kind == "iotcore"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_iotcore_speaks_the_version_asked_for_at_every_loopback_address(
+    host: str, version: Version, tmp_path: Path
+) -> None:
+    with (
+        start_broker(host, kind="iotcore", folder=tmp_path, version=version) as started,
+        transport(started.url, "one") as one,
+    ):
+        assert next_event(one, Connected).protocol == f"MQTT {version}"
+
+
+def test_iotcore_is_not_asked_to_keep_what_it_cannot(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="iotcore keeps nothing over a restart"):
+        start_broker(kind="iotcore", folder=tmp_path, is_persistent=True)
 
 
 def test_a_persistent_mosquitto_keeps_retained_messages(tmp_path: Path) -> None:
@@ -123,7 +140,7 @@ def test_a_persistent_mosquitto_keeps_retained_messages(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_runs_until_it_is_told_to_stop(
-    number: signal.Signals, kind: Kind, tmp_path: Path
+    number: signal.Signals, kind: BrokerKind, tmp_path: Path
 ) -> None:
     result = tmp_path / "result.json"
     command = [sys.executable, "-m", "fedge", "broker", "--port", "0", "--kind", kind]
@@ -141,12 +158,11 @@ def test_the_command_runs_until_it_is_told_to_stop(
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_the_command_ends_with_its_broker(tmp_path: Path) -> None:
-    need_tool("mosquitto")
+def test_the_command_ends_with_its_broker(tmp_path: Path, kind: BrokerKind) -> None:
     result = tmp_path / "result.json"
     command = [sys.executable, "-m", "fedge", "broker", "--port", "0", "--json", str(result)]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, env={**os.environ, "FEDGE_BROKER_KIND": "mosquitto"}
+        command, stderr=subprocess.PIPE, env={**os.environ, "FEDGE_BROKER_KIND": kind}
     ) as process:
         assert eventually(result.exists, 15.0)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -154,7 +170,7 @@ def test_the_command_ends_with_its_broker(tmp_path: Path) -> None:
             os.kill(int(child), signal.SIGKILL)
         _, said = process.communicate(timeout=10)
     assert process.returncode == TransportError.exit_code
-    assert said.decode().splitlines()[-1].startswith("fedge: mosquitto ended with code -9: ")
+    assert said.decode().splitlines()[-1].startswith(f"fedge: {kind} ended with code -9: ")
 
 
 def test_the_command_refuses_an_open_host_with_one_sentence() -> None:

@@ -1,14 +1,13 @@
 """A device whose clock is wrong by years, which under TLS is a certificate out of its time."""
 
 import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from fedge.transport.programs import BrokerKind
 from tests.support.certificates import certify
+from tests.support.guarded import guarded
 from tests.support.processes import (
     FedgeProcess,
     environment,
@@ -16,17 +15,9 @@ from tests.support.processes import (
     wait_until,
     write_examples,
 )
-from tests.support.tools import need_tool
 
 pytestmark = pytest.mark.broker
 
-_CONF = """
-listener {port} 127.0.0.1
-certfile {certificate}
-keyfile {folder}/key.pem
-allow_anonymous true
-user root
-"""
 # A clock that shows a time before the first or after the last of these is years off.
 PAST, FUTURE = ("20000101000000Z", "20010101000000Z"), ("20600101000000Z", "20610101000000Z")
 NOW = ("20000101000000Z", "20610101000000Z")
@@ -36,18 +27,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@contextmanager
-def mosquitto_with(certificate: Path, port: int) -> Iterator[None]:
-    conf = certificate.with_suffix(".conf")
-    conf.write_text(_CONF.format(port=port, certificate=certificate, folder=certificate.parent))
-    command = [need_tool("mosquitto"), "-c", str(conf)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
 
 
 def start(folder: Path, port: int, trusted: list[Path], **flags: object) -> FedgeProcess:
@@ -60,6 +39,7 @@ def start(folder: Path, port: int, trusted: list[Path], **flags: object) -> Fedg
     return FedgeProcess("device", folder, named, env=environment(folder))
 
 
+@pytest.mark.parametrize("kind", ["iotcore", "mosquitto"])
 @pytest.mark.parametrize(
     ("times", "what", "shown"),
     [
@@ -68,26 +48,29 @@ def start(folder: Path, port: int, trusted: list[Path], **flags: object) -> Fedg
     ],
 )
 def test_the_clock_is_named_and_when_it_fits_the_certificate_the_device_goes_on(
-    tmp_path: Path, times: tuple[str, str], what: str, shown: str
+    tmp_path: Path, kind: BrokerKind, times: tuple[str, str], what: str, shown: str
 ) -> None:
     port = free_port()
     wrong, right = certify(tmp_path, "wrong", *times), certify(tmp_path, "right", *NOW)
     sentence = f"no TLS with mqtts://127.0.0.1:{port} ({what}; this machine's clock shows 2"
     device = start(tmp_path, port, [wrong, right])
     with stopping(device):
-        with mosquitto_with(wrong, port):
+        with guarded(kind, port, wrong):
             wait_until(lambda: device.said().count(sentence) > 2, 40)
         line = next(one for one in device.said().splitlines() if sentence in one)
         assert f"UTC, the certificate holds {shown}: set the clock, by NTP" in line
-        with mosquitto_with(right, port):
+        with guarded(kind, port, right):
             wait_until(lambda: f"connected to mqtts://127.0.0.1:{port}" in device.said(), 50)
     assert "Traceback" not in device.said()
 
 
-def test_a_device_that_gives_up_says_what_its_clock_shows_last(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["iotcore", "mosquitto"])
+def test_a_device_that_gives_up_says_what_its_clock_shows_last(
+    tmp_path: Path, kind: BrokerKind
+) -> None:
     port = free_port()
     wrong = certify(tmp_path, "wrong", *FUTURE)
-    with mosquitto_with(wrong, port):
+    with guarded(kind, port, wrong):
         device = start(tmp_path, port, [wrong], **{"connect-timeout": 3})
         with stopping(device):
             assert device.wait(40) == 7

@@ -1,6 +1,6 @@
 """A state directory that was copied or put back: from an image of the card, or from a backup.
 
-Real processes, a real mosquitto and the real aggregator, whose database says what counts.
+Real processes, a real broker and the real aggregator, whose database says what counts.
 """
 
 import shutil
@@ -14,7 +14,7 @@ import pytest
 from fedge.messages.identity import SETTLED_S
 from tests.broker.test_device_faults import PATIENCE_S
 from tests.support import models
-from tests.support.broker import Broker, mosquitto
+from tests.support.broker import Broker, any_broker
 from tests.support.processes import (
     FedgeProcess,
     environment,
@@ -23,7 +23,7 @@ from tests.support.processes import (
     write_examples,
 )
 
-__all__ = ["mosquitto"]
+__all__ = ["any_broker"]
 pytestmark = pytest.mark.broker
 
 ROUNDS, N_IN = 5, 20
@@ -66,13 +66,13 @@ def put_back(backup: Path, state: Path) -> None:
 
 
 def test_an_old_backup_is_noticed_and_nothing_of_it_is_counted_twice(
-    tmp_path: Path, mosquitto: Broker
+    tmp_path: Path, any_broker: Broker
 ) -> None:
     """The backup is of round 1; the device has gone on to round 3 when it is put back."""
     state, backup = tmp_path / "ann", tmp_path / "backup"
-    aggregator = aggregate(tmp_path, mosquitto.url)
+    aggregator = aggregate(tmp_path, any_broker.url)
     with stopping(aggregator):
-        ann = device(tmp_path, mosquitto.url, state)
+        ann = device(tmp_path, any_broker.url, state)
         with stopping(ann):
             wait_until(lambda: n_accepted_or_0(tmp_path) >= 1, PATIENCE_S)
             ann.process.send_signal(signal.SIGSTOP)
@@ -81,7 +81,7 @@ def test_an_old_backup_is_noticed_and_nothing_of_it_is_counted_twice(
             wait_until(lambda: n_accepted_or_0(tmp_path) >= 3, PATIENCE_S)
         before = n_accepted(tmp_path)
         put_back(backup, state)
-        ann = device(tmp_path, mosquitto.url, state, "--exit-when-finished")
+        ann = device(tmp_path, any_broker.url, state, "--exit-when-finished")
         with stopping(ann):
             assert ann.wait(60) == 0, ann.said()
             assert aggregator.wait(60) == 0, aggregator.said()
@@ -92,12 +92,12 @@ def test_an_old_backup_is_noticed_and_nothing_of_it_is_counted_twice(
 
 
 def test_of_a_copied_card_one_device_stays_and_the_copy_is_told_what_to_change(
-    tmp_path: Path, mosquitto: Broker
+    tmp_path: Path, any_broker: Broker
 ) -> None:
     state, copy = tmp_path / "ann", tmp_path / "copy"
-    aggregator = aggregate(tmp_path, mosquitto.url)
+    aggregator = aggregate(tmp_path, any_broker.url)
     with stopping(aggregator):
-        ann = device(tmp_path, mosquitto.url, state)
+        ann = device(tmp_path, any_broker.url, state)
         with stopping(ann):
             wait_until(lambda: n_accepted_or_0(tmp_path) >= 1, PATIENCE_S)
             time.sleep(SETTLED_S)
@@ -105,11 +105,11 @@ def test_of_a_copied_card_one_device_stays_and_the_copy_is_told_what_to_change(
             shutil.copytree(state, copy)
             ann.process.send_signal(signal.SIGCONT)
             for _ in range(3):  # as a supervisor does, which starts it again and again
-                twin = device(tmp_path, mosquitto.url, copy)
+                twin = device(tmp_path, any_broker.url, copy)
                 with stopping(twin):
                     assert twin.wait(30) == 9, twin.said()
                 assert ann.process.poll() is None
-            renamed = device(tmp_path, mosquitto.url, copy, name="bob")
+            renamed = device(tmp_path, any_broker.url, copy, name="bob")
             with stopping(renamed):
                 assert renamed.wait(30) == 2
             wait_until(lambda: n_accepted(tmp_path) == ROUNDS, 60)

@@ -15,6 +15,7 @@ import pytest
 
 from fedge.config.npz import read_npz
 from fedge.simulation.report import reach
+from tests.support.broker import Broker
 from tests.support.tools import data_file, need_tool
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -53,7 +54,6 @@ def processes_of(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def sparse(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
-    need_tool("mosquitto")
     out = tmp_path_factory.mktemp("demo") / "sparse"
     return result_of(demo(out=out), out), out
 
@@ -121,11 +121,21 @@ def test_a_picture_and_plain_lines_are_left(sparse: tuple[dict[str, Any], Path])
     assert processes_of(out) == []
 
 
-def test_the_demo_runs_on_amqtt_over_mqtt_3_1_1(tmp_path: Path) -> None:
-    words = ["--rounds", "2", "--devices", "3", "--broker", "amqtt"]
+@pytest.mark.parametrize("kind", ["iotcore", "mosquitto"])
+def test_the_demo_runs_on_the_broker_asked_for(tmp_path: Path, kind: str) -> None:
+    if kind == "mosquitto":
+        need_tool(kind)
+    words = ["--rounds", "2", "--devices", "3", "--broker", kind]
+    result = result_of(demo(*words, out=tmp_path / "run"), tmp_path / "run")
+    assert result["versions"]["broker"].startswith(f"{kind} ")
+    assert "MQTT 5" in (tmp_path / "run" / "logs" / "device-1.log").read_text()
+
+
+def test_the_demo_runs_over_mqtt_3_1_1(tmp_path: Path, old_broker: Broker) -> None:
+    words = ["--rounds", "2", "--devices", "3", "--broker", old_broker.url]
     done = demo(*words, out=tmp_path / "run")
     result = result_of(done, tmp_path / "run")
-    assert "amqtt" in result["versions"]["broker"]
+    assert result["versions"]["broker"] == "yours"
     assert "MQTT 3.1.1" in (tmp_path / "run" / "logs" / "device-1.log").read_text()
     assert [row["devices_accepted"] for row in result["rounds"]] == [3, 3]
     assert "\x1b" not in done.stdout  # piped: plain lines

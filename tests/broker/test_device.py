@@ -13,7 +13,7 @@ from fedge.device.outbox import Outbox
 from fedge.messages import Presence, RoundState
 from fedge.transport.mqtt import MqttTransport
 from tests.support import models
-from tests.support.broker import Broker, any_broker, mosquitto
+from tests.support.broker import Broker, any_broker
 from tests.support.processes import (
     FedgeProcess,
     environment,
@@ -23,7 +23,7 @@ from tests.support.processes import (
 )
 from tests.unit.device.scripted import FLEET, JOB, PLAN, ScriptedAggregator
 
-__all__ = ["any_broker", "mosquitto"]
+__all__ = ["any_broker"]
 pytestmark = pytest.mark.broker
 
 
@@ -81,11 +81,11 @@ def test_a_process_trains_rounds_and_ends_with_the_job(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_training_ends_it_cleanly_with_exit_code_0(
-    tmp_path: Path, mosquitto: Broker, number: signal.Signals
+    tmp_path: Path, any_broker: Broker, number: signal.Signals
 ) -> None:
-    aggregator = ScriptedAggregator(MqttTransport(mosquitto.url, "scripted"), models.linear())
+    aggregator = ScriptedAggregator(MqttTransport(any_broker.url, "scripted"), models.linear())
     aggregator.announce(1, plan=replace(PLAN, local_steps=10**6))
-    device = start(tmp_path, mosquitto.url)
+    device = start(tmp_path, any_broker.url)
     with stopping(device):
         wait_until(lambda: "training" in device.said(), work=aggregator.work)
         began = time.monotonic()
@@ -123,16 +123,16 @@ def test_data_that_do_not_fit_the_artifact_give_exit_code_6_and_what_differs(
     assert device.said().splitlines()[-1] == "fedge: x: expected shape (n, 2), found (40, 3)"
 
 
-def test_a_full_disk_gives_exit_code_8_in_one_sentence(tmp_path: Path, mosquitto: Broker) -> None:
+def test_a_full_disk_gives_exit_code_8_in_one_sentence(tmp_path: Path, any_broker: Broker) -> None:
     """A limit on the size of files stands in for the disk: 16 KiB, and the artifact is larger."""
     aggregator = ScriptedAggregator(
-        MqttTransport(mosquitto.url, "scripted"), models.linear(n_in=30_000)
+        MqttTransport(any_broker.url, "scripted"), models.linear(n_in=30_000)
     )
     aggregator.announce(1)
     write_examples(tmp_path / "data.npz")
     limited = ["sh", "-c", 'ulimit -f 96; trap "" XFSZ; exec "$0" "$@"']
     flags = {
-        "broker": mosquitto.url, "fleet": FLEET, "job": JOB, "id": "pi-3",
+        "broker": any_broker.url, "fleet": FLEET, "job": JOB, "id": "pi-3",
         "data": tmp_path / "data.npz", "state-dir": tmp_path / "state",
     }  # fmt: skip
     device = FedgeProcess("device", tmp_path, flags, before=limited, env=environment(tmp_path))

@@ -16,7 +16,7 @@ from fedge.simulation.report import reach
 from fedge.training.engines import ENGINES
 from fedge.transport.mqtt import MqttTransport
 from tests.support import models
-from tests.support.broker import Broker, mosquitto
+from tests.support.broker import Broker, any_broker
 from tests.support.processes import (
     FedgeProcess,
     environment,
@@ -24,11 +24,10 @@ from tests.support.processes import (
     wait_until,
     write_examples,
 )
-from tests.support.tools import need_tool
 from tests.support.without import without
 from tests.unit.device.scripted import FLEET, JOB, ScriptedAggregator
 
-__all__ = ["mosquitto"]
+__all__ = ["any_broker"]
 pytestmark = pytest.mark.broker
 
 
@@ -58,10 +57,10 @@ def train_a_round(
 
 
 def test_a_device_without_onnxruntime_says_so_once_and_trains(
-    tmp_path: Path, mosquitto: Broker
+    tmp_path: Path, any_broker: Broker
 ) -> None:
     env = without(tmp_path / "site", "onnxruntime", env=environment(tmp_path))
-    aggregator, process = train_a_round(tmp_path, mosquitto, env)
+    aggregator, process = train_a_round(tmp_path, any_broker, env)
     said = [line for line in process.said().splitlines() if "WARNING" in line.upper()]
     assert len(said) == 1
     assert "no onnxruntime here (No module named 'onnxruntime')" in said[0]
@@ -71,12 +70,12 @@ def test_a_device_without_onnxruntime_says_so_once_and_trains(
     assert json.loads((tmp_path / "report.json").read_text())["engine"] == "reference"
 
 
-def test_both_engines_send_the_same_update(tmp_path: Path, mosquitto: Broker) -> None:
+def test_both_engines_send_the_same_update(tmp_path: Path, any_broker: Broker) -> None:
     sent = {}
     for engine in ENGINES:
         folder = tmp_path / engine
         folder.mkdir()
-        aggregator, process = train_a_round(folder, mosquitto, environment(folder), engine=engine)
+        aggregator, process = train_a_round(folder, any_broker, environment(folder), engine=engine)
         assert "WARNING" not in process.said().upper()
         assert aggregator.states[-1].engine == engine
         ((_, _, _, payload),) = aggregator.updates
@@ -94,10 +93,10 @@ def test_both_engines_send_the_same_update(tmp_path: Path, mosquitto: Broker) ->
     ],
 )
 def test_an_engine_that_is_not_there_ends_the_device_with_one_sentence(
-    engine: str, missing: list[str], advice: str, tmp_path: Path, mosquitto: Broker
+    engine: str, missing: list[str], advice: str, tmp_path: Path, any_broker: Broker
 ) -> None:
     env = without(tmp_path / "site", *missing, env=environment(tmp_path))
-    process = device(tmp_path, mosquitto, env, engine=engine)
+    process = device(tmp_path, any_broker, env, engine=engine)
     with stopping(process):
         assert process.wait() == 11
     (line,) = process.said().splitlines()
@@ -108,7 +107,6 @@ def test_an_engine_that_is_not_there_ends_the_device_with_one_sentence(
 @pytest.mark.timeout(240)
 def test_a_fleet_on_the_reference_engine_learns_the_digits_as_fast(tmp_path: Path) -> None:
     """On onnxruntime it is round 11 (docs/measurements.md); rounding may cost or gain a few."""
-    need_tool("mosquitto")
     done = subprocess.run(
         [sys.executable, "-m", "fedge", "demo", "--rounds", "14", "--out", str(tmp_path / "out")],
         env={**os.environ, "FEDGE_DEVICE_ENGINE": "reference", "OMP_NUM_THREADS": "1"},

@@ -1,6 +1,6 @@
 """Processes killed at bad moments; afterwards every accepted update has been applied once.
 
-Two devices, three rounds that both must answer (quorum 2), a real mosquitto
+Two devices, three rounds that both must answer (quorum 2), a real broker
 that keeps nothing, and the real aggregator. The moments are made, not hoped for:
 a plan of many local steps for "while training", a stopped process for "while
 sending". What counts is read from the aggregator's database.
@@ -16,10 +16,10 @@ import pytest
 
 from fedge.device.outbox import Outbox
 from tests.support import models
-from tests.support.broker import Broker, mosquitto
+from tests.support.broker import Broker, any_broker
 from tests.support.processes import FedgeProcess, environment, wait_until, write_examples
 
-__all__ = ["mosquitto"]
+__all__ = ["any_broker"]
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 ROUNDS, DEVICES = 3, ("ann", "bob")
@@ -123,8 +123,8 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, mosquitto: Broker) -> Iterator[Fleet]:
-    made = Fleet(tmp_path, mosquitto)
+def fleet(tmp_path: Path, any_broker: Broker) -> Iterator[Fleet]:
+    made = Fleet(tmp_path, any_broker)
     try:
         yield made
     finally:

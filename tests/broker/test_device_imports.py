@@ -9,11 +9,11 @@ import pytest
 from fedge.messages import RoundState
 from fedge.transport.mqtt import MqttTransport
 from tests.support import models
-from tests.support.broker import Broker, mosquitto
+from tests.support.broker import Broker, any_broker
 from tests.support.processes import environment, wait_until, write_examples
 from tests.unit.device.scripted import FLEET, JOB, ScriptedAggregator
 
-__all__ = ["mosquitto"]
+__all__ = ["any_broker"]
 pytestmark = pytest.mark.broker
 
 _DEVICE = """
@@ -24,18 +24,18 @@ print(*sorted(sys.modules))
 sys.exit(code)
 """
 FOREIGN = {
-    "onnx", "sklearn", "matplotlib", "amqtt", "psutil", "asyncio", "fedge.aggregator",
+    "onnx", "sklearn", "matplotlib", "iotcore", "psutil", "asyncio", "fedge.aggregator",
     "fedge.autodiff", "fedge.build", "fedge.rounds", "fedge.simulation", "fedge.strategies",
 }  # fmt: skip
 
 
 def test_a_device_that_trained_a_round_has_loaded_nothing_foreign(
-    tmp_path: Path, mosquitto: Broker
+    tmp_path: Path, any_broker: Broker
 ) -> None:
-    aggregator = ScriptedAggregator(MqttTransport(mosquitto.url, "scripted"), models.linear())
+    aggregator = ScriptedAggregator(MqttTransport(any_broker.url, "scripted"), models.linear())
     aggregator.announce(1)
     flags = {
-        "broker": mosquitto.url, "fleet": FLEET, "job": JOB, "id": "pi-3",
+        "broker": any_broker.url, "fleet": FLEET, "job": JOB, "id": "pi-3",
         "data": write_examples(tmp_path / "data.npz"), "state-dir": tmp_path / "state",
     }  # fmt: skip
     words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]

@@ -7,12 +7,12 @@ import pytest
 
 from fedge.transport.mqtt import MqttTransport
 from tests.support import models
-from tests.support.broker import Broker, mosquitto
+from tests.support.broker import Broker, any_broker
 from tests.support.processes import FedgeProcess, environment, stopping, wait_until, write_examples
 from tests.support.tools import need_tool
 from tests.unit.device.scripted import FLEET, JOB, ScriptedAggregator
 
-__all__ = ["mosquitto"]
+__all__ = ["any_broker"]
 pytestmark = [
     pytest.mark.broker,
     pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's"),
@@ -23,14 +23,14 @@ N_IN = 1_000_000  # 4 MB of parameters, 32 MB of examples
 
 @pytest.mark.parametrize("limit_mib", [50, 90, 120, 160, 200, 240, 280, 320, 1000])
 def test_under_every_limit_it_does_the_round_or_says_in_a_sentence_why_not(
-    tmp_path: Path, mosquitto: Broker, limit_mib: int
+    tmp_path: Path, any_broker: Broker, limit_mib: int
 ) -> None:
     aggregator = ScriptedAggregator(
-        MqttTransport(mosquitto.url, "scripted"), models.linear(n_in=N_IN)
+        MqttTransport(any_broker.url, "scripted"), models.linear(n_in=N_IN)
     )
     aggregator.announce(1)
     flags = {
-        "broker": mosquitto.url, "fleet": FLEET, "job": JOB, "id": "pi-3",
+        "broker": any_broker.url, "fleet": FLEET, "job": JOB, "id": "pi-3",
         "data": write_examples(tmp_path / "data.npz", n=8, n_in=N_IN),
         "state-dir": tmp_path / "state",
     }  # fmt: skip

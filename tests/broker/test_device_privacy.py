@@ -21,7 +21,7 @@ import pytest
 from fedge.messages import RoundState
 from fedge.transport.mqtt import MqttTransport
 from tests.support import models
-from tests.support.broker import Broker, mosquitto
+from tests.support.broker import Broker, any_broker
 from tests.support.processes import (
     FedgeProcess,
     environment,
@@ -33,7 +33,7 @@ from tests.support.strace import Trace
 from tests.support.tools import missing, need_tool
 from tests.unit.device.scripted import FLEET, JOB, ScriptedAggregator
 
-__all__ = ["mosquitto"]
+__all__ = ["any_broker"]
 pytestmark = pytest.mark.broker
 
 # What onnxruntime does about CI by itself, so do not let a variable of the machine decide.
@@ -79,14 +79,14 @@ def outside(trace: Trace, state: Path) -> set[Path]:
 
 
 def test_a_whole_round_touches_the_broker_and_the_state_directory_alone(
-    tmp_path: Path, mosquitto: Broker
+    tmp_path: Path, any_broker: Broker
 ) -> None:
     home, state = tmp_path / "home", tmp_path / "state"
     home.mkdir()
     env = environment(home)
     assert not _SILENCERS & set(env)
-    trace = trace_a_round(tmp_path, mosquitto, env)
-    assert trace.peers == {f"127.0.0.1:{mosquitto.port}"}
+    trace = trace_a_round(tmp_path, any_broker, env)
+    assert trace.peers == {f"127.0.0.1:{any_broker.port}"}
     assert trace.others == []
     assert outside(trace, state) <= {Path("/dev/null")}
     assert state / "outbox.sqlite3" in trace.written  # it does see what is written
@@ -113,14 +113,14 @@ def customised(folder: Path, code: str, env: dict[str, str]) -> dict[str, str]:
 
 
 def test_the_same_device_with_telemetry_left_on_would_be_seen(
-    tmp_path: Path, mosquitto: Broker
+    tmp_path: Path, any_broker: Broker
 ) -> None:
     if tuple(map(int, version("onnxruntime").split(".")[:2])) < (1, 29):
         missing(f"onnxruntime {version('onnxruntime')} has no telemetry: 1.29 is not installed")
     home = tmp_path / "home"
     home.mkdir()
     env = environment(home) | {"https_proxy": "http://127.0.0.1:9"}  # nobody: let it stay here
-    trace = trace_a_round(tmp_path, mosquitto, customised(tmp_path / "site", _REPORTING, env))
+    trace = trace_a_round(tmp_path, any_broker, customised(tmp_path / "site", _REPORTING, env))
     reports = {path for path in outside(trace, tmp_path / "state") if "Microsoft" in path.parts}
     assert home / ".cache" / "Microsoft" in reports
     assert list(home.rglob("onnxruntime.db"))
@@ -134,13 +134,13 @@ sys.modules["onnxruntime"] = types.ModuleType("onnxruntime")
 
 
 def test_a_device_does_not_start_where_onnxruntime_was_loaded_with_telemetry_on(
-    tmp_path: Path, mosquitto: Broker
+    tmp_path: Path, any_broker: Broker
 ) -> None:
     env = customised(tmp_path / "site", _LOADED, environment(tmp_path))
     device = FedgeProcess(
         "device",
         tmp_path / "logs",
-        flags(tmp_path, mosquitto),
+        flags(tmp_path, any_broker),
         before=tracer(tmp_path / "trace"),
         env=env,
     )

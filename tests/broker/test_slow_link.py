@@ -1,4 +1,4 @@
-"""Two devices of one job, one of them behind a slow link; processes, mosquitto, the aggregator."""
+"""Two devices of one job, one of them behind a slow link; processes, any_broker, the aggregator."""
 
 import json
 import sqlite3
@@ -24,11 +24,11 @@ RATE, UPLOAD_TIME_S = 20_000, 1.0  # bytes/s of the slow link, and the time for 
 
 
 def test_each_device_sends_what_its_own_link_carries_and_both_are_accepted(
-    tmp_path: Path, mosquitto: Broker
+    tmp_path: Path, any_broker: Broker
 ) -> None:
-    with slow_link(mosquitto.port, RATE) as slow_url:
-        urls = {"fast": mosquitto.url, "slow": slow_url}
-        aggregator = start_aggregator(tmp_path, mosquitto.url)
+    with slow_link(any_broker.port, RATE) as slow_url:
+        urls = {"fast": any_broker.url, "slow": slow_url}
+        aggregator = start_aggregator(tmp_path, any_broker.url)
         devices = {name: start_device(tmp_path, name, url) for name, url in urls.items()}
         with stopping(aggregator, *devices.values()):
             for process in (aggregator, *devices.values()):
@@ -48,9 +48,11 @@ def test_each_device_sends_what_its_own_link_carries_and_both_are_accepted(
     assert "a budget of 4096 bytes" in devices["slow"].said()
 
 
-def test_what_a_device_measured_is_known_after_a_restart(tmp_path: Path, mosquitto: Broker) -> None:
-    with slow_link(mosquitto.port, RATE) as url:
-        aggregator = start_aggregator(tmp_path, mosquitto.url, **{"wait-for": 1, "quorum": 1})
+def test_what_a_device_measured_is_known_after_a_restart(
+    tmp_path: Path, any_broker: Broker
+) -> None:
+    with slow_link(any_broker.port, RATE) as url:
+        aggregator = start_aggregator(tmp_path, any_broker.url, **{"wait-for": 1, "quorum": 1})
         device = start_device(tmp_path, "slow", url)
         with stopping(aggregator, device):
             wait_until(lambda: "round 3: a budget of" in device.said(), 30)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedge.errors import ConfigError, PayloadError
-from fedge.transport import Connected, Message, Traffic, Undelivered
+from fedge.transport import Connected, Disconnected, Message, Traffic, Undelivered
 from fedge.transport.mqtt import MqttTransport
 from tests.broker.transports import (
     events_within,
@@ -43,14 +43,16 @@ def test_mosquitto_speaks_mqtt_5_and_says_what_it_takes(mosquitto: Broker) -> No
         assert next_event(one, Connected) == Connected("MQTT 5", 131_072 - 1024)
 
 
-def test_an_old_broker_is_found_out_without_being_told(amqtt: Broker) -> None:
-    with transport(amqtt.url, "a", will=("a/will", b"gone")) as one:
+def test_an_old_broker_is_found_out_without_being_told(old_broker: Broker) -> None:
+    with transport(old_broker.url, "a", will=("a/will", b"gone")) as one:
         assert one.receive(8.0) == Connected("MQTT 3.1.1", 262_144 - 1024)
 
 
-def test_a_version_can_be_required(mosquitto: Broker) -> None:
-    with transport(mosquitto.url, "a", version="3.1.1") as one:
+def test_a_version_can_be_required(old_broker: Broker) -> None:
+    with transport(old_broker.url, "a", version="3.1.1") as one:
         assert next_event(one, Connected).protocol == "MQTT 3.1.1"
+    with transport(old_broker.url, "a", version="5") as one:
+        assert "without an answer" in next_event(one, Disconnected).reason
 
 
 def test_all_of_2000_messages_arrive_in_order(any_broker: Broker) -> None:
@@ -135,8 +137,8 @@ def test_a_message_to_nobody_is_reported(mosquitto: Broker) -> None:
         assert one.receive(1.0) == Undelivered("nobody/here", "nobody subscribes to it")
 
 
-def test_a_payload_too_large_is_refused_before_it_is_sent(mosquitto: Broker) -> None:
-    with transport(mosquitto.url, "one") as one:
+def test_a_payload_too_large_is_refused_before_it_is_sent(any_broker: Broker) -> None:
+    with transport(any_broker.url, "one") as one:
         one.subscribe("a")
         most = next_event(one, Connected).max_payload_bytes
         with pytest.raises(PayloadError, match=f"at most {most} bytes"):
@@ -174,14 +176,14 @@ def test_while_nothing_is_done_no_more_than_the_window_is_sent(mosquitto: Broker
         assert receive_payloads(sub, 7) == [b"%d" % number for number in range(3, 10)]
 
 
-def test_more_than_1024_descriptors_are_no_obstacle(mosquitto: Broker, tmp_path: Path) -> None:
+def test_more_than_1024_descriptors_are_no_obstacle(any_broker: Broker, tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 2000:
         missing(f"only {hard} descriptors are allowed here, 2000 are needed")
     resource.setrlimit(resource.RLIMIT_NOFILE, (2000, hard))
     held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
     try:
-        with transport(mosquitto.url, "one") as one:
+        with transport(any_broker.url, "one") as one:
             one.subscribe("a")
             one.publish("a", b"1")
             assert receive_payloads(one, 1) == [b"1"]

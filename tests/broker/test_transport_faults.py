@@ -52,19 +52,19 @@ def test_a_killed_broker_is_found_again_and_subscriptions_are_renewed(any_broker
         assert receive_payloads(one, 2) == [b"1", b"2"]
 
 
-def test_what_a_killed_broker_had_not_taken_is_lost_and_flush_says_so(mosquitto: Broker) -> None:
-    with transport(mosquitto.url, "one") as one:
+def test_what_a_killed_broker_had_not_taken_is_lost_and_flush_says_so(any_broker: Broker) -> None:
+    with transport(any_broker.url, "one") as one:
         one.subscribe("a")
         next_event(one, Connected)
-        mosquitto.freeze()
+        any_broker.freeze()
         one.publish("a", b"lost")
         assert not one.flush(0.1)
-        mosquitto.thaw()
-        mosquitto.kill()
+        any_broker.thaw()
+        any_broker.kill()
         next_event(one, Disconnected)
         one.publish("a", b"lost as well, at the next failed try")
         next_event(one, Disconnected)
-        mosquitto.restart()
+        any_broker.restart()
         next_event(one, Connected)
         one.flush(5.0)
         one.publish("a", b"arrives")
@@ -72,35 +72,35 @@ def test_what_a_killed_broker_had_not_taken_is_lost_and_flush_says_so(mosquitto:
         assert one.flush(5.0)
 
 
-def test_flush_without_time_tells_at_once_whether_anything_is_under_way(mosquitto: Broker) -> None:
-    with transport(mosquitto.url, "one") as one:
+def test_flush_without_time_tells_at_once_whether_anything_is_under_way(any_broker: Broker) -> None:
+    with transport(any_broker.url, "one") as one:
         next_event(one, Connected)
         assert one.flush(0)
-        mosquitto.freeze()
+        any_broker.freeze()
         one.publish("a", b"1")
         assert not one.flush(0)
-        mosquitto.thaw()
+        any_broker.thaw()
         assert one.flush(5.0)
         assert one.flush(0)
         one.publish("a", b"2")
-        mosquitto.kill()
+        any_broker.kill()
         next_event(one, Disconnected)
         one.publish("a", b"3")
         assert not one.flush(0)
-        mosquitto.restart()
+        any_broker.restart()
         next_event(one, Connected)
         one.publish("a", b"4")
         assert one.flush(5.0)
         assert one.flush(0)
 
 
-def test_a_message_of_an_earlier_link_can_still_be_done(mosquitto: Broker) -> None:
-    with transport(mosquitto.url, "one", receive_maximum=1) as one:
+def test_a_message_of_an_earlier_link_can_still_be_done(any_broker: Broker) -> None:
+    with transport(any_broker.url, "one", receive_maximum=1) as one:
         one.subscribe("a")
         one.publish("a", b"1")
         old = next_event(one, Message)
-        mosquitto.kill()
-        mosquitto.restart()
+        any_broker.kill()
+        any_broker.restart()
         next_event(one, Connected)
         one.done(old)
         one.publish("a", b"2")
@@ -122,21 +122,21 @@ def test_the_will_of_a_killed_process_is_published_and_kept(any_broker: Broker) 
         assert (message.payload, message.is_retained) == (b"dead", True)
 
 
-def test_a_frozen_broker_is_noticed_within_twice_the_keepalive(mosquitto: Broker) -> None:
-    with transport(mosquitto.url, "one", keepalive_s=1) as one:
+def test_a_frozen_broker_is_noticed_within_twice_the_keepalive(any_broker: Broker) -> None:
+    with transport(any_broker.url, "one", keepalive_s=1) as one:
         next_event(one, Connected)
-        mosquitto.freeze()
+        any_broker.freeze()
         began = time.monotonic()
         reason = next_event(one, Disconnected).reason
         waited = time.monotonic() - began
         assert 0.9 < waited < 2.1
         assert "does not answer any more" in reason or "keep alive timeout" in reason
-        mosquitto.thaw()
+        any_broker.thaw()
         next_event(one, Connected)
 
 
-def test_a_quiet_connection_is_kept_alive(mosquitto: Broker) -> None:
-    with transport(mosquitto.url, "one", keepalive_s=1) as one:
+def test_a_quiet_connection_is_kept_alive(any_broker: Broker) -> None:
+    with transport(any_broker.url, "one", keepalive_s=1) as one:
         next_event(one, Connected)
         assert one.receive(3.0) is None
 
@@ -173,28 +173,28 @@ def test_close_does_not_wait_for_the_next_try() -> None:
     assert time.monotonic() - began < 1.0
 
 
-def test_a_second_client_of_the_same_name_throws_the_first_one_out(mosquitto: Broker) -> None:
-    with transport(mosquitto.url, "one") as first:
+def test_a_second_client_of_the_same_name_throws_the_first_one_out(any_broker: Broker) -> None:
+    with transport(any_broker.url, "one") as first:
         next_event(first, Connected)
-        with transport(mosquitto.url, "one") as second:
+        with transport(any_broker.url, "one") as second:
             next_event(second, Connected)
             next_event(first, Disconnected)
 
 
 def test_a_loss_is_a_loss_however_often_flush_is_asked_before_the_event_is_read(
-    mosquitto: Broker,
+    any_broker: Broker,
 ) -> None:
-    with transport(mosquitto.url, "one") as one:
+    with transport(any_broker.url, "one") as one:
         next_event(one, Connected)
-        mosquitto.freeze()
+        any_broker.freeze()
         one.publish("a", b"lost")
-        mosquitto.kill()
+        any_broker.kill()
         end_s = time.monotonic() + 1.0
         while time.monotonic() < end_s:  # the network thread drops it in this time
             assert not one.flush(0)
         next_event(one, Disconnected)
         assert not one.flush(0)
-        mosquitto.restart()
+        any_broker.restart()
         next_event(one, Connected)
         assert one.flush(0)
 
@@ -338,9 +338,9 @@ def test_a_broker_that_forgets_a_subscription_is_given_up_after_a_while(
 
 
 def test_an_error_of_our_own_is_logged_and_survived(
-    mosquitto: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    any_broker: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with transport(mosquitto.url, "one") as one:
+    with transport(any_broker.url, "one") as one:
         next_event(one, Connected)
         with monkeypatch.context() as patch, caplog.at_level(logging.CRITICAL):
             patch.setattr("fedge.transport.link.Link.tick", lambda _: 1 // 0)
@@ -349,17 +349,17 @@ def test_an_error_of_our_own_is_logged_and_survived(
         next_event(one, Connected)
 
 
-def test_a_process_that_forgets_to_close_still_ends(mosquitto: Broker) -> None:
+def test_a_process_that_forgets_to_close_still_ends(any_broker: Broker) -> None:
     program = _MORTAL.replace("time.sleep(60)", "sys.exit(3)")
-    command = [sys.executable, "-c", program, mosquitto.url]
+    command = [sys.executable, "-c", program, any_broker.url]
     assert subprocess.run(command, timeout=20, check=False, capture_output=True).returncode == 3
 
 
-def test_a_signal_does_not_disturb_the_network_thread(mosquitto: Broker) -> None:
+def test_a_signal_does_not_disturb_the_network_thread(any_broker: Broker) -> None:
     seen = []
     before = signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
     try:
-        with transport(mosquitto.url, "one") as one:
+        with transport(any_broker.url, "one") as one:
             one.subscribe("a")
             next_event(one, Connected)
             for number in range(20):

@@ -14,12 +14,20 @@ import pytest
 
 from firmware_sim.errors import ArchiveError
 from tests.docs import operators
-from tests.support.markdown import n_run, n_shell_blocks, shell_script
-from tests.support.tools import UNAVAILABLE, unavailable
+from tests.support.markdown import n_run, n_shell_blocks, needed_tools, shell_script
+from tests.support.tools import UNAVAILABLE, need_tool, unavailable
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAMES = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
+_CROSS = {"arm"}  # documents whose blocks need cross compilers
+_OF_MAKE = {"ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
+
+
+def own_environment(**variables: str) -> dict[str, str]:
+    """Ours, without what a `make test ARGS=...` hands down to every other make."""
+    kept = {name: value for name, value in os.environ.items() if name not in _OF_MAKE}
+    return {**kept, "OMP_NUM_THREADS": "1", **variables}
 
 
 def run(script: str, folder: Path, *, timeout_s: float, **variables: str) -> None:
@@ -28,7 +36,7 @@ def run(script: str, folder: Path, *, timeout_s: float, **variables: str) -> Non
         shell = subprocess.Popen(
             ["bash", "-c", script],
             cwd=folder,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
+            env=own_environment(**variables),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -55,11 +63,18 @@ def test_every_shell_block_is_one_that_a_test_runs(document: Path) -> None:
 @pytest.mark.broker
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
-    "document", [d for d in DOCUMENTS[1:] if n_run(d)], ids=lambda document: document.stem
+    "document",
+    [
+        pytest.param(d, id=d.stem, marks=[pytest.mark.emulated] if d.stem in _CROSS else [])
+        for d in DOCUMENTS[1:]
+        if n_run(d)
+    ],
 )
 def test_the_shell_blocks_of_a_document_work_one_after_the_other(
     document: Path, tmp_path: Path
 ) -> None:
+    for tool in needed_tools(document):
+        need_tool(tool)
     bin_ = Path(sys.executable).parent
     run(
         shell_script(document),
@@ -91,6 +106,16 @@ def test_the_readme_works_in_a_fresh_copy_with_nothing_installed(tmp_path: Path)
     run(script, tmp_path, timeout_s=850, PATH=system, VIRTUAL_ENV="")
     assert list(tmp_path.glob("fedge-demo/*/model.onnx"))
     assert list(tmp_path.glob("fedge-demo/*/accuracy.png"))
+
+
+def test_words_for_one_make_do_not_reach_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What make hands down for `make test ARGS=theirs` outweighs the environment's ARGS."""
+    (tmp_path / "Makefile").write_text('say:\n\t@test "$(ARGS)" = ours\n')
+    monkeypatch.setenv("MAKEFLAGS", " -- ARGS=theirs")
+    monkeypatch.setenv("MAKELEVEL", "1")
+    run("export ARGS=ours; make say", tmp_path, timeout_s=20)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)

@@ -67,7 +67,7 @@ def test_the_wheel_ships_the_package_and_nothing_else(built: Path) -> None:
     assert not [name for name in names if name.endswith((".pyx", ".c"))]
 
 
-@pytest.mark.parametrize("package", ["onnx", "sklearn", "matplotlib", "amqtt", "scipy"])
+@pytest.mark.parametrize("package", ["onnx", "sklearn", "matplotlib", "iotcore", "scipy"])
 def test_a_device_is_installed_without(package: str, alone: Path) -> None:
     code = f"import importlib.util; print(importlib.util.find_spec({package!r}))"
     assert run([str(alone), "-c", code]).strip() == "None"
@@ -79,7 +79,7 @@ def test_a_device_installed_alone_takes_part_in_a_round(alone: Path, tmp_path: P
     fedge = [sys.executable, "-m", "fedge"]
     run([*fedge, "demo", "--devices", "1", "--rounds", "1", "--out", str(tmp_path / "first")])
     first, state = tmp_path / "first", tmp_path / "aggregator"
-    with running("mosquitto", tmp_path / "broker") as broker:
+    with running("iotcore", tmp_path / "broker") as broker:
         words = f"aggregate --broker {broker.url} --rounds 2 --state-dir {state}"
         aggregator = subprocess.Popen(
             [*fedge, *words.split(), "--artifact", str(first / "model.fedge")]

@@ -39,6 +39,7 @@ def test_the_clone_that_the_loader_picks_changes_no_bit(tmp_path: Path) -> None:
     assert _hash(tmp_path, "gcc", "-O3") == HASH
 
 
+@pytest.mark.emulated
 @pytest.mark.parametrize(
     ("compiler", "emulator"),
     [

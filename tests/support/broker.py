@@ -8,17 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from fedge.transport.broker import BrokerKind, RunningBroker, start_broker
-from tests.support.tools import need_package, need_tool
+from fedge.transport.broker import RunningBroker, start_broker
+from fedge.transport.client import Version
+from fedge.transport.programs import BrokerKind
+from tests.support.tools import need_tool
 
 
 class Broker:
     """A broker whose process may die; its address stays."""
 
-    def __init__(self, kind: BrokerKind, folder: Path) -> None:
+    def __init__(self, kind: BrokerKind, folder: Path, version: Version = "5") -> None:
         self.kind: BrokerKind = kind
         self.folder = folder
-        self._running: RunningBroker = start_broker(kind=kind, folder=folder)
+        self._version: Version = version
+        self._running: RunningBroker = start_broker(kind=kind, folder=folder, version=version)
         self.url = self._running.url
         self.port = int(self.url.rpartition(":")[2])
 
@@ -33,7 +36,9 @@ class Broker:
 
     def restart(self) -> None:
         """After `kill` or `stop`: a new process on the same port."""
-        self._running = start_broker(port=self.port, kind=self.kind, folder=self.folder)
+        self._running = start_broker(
+            port=self.port, kind=self.kind, folder=self.folder, version=self._version
+        )
 
     def freeze(self) -> None:
         """SIGSTOP: connections stay open and nothing answers."""
@@ -49,13 +54,11 @@ class Broker:
 
 
 @contextmanager
-def running(kind: BrokerKind, folder: Path) -> Iterator[Broker]:
+def running(kind: BrokerKind, folder: Path, version: Version = "5") -> Iterator[Broker]:
     """A broker for the length of a test; the test is skipped if the program is missing."""
     if kind == "mosquitto":
         need_tool("mosquitto")
-    else:
-        need_package("amqtt")
-    broker = Broker(kind, folder)
+    broker = Broker(kind, folder, version)
     try:
         yield broker
     finally:
@@ -69,12 +72,13 @@ def mosquitto(tmp_path: Path) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def amqtt(tmp_path: Path) -> Iterator[Broker]:
-    with running("amqtt", tmp_path / "broker") as broker:
+def old_broker(tmp_path: Path) -> Iterator[Broker]:
+    """One that speaks MQTT 3.1.1 only."""
+    with running("iotcore", tmp_path / "broker", "3.1.1") as broker:
         yield broker
 
 
-@pytest.fixture(params=["mosquitto", "amqtt"])
+@pytest.fixture(params=["iotcore", "mosquitto"])
 def any_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
     with running(request.param, tmp_path / "broker") as broker:
         yield broker

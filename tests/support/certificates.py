@@ -1,26 +1,14 @@
 """Certificates for a broker on 127.0.0.1, valid when a test says."""
 
-import subprocess
+import ipaddress
+from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.support.tools import need_tool
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-_CONF = """
-[ca]
-default_ca = one
-[one]
-database = {folder}/index.txt
-new_certs_dir = {folder}
-rand_serial = yes
-default_md = sha256
-unique_subject = no
-policy = names
-[names]
-commonName = supplied
-[local]
-subjectAltName = IP:127.0.0.1
-basicConstraints = CA:TRUE
-"""
+_NOW_AND_LATER = ("20000101000000Z", "20610101000000Z")
 
 
 def certify(folder: Path, name: str, first: str, last: str) -> Path:
@@ -28,25 +16,43 @@ def certify(folder: Path, name: str, first: str, last: str) -> Path:
 
     Args:
         folder: of both; the key is made if it is not there.
-        name: of the file.
+        name: of the file, and of the subject: lest one be taken for the issuer of another.
         first: from when it holds, YYYYMMDDHHMMSSZ.
         last: until when.
     """
-    openssl, key = need_tool("openssl"), folder / "key.pem"
-    request, made = folder / "request.pem", folder / f"{name}.pem"
-    conf = folder / "openssl.conf"
-    conf.write_text(_CONF.format(folder=folder))
-    (folder / "index.txt").touch()
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    source: list[str | Path] = ["-key", key] if key.exists() else [*kind, "-keyout", key]
-    commands: list[list[str | Path]] = [
-        [openssl, "req", "-new", *source, "-subj", f"/CN={name}", "-out", request],
-        [
-            openssl, "ca", "-batch", "-selfsign", "-notext", "-config", conf, "-keyfile", key,
-            "-in", request, "-out", made, "-startdate", first, "-enddate", last,
-            "-extensions", "local",
-        ],
-    ]  # fmt: skip
-    for command in commands:  # the subjects differ, lest one be taken for the issuer of another
-        subprocess.run(command, check=True, capture_output=True)
+    key = _key(folder / "key.pem")
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder(issuer_name=subject, subject_name=subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_time(first))
+        .not_valid_after(_time(last))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / f"{name}.pem"
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def certify_for_now(folder: Path) -> Path:
+    """One that holds, `cert.pem`."""
+    return certify(folder, "cert", *_NOW_AND_LATER)
+
+
+def _key(path: Path) -> ec.EllipticCurvePrivateKey:
+    if path.exists():
+        found = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        assert isinstance(found, ec.EllipticCurvePrivateKey)
+        return found
+    made = ec.generate_private_key(ec.SECP256R1())
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    path.write_bytes(made.private_bytes(*form, serialization.NoEncryption()))
     return made
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 _BLOCK = re.compile(r"(?ms)^(?:<!-- test: (?P<env>[^\n]*?) -->\n)?```sh\n(?P<code>.*?)^```$")
+_NEEDS = re.compile(r"(?m)^<!-- test needs: (?P<tools>[^\n]*?) -->$")
 _FENCE = re.compile(r"(?m)^\s*(?:```|~~~)\s*(?:sh|bash|shell|console)\b")
 
 
@@ -28,3 +29,8 @@ def n_shell_blocks(document: Path) -> int:
 def n_run(document: Path) -> int:
     """How many of them `shell_script` runs."""
     return len(_BLOCK.findall(document.read_text()))
+
+
+def needed_tools(document: Path) -> list[str]:
+    """The programs that a comment `<!-- test needs: NAME ... -->` of the document names."""
+    return [tool for found in _NEEDS.finditer(document.read_text()) for tool in found[1].split()]

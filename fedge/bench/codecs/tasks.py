@@ -15,6 +15,7 @@ from fedge.bench.codecs.models import perceptron, wave_net, word_net
 from fedge.build import build_artifact
 from fedge.config.npz import Dataset, read_npz
 from fedge.errors import ConfigError, DataError, MissingDependencyError
+from fedge.simulation.data import digits
 
 BATCH_SIZE = 16
 
@@ -62,10 +63,8 @@ def get(name: str) -> Task:
 
 
 def _digits() -> Dataset:
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - optional
-
-    pixels, labels = load_digits(return_X_y=True)
-    return Dataset({"x": (pixels / 16).astype(np.float32)}, labels.astype(np.int64))
+    found = digits()
+    return Dataset(found.inputs, found.targets)
 
 
 def _standard(features: np.ndarray) -> np.ndarray:

@@ -1,5 +1,10 @@
 """Cutting a data set into devices' own parts."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +13,13 @@ from hypothesis import strategies as st
 from fedge.config.npz import Dataset
 from fedge.errors import DataError
 from fedge.simulation.data import digits, part
+
+_NO_SEMAPHORE = """
+import _multiprocessing
+def refuse(*_, **__):
+    raise PermissionError(13, "Permission denied")
+_multiprocessing.SemLock = refuse
+"""
 
 
 def a_dataset(n: int, *, client: bool = False, is_test: bool = False) -> Dataset:
@@ -77,3 +89,17 @@ def test_the_digits_are_the_1797_of_scikit_learn_scaled_to_one() -> None:
     assert data.inputs["x"].dtype == np.float32
     assert (data.inputs["x"].min(), data.inputs["x"].max()) == (0.0, 1.0)
     assert list(np.unique(data.targets)) == list(range(10))
+
+
+def test_no_shared_memory_is_no_news(tmp_path: Path) -> None:
+    """Where /dev/shm cannot be written, as in a bare root, joblib warns at its import."""
+    (tmp_path / "sitecustomize.py").write_text(_NO_SEMAPHORE)
+    code = "from fedge.simulation.data import digits; print(digits().targets.size)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("1797\n", "")

@@ -15,7 +15,7 @@ from tests.support.certificates import certify
 
 # From 2050 on years have four digits in a certificate, before that two.
 @pytest.mark.parametrize("last_year", [2031, 2061])
-def test_the_times_are_those_that_openssl_was_given(tmp_path: Path, last_year: int) -> None:
+def test_the_times_are_those_of_the_certificate(tmp_path: Path, last_year: int) -> None:
     made = certify(tmp_path, "one", "19991231235958Z", f"{last_year}0203040506Z")
     first, last = read_validity(ssl.PEM_cert_to_DER_cert(made.read_text()))
     assert first == datetime(1999, 12, 31, 23, 59, 58, tzinfo=UTC)
