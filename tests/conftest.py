@@ -11,6 +11,8 @@ from tests.support.tools import UNAVAILABLE
 
 # Some tests run graphs in onnxruntime on their own; it must not report to its maker then either.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# Two threads on small products take ten times as long as one where other tests run beside.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 _LEFT_OUT = pytest.StashKey[int]()
 

@@ -114,12 +114,16 @@ def _same_shape(scores: Tensor) -> Tensor:
 
 
 def _cross_entropy(g: Graph, scores: Name, target: Name) -> tuple[Name, Name]:
-    """-ln p[target], p = softmax(scores); slope p - one_hot. Shapes: (b, c, ...), (b, ...)."""
+    """-ln p[target], p = softmax(scores); slope p - one_hot. Shapes: (b, c, ...), (b, ...).
+
+    The target's is picked, not multiplied by one: a class that is masked has ln p = -infinity.
+    """
     minus_one = np.array([0, -1], g.tensors[scores].dtype)
     depth = g.constant(np.asarray(g.shape(scores)[1], np.int64))
     minus_hot = g.op("OneHot", target, depth, g.constant(minus_one), axis=1)
     log_p = g.op("LogSoftmax", scores, axis=1)
-    losses = g.sum(g.op("Mul", log_p, minus_hot), [1])
+    is_target = g.op("Less", minus_hot, g.scalar(0, like=scores))
+    losses = g.op("Neg", g.sum(g.op("Where", is_target, log_p, g.scalar(0, like=scores)), [1]))
     return _mean(g, losses, g.op("Add", g.op("Exp", log_p), minus_hot))
 
 

@@ -34,6 +34,13 @@ def test_cross_entropy_by_hand() -> None:
     np.testing.assert_allclose(slope, [[0.5, -0.5], [-0.25, 0.25]])
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_masked_class_has_no_part_in_cross_entropy(dtype: npt.DTypeLike) -> None:
+    losses, slope = losses_of("cross_entropy", [[0, -np.inf, np.log(3)]], [0], dtype)
+    np.testing.assert_allclose(losses, [np.log(4)], rtol=1e-6)
+    np.testing.assert_allclose(slope, [[-0.75, 0, 0.75]], rtol=1e-6)
+
+
 def test_cross_entropy_over_positions_is_their_mean() -> None:
     scores = np.zeros((1, 4, 3))
     scores[0, :, 2] = [np.log(5), 0, 0, 0]
