@@ -78,12 +78,13 @@ def run(args: argparse.Namespace) -> int:
     """Prepare, run, report."""
     options = _options(args)
     out = sys.stdout
-    print(f"fedge demo: everything of this run goes to {options.folder}", file=out)
+    print(f"fedge demo: everything of this run goes to {options.folder}", file=out, flush=True)
     ready = prepare(options)
     print(
         f"{len(ready.devices)} devices, {ready.n_trainable} trained parameters,"
         f" codec {options.codec} up, {options.downlink_codec} down, strategy {options.strategy}",
         file=out,
+        flush=True,
     )
     measured = _watch(options, ready, out)
     result = as_json(options, ready, measured)

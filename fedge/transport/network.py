@@ -61,7 +61,12 @@ class Network:
         self._n_dropped = 0
 
     def start(self) -> None:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            if not _is_lack_of_memory(error):
+                raise
+            raise MemoryError("no room for a thread") from None
 
     def order(self, order: Callable[[], None]) -> None:
         """Have the network thread do this soon."""
