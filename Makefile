@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-STEP   := @.ci/step
+STEP   := @sh .ci/step
 
 # cython-lint looks for pycodestyle on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
