@@ -6,6 +6,7 @@ to one subscriber; a model of 100 MB in chunks of 61 440 bytes to four subscribe
 CPU seconds and resident memory are the broker's own, and nothing may be missing at the end.
 """
 
+import importlib.metadata
 import os
 import socket
 import subprocess
@@ -43,10 +44,11 @@ def broker(kind: str, folder: Path) -> Iterator[tuple[int, int, str]]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     (folder / "amqtt.yaml").write_text(_AMQTT.format(port=port))
-    words = [str(Path(sys.executable).with_name("amqtt")), "-c", str(folder / "amqtt.yaml")]
+    script = "from amqtt.scripts.broker_script import main; main()"
+    words = [sys.executable, "-c", script, "-c", str(folder / "amqtt.yaml")]
     with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:  # noqa: S603
         time.sleep(5.0)
-        yield port, process.pid, "0.12"
+        yield port, process.pid, importlib.metadata.version("amqtt")
         process.kill()
 
 
@@ -93,8 +95,10 @@ def send(port: int, readers: list[Reader], n: int, size: int, window: int) -> fl
     end = time.monotonic() + 120.0
     while min(reader.n for reader in readers) < n and time.monotonic() < end:
         time.sleep(0.01)
+    taken = time.perf_counter() - began
+    writer.disconnect()
     assert [reader.n for reader in readers] == [n] * len(readers)
-    return time.perf_counter() - began
+    return taken
 
 
 def used(pid: int) -> tuple[float, float]:

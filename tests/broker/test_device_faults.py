@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 ROUNDS, DEVICES = 3, ("ann", "bob")
 STEPS = 2500  # more than half a second of local training
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0  # on a machine that has much else to do
 
 
 class Fleet:
