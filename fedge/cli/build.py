@@ -77,7 +77,7 @@ def _tensors(choices: Sequence[Choice]) -> str:
     reasons = ["why", *(("? " if c.is_doubtful else "") + c.why for c in listed)]
     lines = [f"{row}  {why}" for row, why in zip(rows, reasons, strict=True)]
     if numbers:
-        lines.append(f"{len(numbers)} single numbers are constants too")
+        lines.append(f"and {len(numbers)} constants of one number each")
     if any(choice.is_doubtful for choice in listed):
         lines.append("? may be meant otherwise: --trainable NAME trains it, --freeze NAME does not")
     return "\n".join(lines)
