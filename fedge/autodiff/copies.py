@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from fedge.autodiff.dropped import restore_biases
 from fedge.autodiff.exporter import Exporter, named_parameters, read_exporter, scope
 from fedge.autodiff.formulas import is_constant
 from fedge.autodiff.slots import Use, find_uses
@@ -23,16 +24,17 @@ Remarks = dict[str, str]
 def settle_copies(model: onnx.ModelProto) -> Remarks:
     """Gives every parameter one tensor of its own; changes the model, not what it computes.
 
+    - A bias that torch's exporter left out because it is zero is put back.
     - A copy behind Identity becomes a tensor.
     - A tensor that several modules use is split, if torch's notes name another parameter there;
       without such notes, if all its elements are equal, as in scales and biases that never
       learned, and torch's older exporter (which marks what it merges) did not write it.
     - A matrix that equals the table of an embedding, or is its transpose, becomes that table.
     """
+    remarks: Remarks = restore_biases(model)
     _unfold(model)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     uses, exporter = find_uses(model), read_exporter(model)
-    remarks: Remarks = {}
     for name in list(stored):
         for alike in _merged(stored[name], uses.get(name, []), exporter):
             new = _split(model, stored[name], alike)

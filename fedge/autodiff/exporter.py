@@ -48,7 +48,12 @@ def read_exporter(model: onnx.ModelProto) -> Exporter:
 
 def named_parameters(node: onnx.NodeProto) -> frozenset[str]:
     """The parameters given to the call that became this node, as the trace names them."""
-    return frozenset(re.findall(r"%(p_\w+)", _notes(node.metadata_props).get(_CALL, "")))
+    return frozenset(re.findall(r"%(p_\w+)", call_of(node)))
+
+
+def call_of(node: onnx.NodeProto) -> str:
+    """The traced call that became this node, maybe with others; "" if not noted."""
+    return _notes(node.metadata_props).get(_CALL, "")
 
 
 def scope(node: onnx.NodeProto) -> str:

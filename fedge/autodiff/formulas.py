@@ -28,9 +28,25 @@ def is_formula(value: Array) -> bool:
 
     Tables of sinusoidal or rotary positions and the slopes of linear biases are. Such a line
     follows x[t + 1] = a x[t] + b x[t - 1], with a and b of its own. Lines of one repeated number
-    prove nothing and do not count.
+    prove nothing and do not count. Or its elements depend on the difference of the last two
+    indices alone, as biases of relative positions do.
     """
-    return any(_has_recurrence(np.moveaxis(value, axis, -1)) for axis in range(value.ndim))
+    lines = any(_has_recurrence(np.moveaxis(value, axis, -1)) for axis in range(value.ndim))
+    return lines or _is_relative(value)
+
+
+def padding_row(value: Array) -> int | None:
+    """The one row of a table that is zero while no other is, as an embedding's padding is."""
+    if value.ndim != 2 or len(value) < 3:
+        return None
+    rows = np.flatnonzero(~value.any(axis=1))
+    return int(rows[0]) if len(rows) == 1 else None
+
+
+def _is_relative(value: Array) -> bool:
+    if value.ndim < 2 or min(value.shape[-2:]) < 4 or is_constant(value):
+        return False
+    return bool((value[..., 1:, 1:] == value[..., :-1, :-1]).all())
 
 
 def _has_recurrence(value: Array) -> bool:

@@ -22,7 +22,7 @@ import onnx
 from onnx import numpy_helper
 
 from fedge.autodiff.exporter import Exporter, read_exporter
-from fedge.autodiff.formulas import is_formula, is_mask
+from fedge.autodiff.formulas import is_constant, is_formula, is_mask, padding_row
 from fedge.autodiff.graph import Graph, Name
 from fedge.autodiff.infer import attribute_value
 from fedge.autodiff.slots import Purpose, Use, find_uses, raw_inputs
@@ -56,6 +56,7 @@ class Stored:
         is_parameter: whether the rule takes it for a parameter.
         why: in words.
         is_doubtful: whether the file could mean the opposite.
+        padding: the row of an embedding's table that stays zero, if there is one.
     """
 
     name: Name
@@ -64,6 +65,7 @@ class Stored:
     is_parameter: bool
     why: str
     is_doubtful: bool = False
+    padding: int | None = None
 
     @property
     def parameter(self) -> Parameter:
@@ -91,7 +93,8 @@ def find_stored(model: onnx.ModelProto) -> dict[Name, Stored]:
     evidence = _Evidence(read_exporter(model), frozenset(literals), frozenset(raw_inputs(model)))
     uses = find_uses(model)
     order = _order(model.graph.node, values)
-    return {name: _judge(name, values[name], uses.get(name, ()), evidence) for name in order}
+    judged = (_judge(name, values[name], uses.get(name, ()), evidence) for name in order)
+    return {found.name: _with_padding(found, uses.get(found.name, ())) for found in judged}
 
 
 def read_tensor(tensor: onnx.TensorProto) -> Array:
@@ -152,6 +155,16 @@ def _judge(name: Name, value: Array, uses: Iterable[Use], evidence: _Evidence) -
     return Stored(name, value, kind, is_parameter=told == "parameter", why=why)
 
 
+def _with_padding(stored: Stored, uses: Iterable[Use]) -> Stored:
+    """The row of padding of a table that is looked up and nothing else, as torch makes one."""
+    only_looked_up = all(use.node.op_type == "Gather" and use.index == 0 for use in uses)
+    row = padding_row(stored.value) if stored.is_parameter and only_looked_up else None
+    if row is None:
+        return stored
+    why = f"{stored.why}; its row {row} is zero, taken for padding, and stays so"
+    return replace(stored, padding=row, why=why, is_doubtful=True)
+
+
 def _judge_use(name: Name, value: Array, use: Use, evidence: _Evidence) -> Stored:
     op_type, purpose = use.node.op_type, use.purpose
     kind = _kind(op_type, purpose)
@@ -160,7 +173,9 @@ def _judge_use(name: Name, value: Array, use: Use, evidence: _Evidence) -> Store
         return replace(stored, is_parameter=False, why=f"a setting of {op_type}")
     if purpose == "arithmetic":
         return _judge_arithmetic(stored, use, evidence)
-    if evidence.exporter.is_torch and name in evidence.literals:
+    exporter = evidence.exporter
+    is_neutral = op_type == "InstanceNormalization" and bool(exporter.told) and is_constant(value)
+    if exporter.is_torch and (name in evidence.literals or is_neutral):
         why = f"{kind} of {op_type}, but no module owns it"
         return replace(stored, is_parameter=False, why=why, is_doubtful=True)
     return stored
@@ -179,7 +194,8 @@ def _judge_arithmetic(stored: Stored, use: Use, evidence: _Evidence) -> Stored:
     if exporter.is_torch and is_literal:
         return left_out(f"numbers of {op_type} that no module owns", is_doubtful=value.size > 1)
     if value.size == 1 and not is_owned and (is_literal or not value.ndim or exporter.is_torch):
-        return left_out(f"a single number of {op_type}")
+        is_folded = exporter.is_torch and not exporter.told and not is_literal
+        return left_out(f"a single number of {op_type}", is_doubtful=is_folded)
     if is_mask(value):
         return left_out("a mask")
     if is_formula(value):

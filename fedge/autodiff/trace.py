@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import onnx
 
 from fedge.autodiff.forms import Call, emit
@@ -42,6 +43,7 @@ class _Reader:
     names: dict[str, Name]  # the user's name of a value to the graph's
     data: set[Name]  # values that depend on the inputs, not on parameters alone
     batch: tuple[int, int] | None
+    paddings: Mapping[str, int]  # rows of tables that stay zero
     withheld: dict[str, str] = field(default_factory=dict)  # outputs that training cannot give
 
 
@@ -76,7 +78,9 @@ def trace(
     for name, tensor in {**tensors, **values}.items():
         g.add_input(name, tensor)
     names = {name: name for name in g.tensors}
-    reader = _Reader(g, opset, names, set(tensors), _rebatching(model, tensors, batch_size))
+    paddings = {n: s.padding for n, s in stored.items() if s.padding is not None}
+    batch = _rebatching(model, tensors, batch_size)
+    reader = _Reader(g, opset, names, set(tensors), batch, paddings)
     for tensor in model.graph.initializer:
         if tensor.name not in parameters:
             names[tensor.name] = g.constant(read_tensor(tensor))
@@ -163,6 +167,8 @@ def _read(reader: _Reader, node: onnx.NodeProto) -> None:
     n_before = len(g.nodes)
     try:
         outputs = emit(g, call)
+        if node.op_type == "Gather" and node.input[0] in reader.paddings:
+            outputs = (_unpadded(g, call, outputs[0], reader.paddings[node.input[0]]),)
     except (ValueError, KeyError, IndexError, ZeroDivisionError) as error:
         raise ModelError(f"{title} cannot be prepared for training: {error}") from None
     made = [name for added in g.nodes[n_before:] for name in added.outputs]
@@ -171,6 +177,17 @@ def _read(reader: _Reader, node: onnx.NodeProto) -> None:
     reader.withheld.update(dict.fromkeys(node.output[len(outputs) :], title))
     if call.reads_data:
         reader.data.update(made, outputs)
+
+
+def _unpadded(g: Graph, call: Call, looked_up: Name, row: int) -> Name:
+    """The same values, zeros where the index is that of padding; so its row has no gradient."""
+    if call.attributes.get("axis", 0) != 0:
+        return looked_up
+    index = call.inputs[1]
+    padding = g.constant(np.asarray(row, g.tensors[index].dtype))
+    kept = g.mask(g.op("Not", g.op("Equal", index, padding)), like=looked_up)
+    column = (*g.shape(index), *[1] * (g.rank(looked_up) - g.rank(index)))
+    return g.op("Mul", looked_up, g.reshape(kept, column))
 
 
 def _lookup(reader: _Reader, name: str, title: str) -> Name:

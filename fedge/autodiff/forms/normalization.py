@@ -27,15 +27,9 @@ def group_normalization(g: Graph, call: Call) -> tuple[Name, ...]:
     Shapes: x (n, channels, ...); each example's groups of channels get mean 0 and variance 1.
     """
     x, scale, bias = call.inputs
-    n, n_channels = g.shape(x)[:2]
-    n_groups = call.attributes["num_groups"]
+    n_channels, n_groups = g.shape(x)[1], call.attributes["num_groups"]
     column = (1, n_channels, *[1] * (g.rank(x) - 2))
-    rows = g.reshape(x, (n, n_groups, g.size(x) // (n * n_groups)))
-    last = g.ints([2])
-    centred = g.op("Sub", rows, g.op("ReduceMean", rows, last))
-    variance = g.op("ReduceMean", g.op("Mul", centred, centred), last)
-    floor = g.scalar(call.attributes.get("epsilon", 1e-5), like=x)
-    normal = g.reshape(g.op("Div", centred, g.op("Sqrt", g.op("Add", variance, floor))), g.shape(x))
+    normal = _normalised(g, call, n_groups)
 
     def by_channel(values: Name) -> Name:
         if g.size(values) == n_channels:
@@ -44,3 +38,24 @@ def group_normalization(g: Graph, call: Call) -> tuple[Name, ...]:
         return g.reshape(each, column)
 
     return (g.op("Add", g.op("Mul", normal, by_channel(scale)), by_channel(bias)),)
+
+
+@canonical("InstanceNormalization")
+def instance_normalization(g: Graph, call: Call) -> tuple[Name, ...]:
+    """By its formula: each channel of each example gets mean 0 and variance 1."""
+    x, scale, bias = call.inputs
+    column = (1, g.shape(x)[1], *[1] * (g.rank(x) - 2))
+    scaled = g.op("Mul", _normalised(g, call, g.shape(x)[1]), g.reshape(scale, column))
+    return (g.op("Add", scaled, g.reshape(bias, column)),)
+
+
+def _normalised(g: Graph, call: Call, n_groups: int) -> Name:
+    """Mean 0 and variance 1 over the channels of each group and all positions, by example."""
+    x = call.inputs[0]
+    n, last = g.shape(x)[0], g.ints([2])
+    rows = g.reshape(x, (n, n_groups, g.size(x) // (n * n_groups)))
+    centred = g.op("Sub", rows, g.op("ReduceMean", rows, last))
+    variance = g.op("ReduceMean", g.op("Mul", centred, centred), last)
+    floor = g.scalar(call.attributes.get("epsilon", 1e-5), like=x)
+    deviation = g.op("Sqrt", g.op("Add", variance, floor))
+    return g.reshape(g.op("Div", centred, deviation), g.shape(x))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import pytest
 from onnx import numpy_helper
 
 from fedge.autodiff import find_stored, settle_copies
@@ -101,3 +102,27 @@ def test_a_constant_that_was_stored_with_a_parameter_stays_what_it_was() -> None
     assert {name: found.is_parameter for name, found in stored.items()} == {"s": True, "k": False}
     assert [tensor.name for tensor in model.graph.initializer] == ["s", "k"]
     np.testing.assert_array_equal(numpy_helper.to_array(model.graph.initializer[1]), [2.0] * 4)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs"), [("y = Gemm <transB = 1> (x, w)", 3), ("y = MatMul(x, w)", 4)]
+)
+def test_a_bias_that_was_left_out_because_it_is_zero_is_put_back(nodes: str, outputs: int) -> None:
+    model = store(model_of(nodes), w=random(3, 4) if outputs == 3 else random(4, 4))
+    note(model, [("p_f_weight p_f_bias", "f")])
+    remarks = settled_means_the_same(model, random(2, 4))
+    assert parameters_of(model) == {"w", "f.bias"}
+    assert find_stored(model)["f.bias"].value.shape == (outputs,)
+    assert set(remarks) == {"f.bias"}
+
+
+def test_a_product_that_never_had_a_bias_gets_none() -> None:
+    model = store(model_of("y = MatMul(x, w)"), w=random(4, 4))
+    note(model, [("p_f_weight", "f")])
+    assert settled_means_the_same(model, random(2, 4)) == {}
+
+
+def test_a_product_whose_bias_is_there_gets_no_other() -> None:
+    model = store(model_of("a = MatMul(x, w) y = Add(a, b)"), w=random(4, 4), b=random(4))
+    note(model, [("p_f_weight p_f_bias", "f"), ("p_f_weight p_f_bias", "f")])
+    assert settled_means_the_same(model, random(2, 4)) == {}

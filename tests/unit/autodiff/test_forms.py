@@ -32,6 +32,7 @@ IMAGE = "float[N, 2, 6, 7] x"
         (20, "y = Gelu <approximate = \"tanh\"> (x)"),
         (21, "y = GroupNormalization <num_groups = 2> (x, scale, bias)"),
         (22, "y = Mish(x)"),
+        (17, "y = InstanceNormalization(x, scale, bias)"),
     ],
 )  # fmt: skip
 def test_a_form_means_what_the_operator_does(opset: int, node: str) -> None:

@@ -9,6 +9,8 @@ from onnx import helper
 
 from fedge.autodiff import find_stored
 from fedge.autodiff.formulas import is_formula, is_mask
+from fedge.build import build_artifact
+from fedge.training import Trainer
 from tests.unit.autodiff.test_trace import model_of, random, store
 
 KIND = "pkg.torch.export.graph_signature.InputSpec.kind"
@@ -145,6 +147,38 @@ def test_drawn_numbers_follow_no_formula(seed: int, shape: tuple[int, ...]) -> N
 @pytest.mark.parametrize("n_positions", [5, 50, 2048])
 def test_sinusoids_follow_one_however_slow(n_positions: int, width: int) -> None:
     assert is_formula(sinusoids(n_positions, width).astype(np.float32))
+
+
+def distances(n: int) -> np.ndarray:
+    return -np.abs(np.subtract.outer(np.arange(n), np.arange(n))).astype(np.float32)
+
+
+def test_the_row_of_padding_has_no_gradient_and_the_others_have() -> None:
+    table = random(5, 4)
+    table[2] = 0
+    nodes = "e = Gather(table, x) m = ReduceMean <axes = [1], keepdims = 0> (e) y = MatMul(m, w)"
+    model = store(model_of(nodes, inputs="int64[N, 3] x"), table=table, w=random(4, 2))
+    found = find_stored(model)["table"]
+    assert (found.padding, found.is_parameter, found.is_doubtful) == (2, True, True)
+    artifact = build_artifact(model, loss="cross_entropy", batch_size=2)
+    x, y = np.array([[0, 2, 1], [2, 2, 4]]), np.zeros(2, np.int64)
+    _, gradient = Trainer(artifact).loss_and_gradient(artifact.parameters, {"x": x}, y)
+    (slot,) = (slot for slot in artifact.layout if slot.name == "table")
+    has_gradient = slot.view(gradient).any(axis=1)
+    np.testing.assert_array_equal(has_gradient, [True, True, False, False, True])
+
+
+@pytest.mark.parametrize("rows", [[], [0, 1], [0, 1, 2, 3, 4]])
+def test_a_table_with_another_number_of_zero_rows_has_no_padding(rows: list[int]) -> None:
+    table = random(5, 4)
+    table[rows] = 0
+    model = store(model_of("y = Gather(table, x)", inputs="int64[N] x"), table=table)
+    assert find_stored(model)["table"].padding is None
+
+
+def test_biases_by_distance_follow_a_formula() -> None:
+    assert is_formula(distances(6) * (2.0 ** -np.arange(1, 5))[:, None, None])  # Press et al., 2022
+    assert not is_formula(distances(3))
 
 
 @pytest.mark.parametrize("value", [np.arange(8.0), 2.0 ** -np.arange(1.0, 9).reshape(8, 1, 1)])

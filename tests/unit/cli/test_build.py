@@ -18,14 +18,13 @@ from tests.unit.autodiff.test_trace import model_of, random, store
 def encoder(path: Path) -> Path:
     """A mask, a table of sinusoids, a scalar of a module and two matrices."""
     nodes = (
-        "a = MatMul(x, in) b = Add(a, pe) c = Add(b, mask) d = Mul(c, gate) e = Div(d, eight)"
+        "eight = Constant <value = float {8}> () a = MatMul(x, in) b = Add(a, pe)"
+        "c = Add(b, mask) d = Mul(c, gate) e = Div(d, eight)"
         "m = ReduceMean <axes = [1], keepdims = 0> (e) y = MatMul(m, out)"
     )
     model = by_torch(model_of(nodes, inputs="float[N, 5, 3] x"))
     store(model, **{"in": random(3, 8)}, pe=sinusoids(5, 8), gate=0.5, out=random(8, 2))
-    store(model, mask=np.array([0, 0, 0, 0, 0, 0, -1e9, -1e9]), val_8=8.0)
-    for node in model.graph.node:
-        node.input[:] = ["val_8" if name == "eight" else name for name in node.input]
+    store(model, mask=np.array([0, 0, 0, 0, 0, 0, -1e9, -1e9]))
     onnx.save(model, path / "m.onnx")
     return path / "m.onnx"
 
@@ -41,7 +40,7 @@ def test_the_table_says_what_is_trained_what_is_not_and_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fates = build(tmp_path)
-    constant, trained = dict.fromkeys(["pe", "mask", "val_8"], "constant"), ["in", "gate", "out"]
+    constant, trained = dict.fromkeys(["pe", "mask", "eight"], "constant"), ["in", "gate", "out"]
     assert fates == dict.fromkeys(trained, "trained") | constant
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert "weight of MatMul" in lines["in"]
