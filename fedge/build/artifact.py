@@ -143,11 +143,10 @@ def _check(given: onnx.ModelProto, traced: Traced, artifact: Artifact) -> None:
     examples = kinds_of_examples(artifact, np.random.default_rng(0))
     starts = range(0, examples.n_examples, size)
     batches = [{n: x[i : i + size] for n, x in examples.inputs.items()} for i in starts]
-    check_forward(given, traced, batches)
+    zeros = {name: np.zeros_like(x) for name, x in batches[0].items()}
+    inputs = check_forward(given, traced, [*batches, zeros])
     try:
-        Trainer(artifact).loss_and_gradient(
-            artifact.parameters, batches[0], examples.targets[:size]
-        )
+        Trainer(artifact).loss_and_gradient(artifact.parameters, inputs, examples.targets[:size])
     except (ArtifactError, TrainingError) as error:
         raise ModelError(f"the training graph does not run: {error}") from None
 

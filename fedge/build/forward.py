@@ -19,6 +19,7 @@ from fedge.training.engines.onnxruntime import onnxruntime
 from fedge.types import Array
 
 Batch = Mapping[str, Array]
+Scores = Callable[[Batch], Array]
 
 TOLERANCE = 1e-4  # of the largest number in a value
 _FLOOR = 1e-6  # in a value's own units: what rounding leaves of a zero
@@ -39,7 +40,7 @@ class _Pair:
     fixed: int  # the batch size that the model is fixed to, or 0
 
 
-def check_forward(model: onnx.ModelProto, traced: Traced, batches: Sequence[Batch]) -> None:
+def check_forward(model: onnx.ModelProto, traced: Traced, batches: Sequence[Batch]) -> Batch:
     """Runs both on all batches.
 
     Args:
@@ -47,20 +48,68 @@ def check_forward(model: onnx.ModelProto, traced: Traced, batches: Sequence[Batc
         traced: what was made of it.
         batches: inputs by name, each of the size that the graph was built for.
 
+    Returns:
+        A batch that both take.
+
     Raises:
         ModelError: if one does not run, if they differ, or if examples influence each other; with
             the node where it begins.
     """
     first = next(iter(batches[0].values()))
     pair = _Pair(_for_inference(model), traced, len(first), _fixed_batch(model, batches[0]))
-    built = _built(pair)
-    for batch in batches:
+    own, built = _own(pair), _built(pair)
+    taken = [batch for batch in (_taken(pair, own, each) for each in batches) if batch]
+    if not taken:
+        size = max(1, pair.fixed)
+        own({name: np.resize(x, (size, *x.shape[1:])) for name, x in batches[-1].items()})
+    for batch in taken:
         scores = built(batch)
         _check_neighbours(pair, built, batch, scores)
-        _check_same(pair, batch, scores)
+        _check_same(pair, own, batch, scores)
+    return taken[0]
 
 
-def _built(pair: _Pair) -> Callable[[Batch], Array]:
+def _own(pair: _Pair) -> Scores:
+    """Runs the user's model; if it fails, what it says is the refusal."""
+    run: Callable[[Batch], list[Array]] | None = None
+
+    def scores(batch: Batch) -> Array:
+        nonlocal run
+        try:
+            run = run or _open(pair.model)
+            return run(batch)[0]
+        except _Failed as error:
+            raise ModelError(f"the model itself does not run in onnxruntime: {error}") from None
+
+    return scores
+
+
+def _taken(pair: _Pair, own: Scores, batch: Batch) -> Batch | None:
+    """The batch, or copies of those of its examples that the model takes; None if it takes none.
+
+    Examples are made up: an index may lead out of a table whose size nothing tells.
+    """
+    size = pair.batch_size
+    if pair.fixed > 1:
+        return batch if _runs(own, batch, next(_groups(pair))) else None
+    sound = [i for i in _chosen(size) if _runs(own, batch, (i,))]
+    if len(sound) == len(_chosen(size)):
+        return batch
+    if sound:
+        rows = [sound[i % len(sound)] for i in range(size)]
+        return {name: x[rows] for name, x in batch.items()}
+    return batch if not pair.fixed and _runs(own, batch, range(size)) else None
+
+
+def _runs(own: Scores, batch: Batch, rows: Sequence[int]) -> bool:
+    try:
+        own({name: x[list(rows)] for name, x in batch.items()})
+    except ModelError:
+        return False
+    return True
+
+
+def _built(pair: _Pair) -> Scores:
     """Runs the graph that was built; refuses it by node if it does not run."""
     run: Callable[[Batch], list[Array]] | None = None
 
@@ -76,9 +125,7 @@ def _built(pair: _Pair) -> Callable[[Batch], Array]:
     return scores
 
 
-def _check_neighbours(
-    pair: _Pair, built: Callable[[Batch], Array], batch: Batch, scores: Array
-) -> None:
+def _check_neighbours(pair: _Pair, built: Scores, batch: Batch, scores: Array) -> None:
     """An example among copies of itself has the scores it has among others."""
     if pair.batch_size == 1:
         return
@@ -92,23 +139,15 @@ def _check_neighbours(
             raise _refusal(pair, node, why)
 
 
-def _check_same(pair: _Pair, batch: Batch, scores: Array) -> None:
-    """The model and the graph give the same, one by one and all at once."""
-    runs, errors = 0, []
-    own = _open(pair.model)
+def _check_same(pair: _Pair, own: Scores, batch: Batch, scores: Array) -> None:
+    """The model and the graph give the same, one by one and all at once where the model can."""
     for rows in _groups(pair):
-        feeds = {key: x[list(rows)] for key, x in batch.items()}
-        try:
-            wanted = own(feeds)[0]
-        except _Failed as error:
-            errors.append(str(error))
+        if not _runs(own, batch, rows):
             continue
-        runs += 1
+        wanted = own({name: x[list(rows)] for name, x in batch.items()})
         if not _agree(scores[list(rows)], wanted):
             node = _first_differing(pair, batch, rows) or _output(pair)
             raise _refusal(pair, node, "computes something else in the graph built for batches of")
-    if not runs:
-        raise ModelError(f"the model itself does not run in onnxruntime: {errors[0]}")
 
 
 def _groups(pair: _Pair) -> Iterator[tuple[int, ...]]:

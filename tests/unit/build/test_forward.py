@@ -82,6 +82,14 @@ def test_a_model_that_does_not_run_itself_is_refused() -> None:
     assert refusal(model)
 
 
+def test_examples_that_the_model_itself_refuses_are_left_out() -> None:
+    """Nothing tells that the index is nine times the input; only zeros lie in the table."""
+    model = model_of("i = Mul(x, nine) y = Gather(w, i)", inputs="int64[N] x", w=(8, 3))
+    model.graph.initializer.append(helper.make_tensor("nine", 7, [], [9]))
+    artifact = build_artifact(model, loss="mse", batch_size=4)
+    assert artifact.manifest.inputs[0].dtype == "int64"
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 16])
 def test_what_means_the_same_is_built_at_every_size(batch_size: int) -> None:
     artifact = build_artifact(model_of(BOTH, w=(4, 3)), loss="mse", batch_size=batch_size)
