@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,13 @@ def test_the_demo_runs_over_mqtt_3_1_1(tmp_path: Path, old_broker: Broker) -> No
 def test_ctrl_c_stops_everything_and_leaves_no_process(tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = [sys.executable, "-m", "fedge", "demo", "--rounds", "5000", "--out", str(out)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True) as process:
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        # Whoever starts the tests in the background of a shell has them ignore it.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.split()[:1] == [b"2"]:
