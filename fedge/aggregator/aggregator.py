@@ -1,7 +1,6 @@
 """The aggregator: joins rounds, store and transport, and gives them the time."""
 
 from contextlib import ExitStack
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -56,6 +55,8 @@ class Aggregator:
             events.catch_up(self._on.store.reports())
             self._journal = Journal(events)
             self._job = Job(self._on)
+            if self._job.round is not None and self._job.changes:
+                self._journal.changed(self._job.round, self._job.changes)
             self._resources = stack.pop_all()
         self._service = Service(self._on, self._job, self._journal)
         self._post: Post | None = None
@@ -150,6 +151,7 @@ class Aggregator:
                 self._greet(post)
             case Disconnected():
                 self._journal.warning(f"no broker: {event.reason}")
+                self._course.unlink()
             case _:
                 pass  # undelivered: who wants it asks again
 
@@ -158,10 +160,7 @@ class Aggregator:
         self._service.fleet.clear()
         self._service.acknowledge(post)
         self._course.tell_again()
-        if self._job.round is not None:
-            # Nobody could answer while there was no link, so the time starts again.
-            deadline_s = self._clock.monotonic() + self._config.deadline_s
-            self._job.round = replace(self._job.round, deadline_s=deadline_s)
+        self._course.link()
 
     def _meet(self, message: Message, post: Post) -> None:
         """Another aggregator, or oneself; after a rival the devices may have to be told again."""

@@ -1,5 +1,7 @@
 """The course of a job: rounds close, others open, and the devices are told of it."""
 
+from dataclasses import replace
+
 from fedge.aggregator.job import Job
 from fedge.aggregator.journal import Journal
 from fedge.aggregator.outcome import outcome
@@ -7,11 +9,12 @@ from fedge.aggregator.post import Post
 from fedge.aggregator.premises import Premises
 from fedge.aggregator.service import Service
 from fedge.errors import TrainingError
-from fedge.messages import RoundKind
 from fedge.rounds import Round
+from fedge.types import RoundId
 
 _FLUSH_S = 5.0
-_MAX_FAILED = 3
+_AT_ONCE = 3  # failed rounds in a row; after them the next one waits for the deadline
+_SAVES = 20  # how often in a deadline it is kept how much of it has passed
 
 
 class Course:
@@ -23,45 +26,137 @@ class Course:
 
     def __init__(self, premises: Premises, job: Job, service: Service, journal: Journal) -> None:
         self._on, self._job, self._service, self._journal = premises, job, service, journal
+        self._enough = premises.config.enough()
         self._is_told = self._is_between_told = False
         self._n_failed = 0  # rounds in a row that no device could do
-        self.is_finished = self._is_announced()
+        self._unlinked_s: float | None = premises.clock.monotonic()
+        self._lapse_s = self._kept_s = float("-inf")
+        # Rounds whose silent devices are not to be counted when they close: they had less than
+        # the deadline, or were counted when it had passed.
+        self._hurried = self._overran = RoundId(-1)
+        self.is_finished = False
+        record = premises.store.job()
+        self._is_announced = job.is_finished and record is not None and record.is_announced
+        if self._is_announced:
+            journal.info(
+                f"job {premises.config.job} is finished; the devices are told once more; "
+                "more --rounds continue it, another --state-dir begins anew"
+            )
 
     def tell_again(self) -> None:
         """The devices, or some, may not know or have been told otherwise."""
         self._is_told = False
 
+    def unlink(self) -> None:
+        """The link is gone: nobody can answer, so the deadline's time stands still."""
+        if self._unlinked_s is None:
+            self._unlinked_s = self._on.clock.monotonic()
+
+    def link(self) -> None:
+        """The link stands: the deadline's time goes on from where it stood."""
+        if self._unlinked_s is None:
+            return
+        paused_s = self._on.clock.monotonic() - self._unlinked_s
+        self._unlinked_s = None
+        if self._job.round is not None:
+            deadline_s = self._job.round.deadline_s + paused_s
+            self._job.round = replace(self._job.round, deadline_s=deadline_s)
+
     def advance(self, post: Post) -> None:
         """Close the round if it is over, and go on to whatever follows."""
         if not post.may_tell:
             return
+        self._look_back()
         if not self._is_told and self._job.manifest is not None:
             post.tell(self._job.manifest)
         self._is_told = True
-        round_, now_s = self._job.round, self._on.clock.monotonic()
-        if round_ is not None and round_.has_failed:
-            self._fail(round_, post)
-        elif round_ is not None and round_.is_over(now_s):
-            self._n_failed = 0
-            self._close(round_, post)
-        elif round_ is not None and now_s >= round_.deadline_s:
-            self._journal.below_quorum(round_, now_s)
+        if self._job.round is not None:
+            self._go_on(self._job.round, post)
         if self._job.round is None:
             self._follow(post)
 
-    def _fail(self, round_: Round, post: Post) -> None:
-        """Nobody could do the round: try the next one, which draws other examples, a few times."""
-        self._n_failed += 1
-        is_first = round_.kind == RoundKind.STATISTICS  # nothing can follow without them
-        if is_first or self._n_failed == _MAX_FAILED:
+    def _look_back(self) -> None:
+        """See whether devices are ahead: then this directory was put back to an older state."""
+        seen = self._service.take_ahead()
+        if seen is not None and self._job.leap(*seen):
+            self._is_told = self._is_between_told = False
+            self._journal.put_back(*seen)
+
+    def _go_on(self, round_: Round, post: Post) -> None:
+        now_s = self._on.clock.monotonic()
+        self._spend(round_, now_s)
+        round_ = self._hurry(round_, now_s)
+        if round_.is_over(now_s):
+            self._n_failed = 0
+            self._close(round_, post)
+        elif round_.has_failed(now_s):
+            self._fail(round_, now_s)
+        elif now_s >= round_.deadline_s:
+            self._overrun(round_, now_s)
+
+    def _hurry(self, round_: Round, now_s: float) -> Round:
+        """The round, whose deadline comes nearer when enough updates are in."""
+        if self._enough is None or not self._enough.is_reached(round_):
+            return round_
+        self._hurried = round_.id
+        near_s = now_s + self._on.config.close_grace_s
+        self._job.round = replace(round_, deadline_s=min(round_.deadline_s, near_s))
+        return self._job.round
+
+    def _fail(self, round_: Round, now_s: float) -> None:
+        """Nobody could do the round: try another, which draws other examples."""
+        if self._n_failed + 1 == self._on.config.give_up_after:
             raise TrainingError(
-                f"no device could do round {round_.id}, the {self._n_failed}. in a row:"
-                f" {self._journal.last_skip}"
+                f"no device could do round {round_.id}, the {self._n_failed + 1}. in a row:"
+                f" {next(iter(round_.missing.values()), '')}"
             )
-        self._close(round_, post)
+        if self._n_failed + 1 >= _AT_ONCE and now_s < round_.deadline_s:
+            self._journal.nobody(round_, now_s)
+            return
+        self._n_failed += 1
+        self._give_up(round_, "no device could do it")
+
+    def _overrun(self, round_: Round, now_s: float) -> None:
+        """Time is up below the quorum: wait on while somebody may still answer, or try again.
+
+        Each further deadline that passes counts as a round that the silent devices have missed.
+        When all who are left have answered and their answers do not count (they were given to
+        an aggregator that was put back, say), another round asks them again.
+        """
+        self._journal.below_quorum(round_, now_s)
+        if self._overran != round_.id:
+            self._overran, self._lapse_s = round_.id, now_s
+        if now_s < self._lapse_s:
+            return
+        self._lapse_s = now_s + self._on.config.deadline_s
+        fleet = self._service.fleet
+        for device in fleet.miss(round_.waiting_for):
+            round_ = round_.give_up(device)
+        self._job.round = round_
+        if fleet.has_changed():
+            self._on.store.keep_silent(fleet.missed)
+        if not round_.waiting_for and len(fleet.online) >= round_.quorum:
+            self._give_up(round_, "it has no quorum, and nobody is left who has not answered")
+
+    def _give_up(self, round_: Round, why: str) -> None:
+        self._journal.gave_up(round_, why)
+        self._job.give_up(round_)
+        self._is_between_told = False
+
+    def _spend(self, round_: Round, now_s: float) -> None:
+        """Keep now and then how much of the deadline has passed, for the next process."""
+        deadline_s = self._on.config.deadline_s
+        if now_s - self._kept_s < deadline_s / _SAVES:
+            return
+        self._kept_s = now_s
+        self._job.spend(max(0.0, deadline_s - (round_.deadline_s - now_s)))
 
     def _close(self, round_: Round, post: Post) -> None:
-        meter = self._service.meter
+        fleet, meter = self._service.fleet, self._service.meter
+        if round_.id not in (self._hurried, self._overran):
+            fleet.miss(round_.waiting_for)
+        if fleet.has_changed():
+            self._on.store.keep_silent(fleet.missed)
         meter.sent(post.sent_bytes)
         report = self._job.close(round_, meter.take(), n_late=meter.take_late())
         self._journal.closed(report)
@@ -75,13 +170,14 @@ class Course:
             self._finish(post)
         elif len(online) >= wait_for:
             manifest = self._job.open(online)
+            self._kept_s = self._on.clock.monotonic()
             self._service.forget_before(manifest.round)
             post.tell(manifest)
             if self._job.round is not None:
                 self._journal.opened(self._job.round, resumed=False)
         else:
             self._journal.waiting(len(online), wait_for)
-            if self._job.last_round is not None and not self._is_between_told:
+            if self._job.manifest is not None and not self._is_between_told:
                 post.tell(self._job.between())
                 self._is_between_told = True
 
@@ -90,17 +186,7 @@ class Course:
         manifest = self._job.between()
         post.tell(manifest)
         if post.flush(_FLUSH_S):
-            self._journal.finished(outcome(self._on))
+            if not self._is_announced:
+                self._journal.finished(outcome(self._on))
             self._on.store.announce(manifest.sequence)
             self.is_finished = True
-
-    def _is_announced(self) -> bool:
-        """Whether the job was finished, and all were told so, before this process began."""
-        record = self._on.store.job()
-        is_announced = self._job.is_finished and record is not None and record.is_announced
-        if is_announced:
-            self._journal.info(
-                f"job {self._on.config.job} is finished, there is nothing to do; "
-                "more --rounds continue it, another --state-dir begins anew"
-            )
-        return is_announced

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fedge.aggregator.schema import FORMAT, TABLES
+from fedge.aggregator.schema import FORMAT, MIGRATIONS, TABLES
 from fedge.errors import StorageError
 
 NAME = "state.sqlite3"
@@ -29,7 +29,14 @@ def connect(folder: Path) -> sqlite3.Connection:
                 for table in TABLES:
                     connection.execute(table)
                 connection.execute(f"PRAGMA user_version = {FORMAT}")
-            check_format(found or FORMAT, folder)
+                found = FORMAT
+            while found in MIGRATIONS:
+                for statement in MIGRATIONS[found]:
+                    connection.execute(statement)
+                found += 1
+                connection.execute(f"PRAGMA user_version = {found}")
+            if found != FORMAT:
+                raise _other_format(found, folder)
     return connection
 
 
@@ -45,17 +52,16 @@ def connect_to_read(folder: Path) -> sqlite3.Connection:
     with mapped(folder):
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         (found,) = connection.execute("PRAGMA user_version").fetchone()
-        check_format(found, folder)
+        if found not in MIGRATIONS and found != FORMAT:  # what is read here never changed
+            raise _other_format(found, folder)
     return connection
 
 
-def check_format(found: int, folder: Path) -> None:
-    """Refuse a database of another version of fedge."""
-    if found != FORMAT:
-        raise StorageError(
-            f"{folder / NAME}: expected format {FORMAT}, found {found}; "
-            "use the fedge that made it, or another --state-dir"
-        )
+def _other_format(found: int, folder: Path) -> StorageError:
+    return StorageError(
+        f"{folder / NAME}: expected format {FORMAT}, found {found}; "
+        "use the fedge that made it, or another --state-dir"
+    )
 
 
 @contextmanager

@@ -1,20 +1,47 @@
-"""Which devices are there, by their births and wills."""
+"""Which devices are there for the job, by their births and wills, and by their silence.
+
+A retained birth proves nobody alive: of a device that lost its power together with the
+broker, nobody says that it has gone. So a device that lets round after round pass without a
+sign is not waited for any more, until it is heard again.
+"""
+
+from collections.abc import Collection, Mapping
 
 from fedge.messages import DeviceState, Presence
-from fedge.types import DeviceId
-
-MAX_DEVICES = 100_000  # more names than that are an attack on our memory
+from fedge.types import DeviceId, JobId
 
 
 class Fleet:
-    """The devices that are online, each with the instance that said so."""
+    """The devices that are online for this job, each with the instance that said so.
 
-    def __init__(self) -> None:
+    Args:
+        job: whose devices they are; one that names another job is not there.
+        missed: how many rounds in a row each silent device has missed so far.
+        patience: rounds that a silent device may miss before nobody waits for it.
+        most: devices at most; more names than that are an attack, or need a larger setting.
+
+    Attributes:
+        missed: as above, kept up to date.
+        n_crowded_out: births of devices beyond the most.
+    """
+
+    def __init__(
+        self, job: JobId, missed: Mapping[DeviceId, int], *, patience: int, most: int
+    ) -> None:
+        self._job, self._patience, self._most = job, patience, most
         self._instances: dict[DeviceId, bytes] = {}
+        self.missed = dict(missed)
+        self._kept = dict(missed)
+        self.n_crowded_out = 0
 
     @property
     def online(self) -> frozenset[DeviceId]:
-        return frozenset(self._instances)
+        """Devices that can be expected to answer."""
+        return frozenset(device for device in self._instances if not self.is_silent(device))
+
+    def is_silent(self, device: DeviceId) -> bool:
+        """Whether it has missed so many rounds that nobody waits for it."""
+        return self.missed.get(device, 0) >= self._patience
 
     def is_news(self, device: DeviceId, state: DeviceState) -> bool:
         """Whether this state, not heard yet, is of an instance that has come."""
@@ -22,20 +49,44 @@ class Fleet:
         return is_online and self._instances.get(device) != state.instance
 
     def hear(self, device: DeviceId, state: DeviceState) -> bool | None:
-        """Take a device's state: True if it has come, False if it has gone, None if nothing new.
+        """Take a device's state: True if it is there, False if it has gone, None if neither.
 
         The will of an instance that another one has replaced says nothing about the device.
         """
         known = self._instances.get(device)
+        if state.job not in (None, self._job):
+            return self.drop(device)
         if state.presence is Presence.ONLINE:
-            if known is None and len(self._instances) >= MAX_DEVICES:
+            if known is None and len(self._instances) >= self._most:
+                self.n_crowded_out += 1
                 return None
             self._instances[device] = state.instance
-            return True if known is None else None
-        if known != state.instance:
+            return None if self.is_silent(device) else True
+        if known not in (None, state.instance):
             return None
-        del self._instances[device]
+        return self.drop(device)
+
+    def drop(self, device: DeviceId) -> bool:
+        """Its state was cleared, or says that it has gone: False, as `hear` would say."""
+        self._instances.pop(device, None)
         return False
+
+    def notice(self, device: DeviceId) -> bool:
+        """A sign of life; whether a device that nobody waited for is there again."""
+        was_silent = self.is_silent(device)
+        self.missed.pop(device, None)
+        return was_silent and device in self._instances
+
+    def miss(self, devices: Collection[DeviceId]) -> frozenset[DeviceId]:
+        """These let a round pass in silence; those of them that nobody waits for from now on."""
+        for device in devices:
+            self.missed[device] = self.missed.get(device, 0) + 1
+        return frozenset(filter(self.is_silent, devices))
+
+    def has_changed(self) -> bool:
+        """Whether `missed` is to be kept again: it has changed since this was last asked."""
+        has_changed, self._kept = self.missed != self._kept, dict(self.missed)
+        return has_changed
 
     def clear(self) -> None:
         """Forget everybody: the broker is about to say again who is there."""

@@ -18,15 +18,24 @@ from fedge.strategies import State
 from fedge.training.statistics import federated
 from fedge.types import DeviceId, JobId, RoundId, Vector
 
+_MOST_UNSETTLED = 64  # rounds given up in a row that are looked back on
+_LEAST_S = 5.0  # for devices to send again what was under way when the process before ended
+
 
 class Job:
     """The rounds of one state directory, from where the last process left them.
 
+    Round numbers only grow, and no number is given out twice: not to a round that is tried
+    again, nor after the state directory was put back. So whatever a device or a broker still
+    holds of an earlier round says so by its number.
+
     Attributes:
         round: the open round, or None between two.
         manifest: what devices were last told; None before the first round.
+        last_number: the highest round that was given out, with a model or without.
         model: the global model that the open or the next round starts from.
         bundles: ways to it from the models of earlier rounds.
+        changes: what the settings have changed in the open round since it was opened, as text.
     """
 
     def __init__(self, premises: Premises) -> None:
@@ -41,6 +50,10 @@ class Job:
         self.round: Round | None = None
         self.manifest: RoundManifest | None = None
         self._opened_at = ""
+        self.changes = ""
+        self._n_trained = self._store.n_trained()
+        job = self._store.job()
+        self.last_number = max(job.last_number if job else -1, self._last_made)
         self._restore()
 
     @property
@@ -58,13 +71,22 @@ class Job:
         return self.model.record.round
 
     @property
+    def _last_made(self) -> int:
+        return -1 if self.last_round is None else self.last_round
+
+    @property
+    def unsettled(self) -> range:
+        """The last round that made a model, and all since: their answers may have been lost."""
+        return range(max(self._last_made, 0), self.last_number + 1)[-_MOST_UNSETTLED:]
+
+    @property
     def is_finished(self) -> bool:
         """Whether no round is left to run."""
         record, target = self.model.record, self._config.target_accuracy
-        if self.round is not None or not record.round:  # no training round yet
+        if self.round is not None or not self._n_trained:
             return False
         is_good = target is not None and record.accuracy is not None and record.accuracy >= target
-        return is_good or record.round >= self._config.rounds
+        return is_good or self._n_trained >= self._config.rounds
 
     def open(self, expected: frozenset[DeviceId]) -> RoundManifest:
         """Begin the next round with these devices; durable on return."""
@@ -79,18 +101,45 @@ class Job:
             opened_at=self._on.clock.timestamp(),
         )
         self._store.open_round(record, manifest.sequence)
+        self.last_number = round_
         self._resume(record, {})
         return manifest
+
+    def give_up(self, round_: Round) -> None:
+        """End a round that cannot end otherwise; the next one takes what it has accepted."""
+        self._store.give_up_round(round_.id)
+        self.round = None
+
+    def leap(self, number: int, sequence: int) -> bool:
+        """Devices know of numbers that this directory does not; whether it was put back, then.
+
+        Args:
+            number: the highest round that was given out.
+            sequence: the highest of a manifest.
+        """
+        job = self._store.job()
+        if job is None or sequence <= job.sequence:
+            return False
+        self._store.leap(sequence, number)
+        self.last_number = max(self.last_number, number)
+        if self.round is not None and self.round.id <= number:
+            self.give_up(self.round)
+        elif self.round is not None:
+            self._reopen()
+        return True
+
+    def spend(self, spent_s: float) -> None:
+        """Keep how much of the open round's deadline has passed."""
+        if self.round is not None:
+            self._store.spend(self.round.id, spent_s)
 
     def judge(self, device: DeviceId, round_: RoundId, nonce: bytes) -> Verdict:
         """What an update is to be told before anybody looks at its bytes."""
         if self.round is not None and round_ >= self.round.id:
             return self.round.judge(device, round_, nonce)
-        if self.last_round is None or round_ > self.last_round:
-            return Verdict.UNKNOWN
         known = self._store.nonce(round_, device)
         if known is None:
-            return Verdict.LATE
+            return Verdict.LATE if round_ <= self.last_number else Verdict.UNKNOWN
         return Verdict.REPEATED if known == nonce else Verdict.SECOND
 
     def close(self, round_: Round, tally: Tally, *, n_late: int) -> dict[str, Any]:
@@ -126,6 +175,7 @@ class Job:
         self.model = Model(record, parameters, broadcast.held, state)
         self.bundles = bundles(self._store.broadcasts(), self.model.size_bytes)
         self.round = None
+        self._n_trained += round_.kind == RoundKind.TRAINING
         return report
 
     def between(self) -> RoundManifest:
@@ -140,17 +190,51 @@ class Job:
         record = self._store.current_round()
         if record is not None:
             self._resume(record, self._store.accepted(record.round))
+            self.changes = self._changes(record.quorum)
+            if self._is_outdated():
+                self._reopen()
+
+    def _is_outdated(self) -> bool:
+        """Whether the settings ask for another round than the one that is open."""
+        open_, config = self.manifest, self._config
+        return open_ is not None and (open_.plan, open_.deadline_s, open_.parts) != (
+            config.plan(), config.deadline_s, config.parts,
+        )  # fmt: skip
+
+    def _changes(self, quorum: int) -> str:
+        """What of the open round the settings have changed since, as `name old -> new`."""
+        assert self.manifest is not None  # noqa: S101 - a round is open
+        before = {
+            **self.manifest.plan.to_wire(), "deadline_s": self.manifest.deadline_s,
+            "parts": self.manifest.parts, "quorum": quorum,
+        }  # fmt: skip
+        config = self._config
+        after = {
+            **config.plan().to_wire(), "deadline_s": config.deadline_s,
+            "parts": config.parts, "quorum": config.quorum,
+        }  # fmt: skip
+        changed = (name for name in before if before[name] != after[name])
+        return ", ".join(f"{name} {before[name]} -> {after[name]}" for name in changed)
+
+    def _reopen(self) -> None:
+        """Give the open round a new manifest: by the settings of now, newer than all others."""
+        assert self.round is not None  # noqa: S101 - the caller looked
+        kind = RoundKind(self.round.kind)
+        self.manifest = manifest = self._manifest(self.round.id, kind, RoundState.OPEN)
+        self._store.reopen_round(manifest.round, manifest.to_bytes(), manifest.sequence)
 
     def _resume(self, record: RoundRecord, accepted: Mapping[DeviceId, bytes]) -> None:
         self.manifest = RoundManifest.from_bytes(record.manifest)
         self._opened_at = record.opened_at
+        left_s = self._config.deadline_s - record.spent_s
+        least_s = min(_LEAST_S, self._config.deadline_s) if record.spent_s else 0.0
         self.round = Round(
             id=record.round,
             kind=record.kind,
             expected=record.expected | accepted.keys(),
             accepted=accepted,
-            quorum=record.quorum,
-            deadline_s=self._on.clock.monotonic() + self.manifest.deadline_s,
+            quorum=self._config.quorum,
+            deadline_s=self._on.clock.monotonic() + max(left_s, least_s),
         )
 
     def _load(self, record: ModelRecord) -> Model:
@@ -158,11 +242,9 @@ class Job:
         return load_model(self._on.folder, record, n_trainable, self._strategy, spec)
 
     def _next(self) -> tuple[RoundId, RoundKind]:
-        if self.last_round is not None:
-            return RoundId(self.last_round + 1), RoundKind.TRAINING
-        if federated(self._on.artifact.manifest):
-            return RoundId(0), RoundKind.STATISTICS
-        return RoundId(1), RoundKind.TRAINING
+        if self.last_round is None and federated(self._on.artifact.manifest):
+            return RoundId(self.last_number + 1), RoundKind.STATISTICS
+        return RoundId(max(self.last_number + 1, 1)), RoundKind.TRAINING
 
     def _manifest(self, round_: RoundId, kind: RoundKind, state: RoundState) -> RoundManifest:
         job = self._store.job()
@@ -187,16 +269,13 @@ class Job:
 
     def _merge(self, round_: Round) -> tuple[Vector, State, dict[str, str]]:
         """Parameters and state after the round, and what else is to be said of it."""
-        if round_.has_failed:
-            note = "no device could do this round: the model stays as it was"
-            return self.model.parameters, self.model.state, {"note": note}
         cohort = self._store.cohort(round_.id)
-        payloads = self._store.payloads(round_.id, [device for device, _ in cohort])
+        payloads = self._store.payloads(cohort)
         before = self.model
         if round_.kind == RoundKind.STATISTICS:
             parameters = merge_statistics(payloads, self._on.artifact, before.parameters)
             return parameters, before.state, {}
-        n_examples = [n for _, n in cohort]
+        n_examples = [member.n_examples for member in cohort]
         after = merge_deltas(self._strategy, before.state, n_examples, payloads)
         if after is None:
             note = "the next model would not be finite: the model stays as it was"

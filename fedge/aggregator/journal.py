@@ -1,10 +1,11 @@
 """What the aggregator tells people: a line in the log, and for some things an event."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedge.aggregator.events import Events
+from fedge.aggregator.outcome import missing
 from fedge.aggregator.records import UpdateRecord
 from fedge.aggregator.throttle import Throttle
 from fedge.messages import Refused, Skipped
@@ -14,6 +15,7 @@ from fedge.types import DeviceId
 _log = logging.getLogger(__name__)
 
 _REPEAT_S = 30.0  # how often a wait that goes on is told again
+_MOST_NAMED = 8  # devices in one line of the log; an event has all of them
 
 
 class Journal:
@@ -25,7 +27,7 @@ class Journal:
         self._leavings = Throttle(20, 10.0)
         self._waits = Throttle(1, _REPEAT_S)
         self._waiting: tuple[int, int] | None = None
-        self.last_skip = ""  # why the last device could not do its round
+        self._crowded = Throttle(1, _REPEAT_S)
 
     def info(self, text: str) -> None:
         _log.info("%s", text)
@@ -40,6 +42,43 @@ class Journal:
         self._waiting = None
         verb = f"goes on, {len(round_.accepted)} updates in" if resumed else "opened"
         self.info(f"round {round_.id} ({round_.kind}) {verb}, {len(round_.expected)} devices")
+
+    def changed(self, round_: Round, changes: str) -> None:
+        """The settings are no longer those that the open round was opened with."""
+        self.warning(f"round {round_.id} goes on with changed settings: {changes}")
+
+    def put_back(self, number: int, sequence: int) -> None:
+        """The state directory is older than what the devices have seen."""
+        self.warning(
+            f"this state directory was put back to an older state: round {number} (sequence "
+            f"{sequence}) was given out before; what was done since is not in the model, and "
+            "is done again under later numbers"
+        )
+        self._events.write({"event": "put_back", "round": number, "sequence": sequence})
+
+    def nobody(self, round_: Round, now_s: float) -> None:
+        """All who are there cannot do the round; the next try waits for the deadline."""
+        if self._waits.allows(now_s):
+            self.warning(
+                f"round {round_.id}: no device can do it; tried again when its deadline has "
+                f"passed; {_missing_line(round_)}"
+            )
+
+    def gave_up(self, round_: Round, why: str) -> None:
+        """A round that could not end was given up; it made no model."""
+        self.warning(f"round {round_.id} is given up: {why}; {_missing_line(round_)}")
+        named = missing(round_)
+        self._events.write(
+            {"event": "round_given_up", "round": round_.id, "reason": why, "missing": named}
+        )
+
+    def crowded(self, most: int, now_s: float) -> None:
+        """More devices say that they are there than a round waits for."""
+        if self._crowded.allows(now_s):
+            self.warning(
+                f"more than {most} devices are online; the others are not waited for: raise "
+                "--max-devices if they are yours"
+            )
 
     def refused(self, device: DeviceId, refusal: Refused, now_s: float) -> None:
         """One refusal; floods are told in part."""
@@ -66,7 +105,6 @@ class Journal:
 
     def skipped(self, device: DeviceId, skipped: Skipped, now_s: float) -> None:
         """A device that is there and cannot do the open round."""
-        self.last_skip = skipped.why
         if self._refusals.allows(now_s):
             self.warning(f"device {device} skips round {skipped.round}: {skipped.why}")
 
@@ -77,6 +115,8 @@ class Journal:
 
     def closed(self, report: Mapping[str, Any]) -> None:
         self.info(_closed_line(report))
+        if report["missing"]:
+            self.info(f"round {report['round']}: missing {_names(report['missing'])}")
         if "note" in report:
             self.warning(f"round {report['round']}: {report['note']}")
         self._events.write(report)
@@ -93,13 +133,25 @@ class Journal:
         if self._waits.allows(now_s):
             self.warning(
                 f"round {round_.id}: time is up with {len(round_.accepted)} updates, "
-                f"{round_.quorum} are needed; waiting on"
+                f"{round_.quorum} are needed; waiting on; {_missing_line(round_)}"
             )
 
     def finished(self, result: Mapping[str, Any]) -> None:
         rounds, sha256 = result["rounds"], result["model_sha256"]
         self.info(f"job finished after {rounds} rounds, model {sha256[:16]}")
         self._events.write({"event": "finished", **result})
+
+
+def _missing_line(round_: Round) -> str:
+    named = missing(round_)
+    return f"missing {_names(named)}" if named else "no other device is there"
+
+
+def _names(named: Sequence[Mapping[str, str]]) -> str:
+    """The first few devices with their reasons, and how many there are beside them."""
+    shown = ", ".join(f"{one['device']} ({one['reason']})" for one in named[:_MOST_NAMED])
+    n_more = len(named) - _MOST_NAMED
+    return f"{shown} and {n_more} more" if n_more > 0 else shown
 
 
 def _closed_line(report: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from typing import Any
 
 from fedge.aggregator.premises import Premises
@@ -10,6 +11,7 @@ from fedge.messages import RoundKind
 from fedge.rounds import Round
 
 _SUMS = ("uplink_bytes", "downlink_bytes", "float32_uplink_bytes", "refused", "devices_late")
+_MOST_NAMED = 1000
 _PACKAGES = ("fedge", "numpy", "onnxruntime", "paho-mqtt", "cbor2")
 
 
@@ -31,15 +33,20 @@ def round_event(
         "uplink_bytes": uplink + tally.uplink_bytes,
         "downlink_bytes": downlink + tally.downlink_bytes,
         "float32_uplink_bytes": len(round_.accepted) * dense_bytes,
-        "devices_expected": len(
-            round_.expected | round_.lost | round_.skipped | round_.accepted.keys()
-        ),
+        "devices_expected": len(round_.missing.keys() | round_.accepted.keys()),
         "devices_accepted": len(round_.accepted),
         "devices_lost": len(round_.lost),
         "devices_skipped": len(round_.skipped),
+        "missing": missing(round_),
         "refused": n_refused,
         "model_sha256": model.sha256.hex(),
     }
+
+
+def missing(round_: Round) -> list[dict[str, str]]:
+    """Who was asked and is not counted, and why; the first thousand of them."""
+    reasons = islice(round_.missing.items(), _MOST_NAMED)
+    return [{"device": device, "reason": reason} for device, reason in reasons]
 
 
 def outcome(premises: Premises) -> dict[str, Any]:

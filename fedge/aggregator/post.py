@@ -52,6 +52,7 @@ class Post:
         self._transport.start()
         for topic_filter in (
             self._topics.aggregator_state(),  # first: a rival is known before anything is told
+            self._topics.round(config.job),  # what was told before; we may know less
             self._topics.device_state(),
             self._topics.device_get(),
             self._topics.up_filter(config.job),

@@ -16,6 +16,7 @@ class JobRecord:
     artifact: bytes  # SHA-256
     sequence: int
     is_announced: bool = False
+    last_number: int = -1  # rounds up to this one were given out, with a model or without
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class RoundRecord:
     opened_at: str
     uplink_bytes: int = 0
     downlink_bytes: int = 0
+    spent_s: float = 0.0  # of its deadline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,15 @@ class UpdateRecord:
     nonce: bytes
     n_examples: int
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Member:
+    """A device of a cohort, the round that it answered, and the weight of its update."""
+
+    device: DeviceId
+    round: RoundId
+    n_examples: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

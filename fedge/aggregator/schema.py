@@ -9,15 +9,26 @@
               devices hold (see `fedge.aggregator.downlink`) the newest is kept, of broadcasts
               the last few
     refusal   how many updates were refused while a round was open, by reason
+    silent    devices that let the last rounds pass without a sign of life
+
+A round that was given up (closed_at set, report NULL) made no model. What was accepted for it
+goes into the model of the next round that closes, which starts from the same model.
 
 Laws, whenever the process dies: an update that a device was told is accepted
-has a row; a row of a closed round has applied_in set, and a row of the open
-round has not; models are a chain, each one's parent being the one before; every
+has a row; a row of a round that made a model has applied_in set, and no other
+row has; models are a chain, each one's parent being the one before; every
 file that a row names is whole and on disk before the row is; a broadcast leads from what
 devices hold of the model before to what they hold of its own, bit for bit.
 """
 
-FORMAT = 1  # user_version of the file; another one is refused
+FORMAT = 2  # user_version of the file; an older one is brought up to date, a later one refused
+
+SILENT = """
+    CREATE TABLE silent (
+        device TEXT PRIMARY KEY,
+        n_missed INTEGER NOT NULL           -- rounds in a row, without a sign of life
+    ) STRICT
+    """
 
 TABLES = (
     """
@@ -29,6 +40,7 @@ TABLES = (
         artifact BLOB NOT NULL,             -- SHA-256 of the .fedge file
         sequence INTEGER NOT NULL,          -- of the last manifest; only ever grows
         is_announced INTEGER NOT NULL DEFAULT 0,  -- whether the devices were told it is finished
+        last_number INTEGER NOT NULL DEFAULT -1,  -- rounds to here were given out; see round
         created_at TEXT NOT NULL
     ) STRICT
     """,
@@ -43,7 +55,8 @@ TABLES = (
         closed_at TEXT,
         uplink_bytes INTEGER NOT NULL DEFAULT 0,
         downlink_bytes INTEGER NOT NULL DEFAULT 0,
-        report TEXT                         -- JSON: its line among the events
+        report TEXT,                        -- JSON: its line among the events
+        spent_s REAL NOT NULL DEFAULT 0     -- of its deadline, with a link to the broker
     ) STRICT
     """,
     """
@@ -84,4 +97,13 @@ TABLES = (
         PRIMARY KEY (round, reason)
     ) STRICT
     """,
+    SILENT,
 )
+
+MIGRATIONS = {  # from this format to the next
+    1: (
+        "ALTER TABLE job ADD COLUMN last_number INTEGER NOT NULL DEFAULT -1",
+        "ALTER TABLE round ADD COLUMN spent_s REAL NOT NULL DEFAULT 0",
+        SILENT,
+    ),
+}

@@ -15,10 +15,20 @@ from fedge.aggregator.models import (
     read_broadcasts,
     read_models,
 )
-from fedge.aggregator.records import JobRecord, ModelRecord, RoundRecord, Tally, UpdateRecord
+from fedge.aggregator.records import (
+    JobRecord,
+    Member,
+    ModelRecord,
+    RoundRecord,
+    Tally,
+    UpdateRecord,
+)
 from fedge.types import DeviceId, JobId, RoundId
 
 BEFORE_FIRST_ROUND = -1
+# Rounds that start from the model before a version, up to one of them.
+_SINCE = "round > (SELECT coalesce(max(round), -1) FROM model WHERE version < ?) AND round <= ?"
+_NEXT_VERSION = 2**62  # whichever it will be
 
 
 class Store:
@@ -43,11 +53,11 @@ class Store:
         """What the directory is for; None if it is new."""
         with database.mapped(self._folder):
             row = self._db.execute(
-                "SELECT fleet, job, run, artifact, sequence, is_announced FROM job"
+                "SELECT fleet, job, run, artifact, sequence, is_announced, last_number FROM job"
             ).fetchone()
         if row is None:
             return None
-        fleet, job, run, artifact, sequence, is_announced = row
+        fleet, job, run, artifact, sequence, is_announced, last_number = row
         return JobRecord(
             fleet=fleet,
             job=job,
@@ -55,6 +65,7 @@ class Store:
             artifact=artifact,
             sequence=sequence,
             is_announced=bool(is_announced),
+            last_number=last_number,
         )
 
     def begin(self, job: JobRecord, model: ModelRecord) -> None:
@@ -80,7 +91,10 @@ class Store:
     def open_round(self, record: RoundRecord, sequence: int) -> None:
         """A round begins; its manifest carries this sequence number."""
         with self._writing() as db:
-            db.execute("UPDATE job SET sequence = ?, is_announced = 0", (sequence,))
+            db.execute(
+                "UPDATE job SET sequence = ?, is_announced = 0, last_number = max(last_number, ?)",
+                (sequence, record.round),
+            )
             db.execute(
                 "INSERT INTO round (round, kind, manifest, expected, quorum, opened_at) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
@@ -94,16 +108,62 @@ class Store:
                 ),
             )
 
+    def reopen_round(self, round_: RoundId, manifest: bytes, sequence: int) -> None:
+        """The open round goes on under another manifest."""
+        with self._writing() as db:
+            db.execute("UPDATE job SET sequence = ?", (sequence,))
+            db.execute("UPDATE round SET manifest = ? WHERE round = ?", (manifest, round_))
+
+    def give_up_round(self, round_: RoundId) -> None:
+        """The open round ends without a model; the next model takes what it has accepted."""
+        with self._writing() as db:
+            db.execute(
+                "UPDATE round SET closed_at = ? WHERE round = ?", (self._timestamp(), round_)
+            )
+
+    def leap(self, sequence: int, last_number: int) -> None:
+        """Numbers up to these were given out before this directory was put back."""
+        with self._writing() as db:
+            db.execute(
+                "UPDATE job SET sequence = max(sequence, ?), last_number = max(last_number, ?)",
+                (sequence, last_number),
+            )
+
+    def spend(self, round_: RoundId, spent_s: float) -> None:
+        """So much of the open round's deadline has passed."""
+        with self._writing() as db:
+            db.execute("UPDATE round SET spent_s = ? WHERE round = ?", (spent_s, round_))
+
+    def silent(self) -> dict[DeviceId, int]:
+        """How many rounds each silent device has missed in a row."""
+        with database.mapped(self._folder):
+            rows = self._db.execute("SELECT device, n_missed FROM silent").fetchall()
+        return {DeviceId(device): n_missed for device, n_missed in rows}
+
+    def keep_silent(self, missed: Mapping[DeviceId, int]) -> None:
+        """These devices are silent, and no others."""
+        with self._writing() as db:
+            db.execute("DELETE FROM silent")
+            db.executemany("INSERT INTO silent (device, n_missed) VALUES (?, ?)", missed.items())
+
+    def n_trained(self) -> int:
+        """How many training rounds have made a model, or have tried to."""
+        with database.mapped(self._folder):
+            (n_rounds,) = self._db.execute(
+                "SELECT count(*) FROM round WHERE kind = 'training' AND report IS NOT NULL"
+            ).fetchone()
+        return int(n_rounds)
+
     def current_round(self) -> RoundRecord | None:
         """The open round, if there is one."""
         with database.mapped(self._folder):
             row = self._db.execute(
                 "SELECT round, kind, manifest, expected, quorum, opened_at, uplink_bytes, "
-                "downlink_bytes FROM round WHERE closed_at IS NULL"
+                "downlink_bytes, spent_s FROM round WHERE closed_at IS NULL"
             ).fetchone()
         if row is None:
             return None
-        round_, kind, manifest, expected, quorum, opened_at, uplink, downlink = row
+        round_, kind, manifest, expected, quorum, opened_at, uplink, downlink, spent_s = row
         return RoundRecord(
             round=RoundId(round_),
             kind=kind,
@@ -113,6 +173,7 @@ class Store:
             opened_at=opened_at,
             uplink_bytes=uplink,
             downlink_bytes=downlink,
+            spent_s=spent_s,
         )
 
     def accept(self, job: JobId, updates: Iterable[UpdateRecord], tally: Tally) -> None:
@@ -150,20 +211,25 @@ class Store:
             ).fetchall()
         return {DeviceId(device): nonce for device, nonce in rows}
 
-    def cohort(self, round_: RoundId) -> list[tuple[DeviceId, int]]:
-        """Devices of a round and their numbers of examples, in device order."""
+    def cohort(self, round_: RoundId) -> list[Member]:
+        """Whose updates the open round's model is made of, in device order.
+
+        With those of rounds that were given up since the last model.
+        """
         with database.mapped(self._folder):
             rows = self._db.execute(
-                "SELECT device, n_examples FROM update_ WHERE round = ?", (round_,)
+                f"SELECT device, round, n_examples FROM update_ WHERE {_SINCE}",  # noqa: S608 - constant
+                (_NEXT_VERSION, round_),
             ).fetchall()
-        return sorted((DeviceId(device), n) for device, n in rows)
+        return sorted(Member(DeviceId(device), RoundId(made), n) for device, made, n in rows)
 
-    def payloads(self, round_: RoundId, devices: Iterable[DeviceId]) -> Iterator[bytes]:
-        """Payloads of an open round in the order given, one in memory at a time."""
-        for device in devices:
+    def payloads(self, cohort: Iterable[Member]) -> Iterator[bytes]:
+        """Their payloads in the order given, one in memory at a time."""
+        for member in cohort:
             with database.mapped(self._folder):
                 (payload,) = self._db.execute(
-                    "SELECT payload FROM update_ WHERE round = ? AND device = ?", (round_, device)
+                    "SELECT payload FROM update_ WHERE round = ? AND device = ?",
+                    (member.round, member.device),
                 ).fetchone()
             yield payload
 
@@ -182,8 +248,8 @@ class Store:
             insert_model(db, model, self._timestamp(), broadcast=broadcast)
             forget_broadcasts(db, model.version + 1 - KEPT)
             db.execute(
-                "UPDATE update_ SET applied_in = ?, payload = NULL WHERE round = ?",
-                (model.version, round_),
+                f"UPDATE update_ SET applied_in = ?, payload = NULL WHERE {_SINCE}",  # noqa: S608 - constant
+                (model.version, model.version, round_),
             )
             db.execute(
                 "UPDATE round SET closed_at = ?, report = ? WHERE round = ?",
@@ -204,7 +270,7 @@ class Store:
         """The event line of every closed round, oldest first."""
         with database.mapped(self._folder):
             rows = self._db.execute(
-                "SELECT report FROM round WHERE closed_at IS NOT NULL ORDER BY round"
+                "SELECT report FROM round WHERE report IS NOT NULL ORDER BY round"
             ).fetchall()
         return [json.loads(report) for (report,) in rows]
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from fedge.config.common import BROKER_URL, NAME, LogLevel, MqttVersion
 from fedge.config.fields import above, at_least, check, setting, within
+from fedge.rounds import Enough
 from fedge.training.plan import Plan
 
 
@@ -27,6 +28,28 @@ class AggregatorConfig:
     quorum: int = setting(1, rule=at_least(1), about="updates a round needs before it may close")
     wait_for: int = setting(1, rule=at_least(1), about="devices online before a round opens")
     deadline_s: float = setting(60.0, rule=above(0), about="how long a round waits for updates")
+    close_after: str | None = setting(
+        None,
+        about="updates that are enough to close a round before its deadline: a number, or a share "
+        "of the devices asked, like 80%",
+    )
+    close_grace_s: float = setting(
+        0.0, rule=at_least(0), about="how long a round waits for more when it has enough"
+    )
+    max_missed: int = setting(
+        2,
+        rule=at_least(1),
+        about="rounds in a row that a silent device may miss before no round waits for it",
+    )
+    max_devices: int = setting(
+        10_000, rule=within(1, 1_000_000), about="most devices that a round waits for"
+    )
+    give_up_after: int | None = setting(
+        None,
+        rule=at_least(1),
+        about="end with an error when so many rounds in a row failed on every device; "
+        "unset: go on trying",
+    )
     target_accuracy: float | None = setting(
         None, rule=within(0, 1), about="finish when the test accuracy is this"
     )
@@ -65,6 +88,11 @@ class AggregatorConfig:
     def __post_init__(self) -> None:
         check(self)
         self.plan()  # has rules of its own
+        self.enough()
+
+    def enough(self) -> Enough | None:
+        """How many updates end a round early; None: only all of them do."""
+        return None if self.close_after is None else Enough.parse(self.close_after)
 
     def plan(self) -> Plan:
         """The training that every round asks for."""

@@ -88,5 +88,10 @@ class Bench:
             has_feedback=residual is not None,
             payload=payload,
         )
-        self.outbox.put(result, model_sha256=manifest.model.sha256, residual=residual)
+        self.outbox.put(
+            result,
+            model_sha256=manifest.model.sha256,
+            sequence=manifest.sequence,
+            residual=residual,
+        )
         self.sender.add(result.nonce)

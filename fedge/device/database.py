@@ -44,6 +44,13 @@ class Database:
         with self._storing():
             self._db.executescript(tables)
 
+    def add_column(self, table: str, name: str, kind: str) -> None:
+        """Give a table that an older release made a column that it lacks; all names are ours."""
+        with self._storing():
+            known = self._db.execute(f"PRAGMA table_info({table})").fetchall()
+            if name not in {row[1] for row in known}:
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
+
     def row(self, query: str, *values: object) -> tuple | None:  # type: ignore[type-arg]
         """The first row that the query finds."""
         with self._storing(), closing(self._db.execute(query, values)) as cursor:

@@ -19,12 +19,13 @@ from fedge.messages import Topics
 from fedge.training import DataSource
 from fedge.training.engines import EngineName, choose
 from fedge.transport import Connected, Disconnected, Event, Message, Transport, Undelivered
-from fedge.types import DeviceId
+from fedge.types import DeviceId, JobId
 
 _log = logging.getLogger(__name__)
 
 MAX_PAUSE_S = 0.5  # between two looks at whether somebody asked to stop
 _FAREWELL_S = 2.0  # to say goodbye to the broker
+_HEARSAY_S = 30.0  # to wait for an aggregator when only the broker says that the job is finished
 _LAST_ANSWERS_S = 10.0  # to wait, when the job is finished, for what is still unanswered
 
 
@@ -78,7 +79,7 @@ class Device:
         data = load_examples(config) if data is None else data
         self._engine = _choose_engine(config)
         self._membership = Membership(
-            DeviceId(config.id), topics.device_state(config.id), self._engine
+            DeviceId(config.id), topics.device_state(config.id), JobId(config.job), self._engine
         )
         self._transport = transport or connect(config, self._membership)
         self._lock = StateLock(config.state_dir)
@@ -135,6 +136,7 @@ class Device:
         self._inbox.uplink.look(now_s)
         if watch.is_up:
             self._membership.tell(self._transport, self._inbox.worker.skipped)
+            self._inbox.follow(now_s)
         self._end_if_finished()
         if self._send(watch) or self._inbox.worker.train():
             return 0.0
@@ -188,7 +190,7 @@ class Device:
         match event:
             case Connected():
                 watch.connected(event)
-                self._membership.join(self._transport, now_s)
+                self._membership.join(self._transport, self._inbox.worker.followed, now_s)
                 self._inbox.sender.connected(event.max_payload_bytes, now_s)
                 self._inbox.fetcher.hurry(now_s)
             case Disconnected():
@@ -212,13 +214,19 @@ class Device:
         return result is not None
 
     def _end_if_finished(self) -> None:
-        """Stop after the job's last round, once all is answered or has been waited for."""
+        """Stop after the job's last round, once all is answered or has been waited for.
+
+        What the broker has kept may be out of date: more rounds may have been ordered since,
+        and an aggregator may be about to say so.
+        """
         if not (self.config.exit_when_finished and isinstance(self.phase, Finished)):
             self._finished_at_s = None
             return
         now_s = self._clock()
         self._finished_at_s = self._finished_at_s or now_s
-        if not self._inbox.sender.n_pending or now_s > self._finished_at_s + _LAST_ANSWERS_S:
+        waited_s = now_s - self._finished_at_s
+        is_answered = not self._inbox.sender.n_pending or waited_s > _LAST_ANSWERS_S
+        if is_answered and (self._inbox.is_live or waited_s > _HEARSAY_S):
             self.stop()
 
     def _pause_s(self, watch: Watch) -> float:

@@ -39,6 +39,8 @@ class Inbox:
         by_round: bytes received.
         artifact_by_round: those of them that were chunks of the artifact.
         n_bad: messages that could not be read; they are logged and dropped.
+        is_live: whether the last manifest came from the aggregator, and not out of the broker's
+            memory.
     """
 
     job: JobId
@@ -54,6 +56,9 @@ class Inbox:
     by_round: ByRound = field(default_factory=ByRound)
     artifact_by_round: ByRound = field(default_factory=ByRound)
     n_bad: int = 0
+    is_live: bool = False
+    _follow_at_s: float = float("inf")
+    _held: RoundManifest | None = None  # of another run; who gives it out is not known yet
 
     def subscribe(self) -> None:
         """Ask for everything but blobs, which the fetcher subscribes to one by one."""
@@ -99,7 +104,7 @@ class Inbox:
     def _route(self, message: Message, now_s: float) -> None:
         topic, payload = message.topic, message.payload
         if topic == self.topics.round(self.job):
-            self._read_manifest(payload)
+            self._read_manifest(payload, is_retained=message.is_retained, now_s=now_s)
         elif topic == self.topics.device_in(self.device):
             self._read_reply(payload, now_s)
         elif topic == self.topics.device_state(self.device):
@@ -107,15 +112,30 @@ class Inbox:
                 self.transport, payload, is_retained=message.is_retained, now_s=now_s
             )
         elif topic.endswith("/state"):
-            if not message.is_retained:
-                self._read_aggregator(payload, now_s)
+            self._read_aggregator(payload, is_retained=message.is_retained, now_s=now_s)
         else:
             self._read_chunk(topic, payload, now_s)
 
-    def _read_manifest(self, payload: bytes) -> None:
+    def follow(self, now_s: float) -> None:
+        """Say how far this device has come, when an aggregator may not know."""
+        if now_s >= self._follow_at_s:
+            self._follow_at_s = float("inf")
+            self.membership.follow(self.transport, self.worker.followed)
+
+    def _read_manifest(self, payload: bytes, *, is_retained: bool, now_s: float) -> None:
         manifest = RoundManifest.from_bytes(payload)
         if manifest.job != self.job:
             raise PayloadError("job of the manifest", expected=self.job, found=manifest.job)
+        self._held = None
+        if is_retained and self.worker.run not in (None, manifest.run):
+            self._held = manifest  # to follow it is to forget all of the run before
+            return
+        self._heed(manifest, is_live=not is_retained)
+        if self.worker.is_ahead and not is_retained:
+            self._follow_at_s = now_s + self.dice.uniform(0, MOST_WAIT_S)
+
+    def _heed(self, manifest: RoundManifest, *, is_live: bool) -> None:
+        self.is_live = is_live
         self.by_round.announce(manifest.round)
         self.artifact_by_round.announce(manifest.round)
         self.worker.read(manifest)
@@ -130,13 +150,19 @@ class Inbox:
         elif isinstance(reply, Accepted) and reply.job == self.job:
             self.worker.compare(reply.round)
 
-    def _read_aggregator(self, payload: bytes, now_s: float) -> None:
+    def _read_aggregator(self, payload: bytes, *, is_retained: bool, now_s: float) -> None:
         state = AggregatorState.from_bytes(payload)
-        if state.job == self.job and state.presence is Presence.ONLINE:
+        if state.job != self.job or state.presence is not Presence.ONLINE:
+            return
+        if self._held is not None and self._held.run == state.run:
+            held, self._held = self._held, None
+            self._heed(held, is_live=False)
+        if not is_retained:
             _log.info("an aggregator has come")
             at_s = now_s + self.dice.uniform(0, MOST_WAIT_S)
             self.sender.hurry(at_s)
             self.fetcher.hurry(at_s)
+            self._follow_at_s = at_s
 
     def _read_chunk(self, topic: str, payload: bytes, now_s: float) -> None:
         match self.worker.phase:

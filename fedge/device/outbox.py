@@ -1,9 +1,10 @@
 """What must survive a power cut: results on their way, and what their encoding left behind.
 
-    job(name, run, schema, residual, answered_round, answered_model)
+    job(name, run, schema, residual, answered_round, answered_model, sequence)
         run: the one that all the rest belongs to, also the job's results
         residual: float32, little-endian, (n_trainable,); NULL before the first
         answered_*: the last round this device answered, and for which model
+        sequence: of the manifest that was answered; an older one starts nothing
     outbox(nonce, job, run, round, kind, parts, schema, has_feedback, payload, n_damaged)
         a result from the moment it is encoded until the aggregator's answer
 
@@ -27,7 +28,7 @@ from fedge.types import JobId, RoundId, Vector
 _TABLES = """
 CREATE TABLE IF NOT EXISTS job (
     name TEXT PRIMARY KEY, run BLOB, schema BLOB, residual BLOB,
-    answered_round INTEGER, answered_model BLOB);
+    answered_round INTEGER, answered_model BLOB, sequence INTEGER);
 CREATE TABLE IF NOT EXISTS outbox (
     nonce BLOB PRIMARY KEY, job TEXT NOT NULL, run BLOB NOT NULL, round INTEGER NOT NULL,
     kind TEXT NOT NULL, parts INTEGER NOT NULL, schema BLOB NOT NULL, has_feedback INTEGER NOT NULL,
@@ -70,8 +71,11 @@ class Outbox:
     def __init__(self, path: Path, *, fleet: str, device: str) -> None:
         self.database = Database(path, fleet=fleet, device=device)
         self.database.make(_TABLES)
+        self.database.add_column("job", "sequence", "INTEGER")  # which older releases did not keep
 
-    def put(self, result: Result, *, model_sha256: bytes, residual: Vector | None) -> None:
+    def put(
+        self, result: Result, *, model_sha256: bytes, sequence: int, residual: Vector | None
+    ) -> None:
         """Keep a result, and the residual after its encoding; None leaves the residual alone."""
         with self.database.transaction() as db:
             db.execute(
@@ -89,10 +93,11 @@ class Outbox:
                 ),
             )
             db.execute(
-                "INSERT INTO job (name, run, answered_round, answered_model) VALUES (?,?,?,?) "
-                "ON CONFLICT (name) DO UPDATE SET answered_round = excluded.answered_round, "
-                "answered_model = excluded.answered_model",
-                (result.job, result.run, result.round, model_sha256),
+                "INSERT INTO job (name, run, answered_round, answered_model, sequence) "
+                "VALUES (?,?,?,?,?) ON CONFLICT (name) DO UPDATE SET "
+                "answered_round = excluded.answered_round, "
+                "answered_model = excluded.answered_model, sequence = excluded.sequence",
+                (result.job, result.run, result.round, model_sha256, sequence),
             )
             if residual is not None:
                 self._write_residual(db, result.job, result.schema, residual)
@@ -115,6 +120,18 @@ class Outbox:
             "SELECT answered_round, answered_model FROM job WHERE name = ?", job
         )
         return Answer(RoundId(row[0]), row[1]) if row and row[0] is not None else None
+
+    def sequence(self, job: JobId) -> int:
+        """Of the manifest that was answered last; -1 if none was."""
+        row = self.database.row("SELECT sequence FROM job WHERE name = ?", job)
+        return -1 if row is None or row[0] is None else int(row[0])
+
+    def holds(self, job: JobId, round_: RoundId) -> bool:
+        """Whether a result of this round still waits for its answer."""
+        found = self.database.row(
+            "SELECT 1 FROM outbox WHERE job = ? AND round = ? LIMIT 1", job, round_
+        )
+        return found is not None
 
     def residual(self, job: JobId, schema: bytes) -> Vector | None:
         """A writable copy of the job's residual, if there is one of a model with this schema."""

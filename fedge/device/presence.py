@@ -5,11 +5,11 @@ import os
 
 from fedge import __version__
 from fedge.errors import IdentityError
-from fedge.messages import DeviceState, Presence, Skipped
+from fedge.messages import DeviceState, Followed, Presence, Skipped
 from fedge.messages.identity import Verdict, judge
 from fedge.messages.state import INSTANCE_BYTES
 from fedge.transport import Transport
-from fedge.types import DeviceId
+from fedge.types import DeviceId, JobId, RoundId
 
 _log = logging.getLogger(__name__)
 
@@ -20,6 +20,7 @@ class Membership:
     Args:
         device: the id.
         topic: the device's state topic.
+        job: the one it trains for.
         engine: what it trains with, for whoever wonders why it is slow.
 
     Attributes:
@@ -27,18 +28,19 @@ class Membership:
         will: topic and payload for the broker to publish when the connection is lost.
     """
 
-    def __init__(self, device: DeviceId, topic: str, engine: str) -> None:
-        self._device, self._topic, self._engine = device, topic, engine
+    def __init__(self, device: DeviceId, topic: str, job: JobId, engine: str) -> None:
+        self._device, self._topic, self._job, self._engine = device, topic, job, engine
         self._instance = os.urandom(INSTANCE_BYTES)
         self._connected_at_s: float | None = None
         self._is_ours = True
         self._skipped: Skipped | None = None
+        self._followed: Followed | None = None
         self.client_id = f"fedge-{device}-{self._instance.hex()}"
         self.will = (topic, self._state(Presence.OFFLINE))
 
-    def join(self, transport: Transport, now_s: float) -> None:
+    def join(self, transport: Transport, followed: Followed | None, now_s: float) -> None:
         """The connection is new: say that the device is there, in a retained message."""
-        self._connected_at_s = now_s
+        self._connected_at_s, self._followed = now_s, followed
         transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
 
     def tell(self, transport: Transport, skipped: Skipped | None) -> None:
@@ -46,6 +48,12 @@ class Membership:
         is_news = skipped not in {None, self._skipped}
         self._skipped = skipped
         if is_news:
+            transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
+
+    def follow(self, transport: Transport, followed: Followed | None) -> None:
+        """Let the aggregator know how far this device has come, if it may not know."""
+        if followed != self._followed:
+            self._followed = followed
             transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
 
     def leave(self, transport: Transport) -> None:
@@ -62,8 +70,12 @@ class Membership:
             IdentityError: if another process has the id and this one has to go.
         """
         since_s = now_s if self._connected_at_s is None else self._connected_at_s
+        state = DeviceState.from_bytes(payload)
+        if not is_retained and self._is_untrue(state):
+            transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
+            return
         verdict = judge(
-            DeviceState.from_bytes(payload),
+            state,
             is_retained=is_retained,
             instance=self._instance,
             connected_for_s=now_s - since_s,
@@ -82,6 +94,16 @@ class Membership:
             # After the claim, never before: a newcomer that reads a birth might claim the name.
             transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
 
+    def _is_untrue(self, state: DeviceState) -> bool:
+        """Whether it says in this process's name what this process would not.
+
+        The broker says so when it has taken a connection for dead; so does whoever can write.
+        """
+        if state.instance != self._instance or not self._is_ours:
+            return False
+        said, own = (_round_of(one) for one in (state.skipped, self._skipped))
+        return state.presence is Presence.OFFLINE or said not in (None, own)
+
     def _state(self, presence: Presence, *, claim: bool = False) -> bytes:
         return DeviceState(
             presence=presence,
@@ -90,4 +112,11 @@ class Membership:
             claim=claim,
             skipped=self._skipped,
             engine=self._engine,
+            job=self._job,
+            followed=self._followed,
         ).to_bytes()
+
+
+def _round_of(skipped: Skipped | None) -> tuple[bytes, RoundId] | None:
+    """Which round was skipped; the reason may have been cut on its way."""
+    return None if skipped is None else (skipped.run, skipped.round)

@@ -10,7 +10,7 @@ from fedge.device.memory import making
 from fedge.device.models import Models
 from fedge.device.phases import Answer, Answered, Fetching, Finished, Idle, Phase, Training, heed
 from fedge.errors import ArtifactError, ConfigError, PayloadError, TrainingError
-from fedge.messages import BlobRef, RoundKind, RoundManifest, Skipped
+from fedge.messages import BlobRef, Followed, RoundKind, RoundManifest, RoundState, Skipped
 from fedge.training import StepReport
 from fedge.types import RoundId, Update
 
@@ -28,6 +28,7 @@ class Worker:
         n_trained: rounds whose result went into the outbox.
         n_skipped: rounds that could not be done; the log says why.
         skipped: the current round, if it is one of them.
+        is_ahead: whether the last manifest was older than what this device has seen.
     """
 
     def __init__(self, bench: Bench) -> None:
@@ -36,7 +37,9 @@ class Worker:
         self.skipped: Skipped | None = None
         self._bench = bench
         self._run = bench.outbox.run(bench.job)
-        self._sequence = -1
+        self._sequence = bench.outbox.sequence(bench.job)
+        self._round = RoundId(0)  # the highest that was announced
+        self.is_ahead = False
         self._foreign = RoundId(-1)  # the last round that another answered under this id
         self._answered = bench.outbox.answered(bench.job)
         self._learner: Learner | None = None
@@ -48,16 +51,43 @@ class Worker:
         """Whether there is a local step to do."""
         return self._steps is not None
 
+    @property
+    def run(self) -> bytes | None:
+        """The run of the job that this device takes part in."""
+        return self._run
+
+    @property
+    def followed(self) -> Followed | None:
+        """How far this device has come; None before the first round."""
+        if self._run is None or self._sequence < 0:
+            return None
+        answered = -1 if self._answered is None else self._answered.round
+        round_ = RoundId(max(answered, self._round))
+        is_answered = (
+            answered == round_
+            and self.skipped is None
+            and not self._bench.outbox.holds(self._bench.job, round_)
+        )
+        return Followed(self._run, round_, self._sequence, is_answered)
+
     def read(self, manifest: RoundManifest) -> None:
-        """Act on a manifest of the job."""
+        """Act on a manifest of the job.
+
+        One that is older than what this device has seen of the run starts nothing: it is what a
+        broker kept, or the aggregator's state was put back. The aggregator learns from
+        `followed` which, and announces a newer one.
+        """
         if manifest.run != self._run:
             self._enter(manifest.run)
-        if manifest.sequence < self._sequence:
+        self.is_ahead = self._is_outdated(manifest)
+        if self.is_ahead:
             _log.warning(
-                "ignored a manifest of round %d: its sequence %d is older than %d, seen before",
-                manifest.round, manifest.sequence, self._sequence,
+                "ignored a manifest of round %d with sequence %d: this device has seen round %d "
+                "with sequence %d; waiting for a newer one",
+                manifest.round, manifest.sequence, self._round, self._sequence,
             )  # fmt: skip
             return
+        self._round = max(self._round, manifest.round)
         before = self.phase
         self.phase = heed(before, manifest, self._answered)
         self._sequence = manifest.sequence
@@ -69,6 +99,12 @@ class Worker:
             self._bench.fetcher.want(())
         if isinstance(self.phase, Finished) and not isinstance(before, Finished):
             _log.info("the job is finished after round %d", manifest.round)
+
+    def _is_outdated(self, manifest: RoundManifest) -> bool:
+        if manifest.sequence < self._sequence:
+            return True
+        is_open = manifest.state is RoundState.OPEN
+        return is_open and self._answered is not None and manifest.round < self._answered.round
 
     def compare(self, accepted: RoundId) -> None:
         """The aggregator has an update of this device for this round: is it news to this one?
@@ -135,6 +171,7 @@ class Worker:
                 bench.job, self._run.hex(),
             )  # fmt: skip
         self._run, self._sequence, self._answered = run, -1, None
+        self._round = RoundId(0)
         self._foreign = RoundId(-1)
 
     def _prepare(self, manifest: RoundManifest) -> None:

@@ -11,7 +11,7 @@ from fedge.messages.broadcasts import Broadcasts
 from fedge.messages.chunks import CHUNK_BYTES, Assembly, Range, n_chunks, slice_chunk
 from fedge.messages.manifest import BlobRef, CatchUp, RoundKind, RoundManifest, RoundState
 from fedge.messages.reply import Accepted, Missing, Reason, Refused, Reply, decode_reply
-from fedge.messages.state import AggregatorState, DeviceState, Presence, Skipped
+from fedge.messages.state import AggregatorState, DeviceState, Followed, Presence, Skipped
 from fedge.messages.statistics import StatisticsReport
 from fedge.messages.topics import Topics, is_name, part_of
 from fedge.messages.update import UpdateChunk, split_update
@@ -27,6 +27,7 @@ __all__ = [
     "Broadcasts",
     "CatchUp",
     "DeviceState",
+    "Followed",
     "Missing",
     "Presence",
     "Range",

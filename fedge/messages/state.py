@@ -31,6 +31,21 @@ class Skipped:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How far a device has followed a run of its job.
+
+    An aggregator that was put back to an older state learns by it which round and sequence
+    numbers were given out since. `is_answered` says that the device has answered the round
+    and has no answer to it left to send.
+    """
+
+    run: bytes
+    round: RoundId
+    sequence: int
+    is_answered: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceState:
     """A device's retained birth, and its will.
@@ -39,7 +54,7 @@ class DeviceState:
     two devices. `claim` is set when a device that is at work answers the birth of
     another instance under its name: whoever reads it must stop. `skipped` names the
     round that the device could not do, so that nobody waits for it. `engine` is what
-    it trains with.
+    it trains with. `job` is the one that it trains for: no other waits for it.
     """
 
     presence: Presence
@@ -48,6 +63,8 @@ class DeviceState:
     claim: bool = False
     skipped: Skipped | None = None
     engine: str | None = None
+    job: JobId | None = None  # None: an older release, which did not say
+    followed: Followed | None = None  # None: it has heard of no round yet
 
     def to_bytes(self) -> bytes:
         fields: dict[str, object] = {
@@ -61,6 +78,11 @@ class DeviceState:
             fields["skipped"] = [self.skipped.run, self.skipped.round, self.skipped.why[:_MAX_WHY]]
         if self.engine is not None:
             fields["engine"] = self.engine
+        if self.job is not None:
+            fields["job"] = self.job
+        if self.followed is not None:
+            seen = self.followed
+            fields["followed"] = [seen.run, seen.round, seen.sequence, seen.is_answered]
         return wire.encode(fields)
 
     @classmethod
@@ -79,6 +101,8 @@ class DeviceState:
             claim=wire.typed(fields["claim"], bool, "device claim"),
             skipped=_skipped(fields.get("skipped")),
             engine=_engine(fields.get("engine")),
+            job=None if fields.get("job") is None else read_job(fields["job"], "device job"),
+            followed=_followed(fields.get("followed")),
         )
 
 
@@ -126,6 +150,22 @@ class AggregatorState:
             run=wire.octets(fields["run"], RUN_BYTES, "aggregator run"),
             claim=wire.typed(fields["claim"], bool, "aggregator claim"),
         )
+
+
+def _followed(value: object) -> Followed | None:
+    if value is None:
+        return None
+    fields = wire.typed(value, list, "followed round")
+    if len(fields) != 4:
+        found = len(fields)
+        raise PayloadError("followed round", expected="[run, round, sequence, done]", found=found)
+    run, round_, sequence, is_answered = fields
+    return Followed(
+        wire.octets(run, RUN_BYTES, "followed round"),
+        RoundId(wire.bounded(round_, 0, MAX_ROUND, "followed round")),
+        wire.bounded(sequence, 0, 2**63 - 1, "followed round"),
+        wire.typed(is_answered, bool, "followed round"),
+    )
 
 
 def _skipped(value: object) -> Skipped | None:

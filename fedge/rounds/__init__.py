@@ -1,5 +1,6 @@
 """One round as a value: who is asked, who has answered, when it is over."""
 
-from fedge.rounds.round import Round, Verdict
+from fedge.rounds.enough import Enough
+from fedge.rounds.round import CALM_S, Round, Verdict
 
-__all__ = ["Round", "Verdict"]
+__all__ = ["CALM_S", "Enough", "Round", "Verdict"]

@@ -58,13 +58,11 @@ def tell_of_outbox() -> None:
         _keep(RECORDS / f"{manifest.round:03}.npy", update.delta)
         return encode(self, update, manifest, residual, **more)
 
-    def told_put(
-        self: Outbox, result: Result, *, model_sha256: bytes, residual: Vector | None
-    ) -> None:
+    def told_put(self: Outbox, result: Result, *, residual: Vector | None, **more: Any) -> None:
         after = "-" if residual is None else hashlib.sha256(residual.tobytes()).hexdigest()
         line = f"{result.round} {result.nonce.hex()} {after}"
         _say(f"outbox put {line}")
-        put(self, result, model_sha256=model_sha256, residual=residual)
+        put(self, result, residual=residual, **more)
         _say(f"outbox has-put {line}")
 
     def told_accept(self: Outbox, nonce: bytes) -> None:

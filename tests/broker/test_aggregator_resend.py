@@ -36,7 +36,7 @@ def test_an_unanswered_update_is_sent_again_over_a_real_link(
             kind=RoundKind.TRAINING, parts=1, schema=b"s" * 32, has_feedback=True,
             payload=b"payload",
         )  # fmt: skip
-        outbox.put(result, model_sha256=b"m" * 32, residual=np.zeros(4, np.float32))
+        outbox.put(result, sequence=1, model_sha256=b"m" * 32, residual=np.zeros(4, np.float32))
         sender = Sender(outbox, link, Topics("home"), DeviceId("pi-3"), dice())
         for _ in range(3):
             sender.hurry(time.monotonic())

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from fedge.aggregator import Aggregator
 from fedge.aggregator.events import Events
-from fedge.aggregator.fleet import Fleet
 from fedge.aggregator.meter import Meter
 from fedge.aggregator.partials import Partials
 from fedge.aggregator.registry import open_registry
@@ -26,23 +25,6 @@ ANN = DeviceId("ann")
 
 def state(presence: Presence, instance: bytes) -> DeviceState:
     return DeviceState(presence=presence, instance=instance, software="test")
-
-
-def test_a_birth_and_a_will_bring_a_device_and_take_it() -> None:
-    fleet = Fleet()
-    assert fleet.hear(ANN, state(Presence.ONLINE, b"1" * 8)) is True
-    assert fleet.hear(ANN, state(Presence.ONLINE, b"1" * 8)) is None
-    assert fleet.online == {ANN}
-    assert fleet.hear(ANN, state(Presence.OFFLINE, b"1" * 8)) is False
-    assert fleet.online == frozenset()
-
-
-def test_a_late_will_of_an_earlier_instance_does_not_take_the_device() -> None:
-    fleet = Fleet()
-    fleet.hear(ANN, state(Presence.ONLINE, b"1" * 8))
-    fleet.hear(ANN, state(Presence.ONLINE, b"2" * 8))
-    assert fleet.hear(ANN, state(Presence.OFFLINE, b"1" * 8)) is None
-    assert fleet.online == {ANN}
 
 
 def test_a_throttle_says_some_and_counts_the_rest() -> None:

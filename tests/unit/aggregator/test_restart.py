@@ -119,7 +119,7 @@ def test_a_restart_waits_for_those_who_were_there_before(tmp_path: Path) -> None
     assert ann.has_finished()
 
 
-def test_a_finished_job_says_so_and_does_nothing(
+def test_a_finished_job_says_so_again_and_ends(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -127,9 +127,13 @@ def test_a_finished_job_says_so_and_does_nothing(
     bench.add("ann")
     bench.settle()
     bench.aggregator.close()
+    bench.bus.retained.clear()  # a broker that has come back empty
+    late = bench.add("late")[0]
     again = bench.begin()
     assert again.run()["is_finished"]
-    assert "job default is finished, there is nothing to do" in caplog.text
+    assert "job default is finished; the devices are told once more" in caplog.text
+    bench.settle_devices()
+    assert late.has_finished()
     assert len([e for e in _events(tmp_path) if e["event"] == "finished"]) == 1
 
 

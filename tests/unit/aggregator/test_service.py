@@ -22,6 +22,7 @@ from fedge.messages import (
     Topics,
     split_update,
 )
+from fedge.rounds import CALM_S
 from fedge.strategies import mean_of_payloads
 from fedge.types import RoundId
 from tests.support.models import softmax
@@ -83,7 +84,8 @@ def test_a_device_that_cannot_do_a_round_does_not_stall_it(tmp_path: Path) -> No
     bench = Bench(tmp_path, wait_for=2, rounds=2)
     ann, sick = bench.add("ann", "sick")
     sick.is_able = False
-    bench.settle()
+    for _ in range(3):
+        bench.wait(CALM_S)
     assert ann.accepted == [1, 2]
     rounds = [event for event in events(bench) if event["event"] == "round"]
     assert [event["devices_skipped"] for event in rounds] == [1, 1]
@@ -93,14 +95,20 @@ def test_a_device_that_cannot_do_a_round_does_not_stall_it(tmp_path: Path) -> No
 def test_when_nobody_can_do_a_round_the_next_is_tried_and_after_three_the_job_stops(
     tmp_path: Path,
 ) -> None:
-    bench = Bench(tmp_path, wait_for=2, rounds=9)
+    bench = Bench(tmp_path, wait_for=2, rounds=9, give_up_after=3)
     for device in bench.add("ann", "bob"):
         device.is_able = False
-    with pytest.raises(TrainingError, match=r"round 3, the 3\. in a row: it diverged"):
-        bench.settle()
-    first, second = (event for event in events(bench) if event["event"] == "round")
-    assert first["model_sha256"] == second["model_sha256"]  # nothing was learned
-    assert "stays as it was" in first["note"]
+    bench.settle()
+    bench.wait(CALM_S)
+    bench.wait(CALM_S)
+    with pytest.raises(TrainingError, match=r"round 3, the 3\. in a row: .*it diverged"):
+        bench.wait(CALM_S)
+    first, second = (event for event in events(bench) if event["event"] == "round_given_up")
+    assert (first["round"], second["round"]) == (1, 2)
+    assert first["missing"] == [
+        {"device": "ann", "reason": "cannot do it: it diverged"},
+        {"device": "bob", "reason": "cannot do it: it diverged"},
+    ]
 
 
 def test_a_round_that_nobody_could_do_is_forgotten_once_somebody_can(tmp_path: Path) -> None:
@@ -108,11 +116,13 @@ def test_a_round_that_nobody_could_do_is_forgotten_once_somebody_can(tmp_path: P
     (ann,) = bench.add("ann")
     ann.is_able = False
     while ann.manifest is None or ann.manifest.round < 2:
+        bench.time.now_s += CALM_S
         ann.step(bench.time.now_s)
         bench.aggregator.step()
-    ann.is_able = True  # round 2 is skipped already
-    bench.settle()
-    assert ann.accepted == [3]
+    ann.is_able = True  # it has said that it skips round 2, and sends an update nevertheless
+    for _ in range(3):
+        bench.wait(1)
+    assert ann.accepted == [2, 3, 4]  # the round given up is not counted
 
 
 def test_a_device_that_vanishes_does_not_stall_the_round(tmp_path: Path) -> None:
@@ -125,6 +135,8 @@ def test_a_device_that_vanishes_does_not_stall_the_round(tmp_path: Path) -> None
     mute._transport.kill()  # type: ignore[attr-defined] # its process is gone
     bench.devices.pop("mute")
     bench.settle()
+    assert not ann.has_finished()
+    bench.wait(CALM_S)
     assert ann.has_finished()
     (event,) = [event for event in events(bench) if event["event"] == "round"]
     assert (event["devices_expected"], event["devices_lost"]) == (2, 1)
@@ -319,6 +331,7 @@ def test_devices_are_told_between_rounds_that_nothing_is_wanted(tmp_path: Path) 
     bob._transport.kill()  # type: ignore[attr-defined] # its process is gone
     bench.devices.pop("bob")
     bench.settle()
+    bench.wait(CALM_S)
     assert ann.manifest is not None
     assert ann.manifest.state is RoundState.CLOSED
 
@@ -358,10 +371,12 @@ def test_time_without_a_link_does_not_count_against_the_devices(tmp_path: Path) 
     ann, mute = bench.add("ann", "mute")
     mute.send = lambda: None  # type: ignore[method-assign] # it only listens
     bench.settle()
+    bench.wait(20)
     bench.bus.cut(bench.transport)
+    bench.settle()
     bench.wait(1000)
     bench.bus.join(bench.transport)
-    bench.wait(1)
+    bench.wait(9)
     assert not ann.has_finished()
     bench.wait(30)
     assert ann.has_finished()

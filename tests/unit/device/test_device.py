@@ -27,11 +27,13 @@ from fedge.messages import (
     Accepted,
     AggregatorState,
     DeviceState,
+    Followed,
     Presence,
     Reason,
     Refused,
     Reply,
     RoundState,
+    Skipped,
     UpdateChunk,
 )
 from fedge.training import ArrayData, Plan, Trainer
@@ -76,10 +78,10 @@ class Scene:
         self.transport.kill()
         device._lock.release()
 
-    def bear_aggregator(self) -> None:
+    def bear_aggregator(self, run: bytes = b"run1") -> None:
         """A new aggregator says that it is there."""
         birth = AggregatorState(
-            presence=Presence.ONLINE, instance=bytes(8), software="x", job=JOB, run=b"run1"
+            presence=Presence.ONLINE, instance=bytes(8), software="x", job=JOB, run=run
         )
         topic = f"fedge/v1/{FLEET}/srv/main/state"
         self.bus.deliver("aggregator", topic, birth.to_bytes(), retain=True)
@@ -249,6 +251,9 @@ def test_a_run_is_known_again_after_a_restart(
     scene.kill(again)
     scene.aggregator.announce(1, sequence=0, run=b"run2")
     third = scene.device()
+    scene.settle(third)
+    assert "begun anew" not in caplog.text  # the broker may have kept that from long ago
+    scene.bear_aggregator(b"run2")
     scene.settle(third)
     assert caplog.text.count("begun anew") == 1
     assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [1, 1]
@@ -635,16 +640,105 @@ def test_a_device_without_examples_is_a_config_error(tmp_path: Path) -> None:
         Device(id="pi-3", state_dir=tmp_path)
 
 
-def test_it_ends_with_the_job_if_told_to(scene: Scene) -> None:
+@pytest.mark.parametrize("leaves", [False, True])
+def test_it_ends_with_the_job_if_told_to(scene: Scene, *, leaves: bool) -> None:
+    device = scene.device(exit_when_finished=leaves)
+    scene.settle(device)
     scene.aggregator.announce(9, state=RoundState.FINISHED)
-    staying, leaving = scene.device(), None
-    scene.settle(staying)
-    assert staying.phase == Finished()
-    assert not staying.is_stopping
-    staying.close()
-    leaving = scene.device(exit_when_finished=True)
-    leaving.run()
-    assert leaving.phase == Idle("stopped")
+    scene.settle(device)
+    phase = device.phase
+    assert (phase, device.is_stopping) == (Finished(), leaves)
+    device.close()
+    phase = device.phase
+    assert phase == Idle("stopped")
+
+
+def test_an_end_that_only_the_broker_remembers_is_believed_after_a_while(scene: Scene) -> None:
+    scene.aggregator.announce(9, state=RoundState.FINISHED)
+    device = scene.device(exit_when_finished=True)
+    scene.settle(device)
+    scene.now_s += 29
+    scene.settle(device)
+    was_stopping = device.is_stopping
+    scene.now_s += 2
+    scene.settle(device)
+    assert (was_stopping, device.is_stopping) == (False, True)
+    device.close()
+
+
+def test_a_device_that_starts_before_its_aggregator_takes_part_in_the_rounds_added(
+    scene: Scene,
+) -> None:
+    scene.aggregator.announce(9, state=RoundState.FINISHED)
+    device = scene.device(exit_when_finished=True)
+    scene.settle(device)
+    scene.aggregator.announce(10)
+    scene.settle(device)
+    assert isinstance(device.phase, Answered)
+    assert not device.is_stopping
+    device.close()
+
+
+def test_a_manifest_older_than_the_last_answer_starts_nothing_but_a_word(scene: Scene) -> None:
+    """Which a broker has kept from before, or an aggregator that was put back gives out."""
+    scene.aggregator.announce(2, sequence=20)
+    device = scene.device()
+    scene.settle(device)
+    scene.kill(device)
+    scene.aggregator.announce(1, sequence=10)
+    again = scene.device()
+    scene.settle(again)
+    assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [2]
+    followed = scene.aggregator.states[-1].followed
+    assert followed == Followed(b"run1", RoundId(2), 20, is_answered=True)
+    n_states = len(scene.aggregator.states)
+    scene.aggregator.announce(1, sequence=11)
+    scene.now_s += 2.1
+    scene.settle(again)
+    assert len(scene.aggregator.states) == n_states  # it was said at its birth
+    scene.aggregator.announce(3, sequence=21)
+    scene.settle(again)
+    assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [2, 3]
+    scene.aggregator.announce(1, sequence=12)
+    scene.settle(again)
+    scene.now_s += 2.1
+    scene.settle(again)
+    followed = scene.aggregator.states[-1].followed
+    assert followed == Followed(b"run1", RoundId(3), 21, is_answered=True)
+    again.close()
+
+
+def test_a_device_says_its_job_and_how_far_it_is_when_an_aggregator_comes(scene: Scene) -> None:
+    device = scene.device()
+    scene.settle(device)
+    birth = scene.aggregator.states[-1]
+    assert (birth.job, birth.followed) == (JOB, None)
+    scene.aggregator.reply = lambda _: None
+    scene.aggregator.announce(4, sequence=40)
+    scene.settle(device)
+    scene.bear_aggregator()
+    scene.settle(device)
+    scene.now_s += 2.1
+    scene.settle(device)
+    followed = scene.aggregator.states[-1].followed
+    assert followed == Followed(b"run1", RoundId(4), 40, is_answered=False)  # it owes one
+    device.close()
+
+
+@pytest.mark.parametrize("skips", [False, True])
+def test_a_state_forged_in_its_name_is_contradicted(scene: Scene, *, skips: bool) -> None:
+    scene.aggregator.reply = lambda _: None
+    scene.aggregator.announce(4)
+    device = scene.device()
+    scene.settle(device)
+    own = scene.aggregator.states[-1]
+    forged = replace(own, presence=Presence.OFFLINE)
+    if skips:
+        forged = replace(own, skipped=Skipped(b"run1", RoundId(4), "not today"))
+    scene.bus.deliver("eve", STATE, forged.to_bytes(), retain=True)
+    scene.settle(device)
+    assert scene.aggregator.states[-2:] == [forged, own]
+    device.close()
 
 
 def test_received_bytes_are_counted_by_round_and_in_all(scene: Scene) -> None:

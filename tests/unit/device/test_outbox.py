@@ -48,7 +48,7 @@ def encoded(delta: Vector, residual: Vector) -> bytes:
 
 def test_a_result_and_its_residual_are_there_after_a_restart(tmp_path: Path) -> None:
     box = outbox(tmp_path)
-    box.put(result(), model_sha256=MODEL, residual=vector(0.5, -1))
+    box.put(result(), sequence=7, model_sha256=MODEL, residual=vector(0.5, -1))
     box.close()
     again = outbox(tmp_path)
     assert again.pending() == [result().nonce]
@@ -62,7 +62,7 @@ def test_a_result_and_its_residual_are_there_after_a_restart(tmp_path: Path) -> 
 
 def test_an_accepted_result_goes_and_the_residual_stays(tmp_path: Path) -> None:
     box = outbox(tmp_path)
-    box.put(result(), model_sha256=MODEL, residual=vector(0.5, -1))
+    box.put(result(), sequence=7, model_sha256=MODEL, residual=vector(0.5, -1))
     box.accept(result().nonce)
     assert box.pending() == []
     assert box.answered(JOB) == Answer(RoundId(1), MODEL)
@@ -73,7 +73,7 @@ def test_a_refused_result_goes_back_into_the_residual(tmp_path: Path) -> None:
     box, residual = outbox(tmp_path), vector(0, 0, 0, 0)
     payload = encoded(vector(4, 1, -8, 2), residual)
     np.testing.assert_array_equal(residual, vector(0, 1, 0, 2))  # 4 and -8 are in the payload
-    box.put(result(payload=payload), model_sha256=MODEL, residual=residual)
+    box.put(result(payload=payload), sequence=7, model_sha256=MODEL, residual=residual)
     assert box.refuse(result().nonce)
     assert box.pending() == []
     np.testing.assert_array_equal(box.residual(JOB, SCHEMA), vector(4, 1, -8, 2))
@@ -82,9 +82,9 @@ def test_a_refused_result_goes_back_into_the_residual(tmp_path: Path) -> None:
 def test_a_refusal_after_the_next_round_loses_nothing_either(tmp_path: Path) -> None:
     box, residual = outbox(tmp_path), vector(0, 0, 0, 0)
     first = encoded(vector(4, 1, -8, 2), residual)
-    box.put(result(1, first), model_sha256=MODEL, residual=residual)
+    box.put(result(1, first), sequence=7, model_sha256=MODEL, residual=residual)
     second = encoded(vector(0, 2, 0, 2), residual)  # sends the 3 and the 4 that were left
-    box.put(result(2, second), model_sha256=MODEL, residual=residual)
+    box.put(result(2, second), sequence=7, model_sha256=MODEL, residual=residual)
     assert box.refuse(result(1).nonce)
     box.accept(result(2).nonce)
     np.testing.assert_array_equal(box.residual(JOB, SCHEMA), vector(4, 0, -8, 0))
@@ -92,15 +92,15 @@ def test_a_refusal_after_the_next_round_loses_nothing_either(tmp_path: Path) -> 
 
 def test_a_refused_result_without_error_feedback_leaves_the_residual_alone(tmp_path: Path) -> None:
     box = outbox(tmp_path)
-    box.put(result(1), model_sha256=MODEL, residual=vector(1, 2))
-    box.put(result(2, has_feedback=False), model_sha256=MODEL, residual=None)
+    box.put(result(1), sequence=7, model_sha256=MODEL, residual=vector(1, 2))
+    box.put(result(2, has_feedback=False), sequence=7, model_sha256=MODEL, residual=None)
     assert not box.refuse(result(2).nonce)
     np.testing.assert_array_equal(box.residual(JOB, SCHEMA), vector(1, 2))
 
 
 def test_a_residual_of_another_schema_is_not_given_and_can_be_dropped(tmp_path: Path) -> None:
     box = outbox(tmp_path)
-    box.put(result(), model_sha256=MODEL, residual=vector(1, 2))
+    box.put(result(), sequence=7, model_sha256=MODEL, residual=vector(1, 2))
     assert box.residual(JOB, b"t" * 32) is None
     assert not box.drop_residual(JOB, SCHEMA)
     assert box.drop_residual(JOB, b"t" * 32)
@@ -111,8 +111,8 @@ def test_a_residual_of_another_schema_is_not_given_and_can_be_dropped(tmp_path: 
 def test_another_run_of_the_job_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     other = replace(result(9), job=JobId("other"))
-    box.put(other, model_sha256=MODEL, residual=vector(5))
-    box.put(result(), model_sha256=MODEL, residual=vector(1, 2))
+    box.put(other, sequence=7, model_sha256=MODEL, residual=vector(5))
+    box.put(result(), sequence=7, model_sha256=MODEL, residual=vector(1, 2))
     box.enter(JOB, RUN)  # the same one: nothing happens
     assert box.pending() == [other.nonce, result().nonce]
     assert box.residual(JOB, SCHEMA) is not None
@@ -127,8 +127,8 @@ def test_another_run_of_the_job_leaves_nothing_of_the_one_before(tmp_path: Path)
 def test_what_is_out_of_date_is_forgotten_but_not_what_was_answered(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     other = replace(result(9), job=JobId("other"))
-    box.put(other, model_sha256=MODEL, residual=vector(5))
-    box.put(result(), model_sha256=MODEL, residual=vector(1, 2))
+    box.put(other, sequence=7, model_sha256=MODEL, residual=vector(5))
+    box.put(result(), sequence=7, model_sha256=MODEL, residual=vector(1, 2))
     answered = box.answered(JOB)
     box.forget(JOB)
     assert box.pending() == [other.nonce]
@@ -147,7 +147,7 @@ def test_a_job_never_heard_of_has_no_run(tmp_path: Path) -> None:
 
 def test_damage_is_counted_over_restarts(tmp_path: Path) -> None:
     box = outbox(tmp_path)
-    box.put(result(), model_sha256=MODEL, residual=None)
+    box.put(result(), sequence=7, model_sha256=MODEL, residual=None)
     assert [box.count_damage(result().nonce) for _ in range(2)] == [1, 2]
     box.close()
     assert outbox(tmp_path).count_damage(result().nonce) == 3
@@ -161,13 +161,13 @@ def test_an_outbox_of_another_device_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_one_sentence_and_changes_nothing(tmp_path: Path) -> None:
     box = outbox(tmp_path)
-    box.put(result(1), model_sha256=MODEL, residual=vector(1, 2))
+    box.put(result(1), sequence=7, model_sha256=MODEL, residual=vector(1, 2))
     (pages,) = box.database._db.execute("PRAGMA page_count").fetchone()
     box.database._db.execute(
         f"PRAGMA max_page_count = {pages}"
     )  # SQLite then says what a full disk says
     with pytest.raises(StorageError, match="the disk is full"):
-        box.put(result(2, bytes(100_000)), model_sha256=MODEL, residual=vector(3, 4))
+        box.put(result(2, bytes(100_000)), sequence=8, model_sha256=MODEL, residual=vector(3, 4))
     assert box.pending() == [result(1).nonce]
     np.testing.assert_array_equal(box.residual(JOB, SCHEMA), vector(1, 2))
     assert box.answered(JOB) == Answer(RoundId(1), MODEL)
@@ -187,7 +187,8 @@ from tests.unit.device.test_outbox import MODEL, outbox, result
 box = outbox(Path(sys.argv[1]))
 for nonce in range(1, 10**6):
     residual = np.full(20_000, nonce, np.float32)
-    box.put(result(nonce, payload=bytes(nonce)), model_sha256=MODEL, residual=residual)
+    one = result(nonce, payload=bytes(nonce))
+    box.put(one, sequence=nonce, model_sha256=MODEL, residual=residual)
     print(nonce, flush=True)
 """
 

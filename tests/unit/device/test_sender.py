@@ -43,7 +43,9 @@ class Scene:
             job=JOB, run=b"run1", round=RoundId(4), nonce=NONCE, kind=RoundKind.TRAINING,
             parts=1, schema=SCHEMA, has_feedback=True, payload=payload,
         )  # fmt: skip
-        self.outbox.put(result, model_sha256=b"m" * 32, residual=np.zeros(4, np.float32))
+        self.outbox.put(
+            result, sequence=7, model_sha256=b"m" * 32, residual=np.zeros(4, np.float32)
+        )
         self.sender = Sender(self.outbox, self.transport, Topics("home"), DeviceId("pi-3"), dice())
 
     def sent(self) -> list[UpdateChunk]:

@@ -1,0 +1,45 @@
+"""How many updates are enough to end a round before its deadline."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from fedge.errors import ConfigError
+from fedge.rounds.round import Round
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
+
+
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """A number of updates, or a share of the devices that were asked."""
+
+    n_updates: int | None = None
+    share: float | None = None  # 0 exclusive to 1
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `12` or `80%`.
+
+        Raises:
+            ConfigError: if it is neither.
+        """
+        if _NUMBER.fullmatch(text):
+            return cls(n_updates=int(text))
+        found = _SHARE.fullmatch(text)
+        if found and 0 < float(found[1]) <= 100:
+            return cls(share=float(found[1]) / 100)
+        raise ConfigError(
+            f"close_after: expected a number of updates or a share like 80%, found {text[:40]!r}"
+        )
+
+    def is_reached(self, round_: Round) -> bool:
+        """Whether the round has a quorum and so many updates; a share is rounded up."""
+        if self.n_updates is not None:
+            least = self.n_updates
+        else:
+            n_asked = len(round_.accepted.keys() | round_.missing.keys())
+            least = math.ceil((self.share or 0) * n_asked - 1e-9)
+        return round_.has_quorum and len(round_.accepted) >= least
