@@ -129,6 +129,7 @@ class Course:
         if now_s < self._lapse_s:
             return
         self._lapse_s = now_s + self._on.config.deadline_s
+        self._is_told = False  # a broker may have lost it on its way to some
         fleet = self._service.fleet
         for device in fleet.miss(round_.waiting_for):
             round_ = round_.give_up(device)

@@ -92,8 +92,10 @@ class Inbox:
             StorageError: if what it leads to cannot be kept.
         """
         try:
-            if message.payload:  # an empty one only clears what was retained
+            if message.payload:
                 self._route(message, now_s)
+            elif message.topic == self.topics.device_state(self.device):
+                self.membership.renew(self.transport)  # it was cleared by hand
         except PayloadError as error:
             self.n_bad += 1
             _log.warning("dropped a message on %s: %s", message.topic, error)

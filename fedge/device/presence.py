@@ -56,6 +56,11 @@ class Membership:
             self._followed = followed
             transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
 
+    def renew(self, transport: Transport) -> None:
+        """Somebody has said in this device's name that it has gone: say that it has not."""
+        if self._is_ours:
+            transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
+
     def leave(self, transport: Transport) -> None:
         """Say that the device goes; the broker keeps that. A twin that yields says nothing."""
         if self._is_ours:
@@ -72,7 +77,7 @@ class Membership:
         since_s = now_s if self._connected_at_s is None else self._connected_at_s
         state = DeviceState.from_bytes(payload)
         if not is_retained and self._is_untrue(state):
-            transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
+            self.renew(transport)
             return
         verdict = judge(
             state,
