@@ -31,6 +31,7 @@ class Course:
         self._n_failed = 0  # rounds in a row that no device could do
         self._unlinked_s: float | None = premises.clock.monotonic()
         self._lapse_s = self._kept_s = float("-inf")
+        self._asked_s = premises.clock.monotonic()
         # Rounds whose silent devices are not to be counted when they close: they had less than
         # the deadline, or were counted when it had passed.
         self._hurried = self._overran = RoundId(-1)
@@ -181,6 +182,14 @@ class Course:
             if self._job.manifest is not None and not self._is_between_told:
                 post.tell(self._job.between())
                 self._is_between_told = True
+            self._ask_again(post)
+
+    def _ask_again(self, post: Post) -> None:
+        """A birth may have been lost on its way here: what the broker has kept of it was not."""
+        now_s = self._on.clock.monotonic()
+        if now_s - self._asked_s >= self._on.config.deadline_s:
+            self._asked_s = now_s
+            post.ask_who_is_there()
 
     def _finish(self, post: Post) -> None:
         """Tell everybody; if the link breaks meanwhile, the next step tells them again."""

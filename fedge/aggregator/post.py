@@ -94,6 +94,11 @@ class Post:
         """
         return self._membership.read(self._transport, message, self._monotonic())
 
+    def ask_who_is_there(self) -> None:
+        """Have the broker say again which devices it knows of."""
+        self._transport.unsubscribe(self._topics.device_state())
+        self._transport.subscribe(self._topics.device_state())
+
     def reply(self, device: DeviceId, reply: Reply) -> None:
         self._publish(self._topics.device_in(device), reply.to_bytes())
 

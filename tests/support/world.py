@@ -23,7 +23,7 @@ from fedge.device.learner import Encoded, Learner
 from fedge.device.outbox import Outbox, Result
 from fedge.errors import IdentityError
 from fedge.training import ArrayData
-from fedge.types import JobId, RoundId, Update, Vector
+from fedge.types import JobId, Update, Vector
 from tests.support.bus import Bus, BusTransport
 from tests.support.models import linear
 
@@ -195,7 +195,7 @@ class World:
     """
 
     def __init__(self, folder: Path, seed: int, patch: pytest.MonkeyPatch) -> None:
-        self.folder, self.dice = folder, random.Random(seed)
+        self.folder, self.dice = folder, random.Random(seed)  # noqa: S311 - replayable
         self.bus, self.now_s = Bus(), 1000.0
         self.artifact: Artifact = linear()
         self.artifact_path = folder / "model.fedge"
@@ -238,16 +238,16 @@ class World:
             process.kill()
 
     def _own_the_dice(self, patch: pytest.MonkeyPatch) -> None:
-        own = random.Random(self.dice.random())
+        own = random.Random(self.dice.random())  # noqa: S311 - replayable
         patch.setattr("os.urandom", own.randbytes)
         patch.setattr("secrets.token_bytes", own.randbytes)
-        seeded = SimpleNamespace(Random=lambda: random.Random(own.random()))
+        seeded = SimpleNamespace(Random=lambda: random.Random(own.random()))  # noqa: S311
         patch.setattr("fedge.device.assembly.random", seeded)
 
     def _keep_books(self, patch: pytest.MonkeyPatch) -> None:
         """Record what every device learns, and what becomes of it on its side."""
         encode, put = Learner.encode, Outbox.put
-        refuse, accept, forget = Outbox.refuse, Outbox.accept, Outbox.forget
+        refuse, forget = Outbox.refuse, Outbox.forget
         last: list[Vector] = []
 
         def kept_encode(self: Learner, update: Update, *args: Any, **more: Any) -> Encoded:
@@ -277,7 +277,6 @@ class World:
         patch.setattr(Outbox, "put", kept_put)
         patch.setattr(Outbox, "refuse", kept_refuse)
         patch.setattr(Outbox, "forget", kept_forget)
-        del accept
 
 
 def left_behind(device: DeviceProcess) -> tuple[Vector, set[bytes]]:
@@ -296,7 +295,4 @@ def value(payload: bytes, n_params: int) -> Vector:
     """A payload as the dense delta that it stands for, float64."""
     total = np.zeros(n_params, np.float32)
     codecs.accumulate(payload, 1.0, total)
-    return total.astype(np.float64)  # type: ignore[return-value] # sums of many are compared
-
-
-__all__ = ["AggregatorProcess", "DeviceProcess", "RoundId", "World", "left_behind", "value"]
+    return total.astype(np.float64)

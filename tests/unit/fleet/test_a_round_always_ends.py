@@ -223,6 +223,7 @@ def portrait(world: World, aggregator: AggregatorProcess) -> list[str]:
     lines = [f"{aggregator.name} waits for ever: {round_ and (round_.id, round_.missing)}"]
     if round_:
         lines.append(f"quorum {round_.quorum}, in {round_.accepted}, deadline {round_.deadline_s}")
+    if core:
         lines.append(f"online {core._service.fleet.online}, silent {core._service.fleet.missed}")
         lines.append(f"now {world.now_s}, may tell {core._post and core._post.may_tell}")
     for device in world.devices.values():
