@@ -10,6 +10,7 @@ from typing import Any
 from fedge.aggregator import database
 from fedge.aggregator.catch_up import KEPT
 from fedge.aggregator.models import (
+    BEST_FIRST,
     forget_broadcasts,
     insert_model,
     read_broadcasts,
@@ -194,6 +195,16 @@ class Store:
         """The global model that the next round starts from."""
         with database.mapped(self._folder):
             return next(read_models(self._db, "ORDER BY version DESC LIMIT 1"))
+
+    def newest_models(self, most: int) -> list[ModelRecord]:
+        """The last ones, newest first."""
+        with database.mapped(self._folder):
+            return list(read_models(self._db, "ORDER BY version DESC LIMIT ?", most))
+
+    def best_model(self) -> ModelRecord | None:
+        """The first of the highest accuracy, or without any of the lowest loss, if one was judged."""
+        with database.mapped(self._folder):
+            return next(read_models(self._db, f"{BEST_FIRST} LIMIT 1"), None)
 
     def broadcasts(self) -> list[bytes]:
         """The last ones, oldest first, that lead without a gap to what devices hold now."""

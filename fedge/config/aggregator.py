@@ -34,6 +34,9 @@ class AggregatorConfig:
     max_examples: int = setting(
         10_000_000, rule=within(1, 2**32 - 1), about="most examples one update may weigh"
     )
+    keep_models: int = setting(
+        20, rule=at_least(1), about="how many of the last models to keep, and the best besides"
+    )
     parts: int = setting(1, rule=within(1, 4096), about="partitions of the update topics")
 
     codec: str = setting("topk:0.01/sign", about="how devices encode their updates")

@@ -79,6 +79,7 @@ def _flags(options: FleetOptions, ready: Prepared) -> dict[str, object]:
         "wait-for": n_devices,
         "quorum": n_devices,
         "deadline": options.patience_s,
+        "keep-models": options.rounds + 1,  # all of them are compared
         "codec": options.codec,
         "local-steps": options.local_steps,
         "batch-size": options.batch_size,
