@@ -52,7 +52,7 @@ class Aggregator:
         self._config, self._clock, self._transport = config, clock, transport
         with ExitStack() as stack:
             self._on = stack.enter_context(opened(config, clock))
-            events = Events(config.events)
+            events = Events(config.events, clock.timestamp)
             events.catch_up(self._on.store.reports())
             self._journal = Journal(events)
             self._job = Job(self._on)

@@ -24,6 +24,7 @@ def round_event(
     dense_bytes = 4 * premises.artifact.n_trainable if is_training else 0
     return {
         "event": "round",
+        "time": premises.clock.timestamp(),
         "round": round_.id,
         "kind": round_.kind,
         "accuracy": model.accuracy,
@@ -37,9 +38,20 @@ def round_event(
         "devices_accepted": len(round_.accepted),
         "devices_lost": len(round_.lost),
         "devices_skipped": len(round_.skipped),
+        "missing": missing(round_),
         "refused": n_refused,
         "model_sha256": model.sha256.hex(),
     }
+
+
+def missing(round_: Round) -> list[dict[str, str]]:
+    """The devices that the round expected and that are not in it, each with the reason."""
+    why = {
+        **dict.fromkeys(round_.waiting_for, "no update in time"),
+        **dict.fromkeys(round_.lost, "gone"),
+        **dict.fromkeys(round_.skipped, "skipped the round"),
+    }
+    return [{"device": device, "reason": why[device]} for device in sorted(why)]
 
 
 def outcome(premises: Premises) -> dict[str, Any]:

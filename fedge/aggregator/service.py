@@ -122,7 +122,7 @@ class Service:
         if has_come is not None:
             round_ = round_.join(device) if has_come else round_.leave(device)
         if has_come is False:
-            self._journal.gone(device, self._monotonic())
+            self._journal.gone(device, round_.id, self._monotonic())
         elif state.skipped and (state.skipped.run, state.skipped.round) == (
             self._job.run,
             round_.id,

@@ -202,7 +202,7 @@ class Store:
             return list(read_models(self._db, "ORDER BY version DESC LIMIT ?", most))
 
     def best_model(self) -> ModelRecord | None:
-        """The first of the highest accuracy, or without any of the lowest loss, if one was judged."""
+        """The first of the highest accuracy, or else of the lowest loss, if one was judged."""
         with database.mapped(self._folder):
             return next(read_models(self._db, f"{BEST_FIRST} LIMIT 1"), None)
 
@@ -215,9 +215,9 @@ class Store:
         """The event line of every closed round, oldest first."""
         with database.mapped(self._folder):
             rows = self._db.execute(
-                "SELECT report FROM round WHERE closed_at IS NOT NULL ORDER BY round"
+                "SELECT closed_at, report FROM round WHERE closed_at IS NOT NULL ORDER BY round"
             ).fetchall()
-        return [json.loads(report) for (report,) in rows]
+        return [{"time": closed_at, **json.loads(report)} for closed_at, report in rows]
 
     def refusals(self, round_: RoundId) -> dict[str, int]:
         """How many updates were refused while this round was open, by reason."""
