@@ -4,9 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from fedge import codecs, strategies
 from fedge.config.common import BROKER_URL, NAME, LogLevel, MqttVersion
 from fedge.config.fields import above, at_least, check, setting, within
 from fedge.training.plan import Plan
+
+_CODECS = f"{', '.join(codecs.SPECS)}; docs/codecs.md helps to choose"
+_STRATEGIES = ", ".join(strategies.SPECS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,7 @@ class AggregatorConfig:
     target_accuracy: float | None = setting(
         None, rule=within(0, 1), about="finish when the test accuracy is this"
     )
-    strategy: str = setting("fedavg", about="how updates make the next model")
+    strategy: str = setting("fedavg", about=f"how updates make the next model: {_STRATEGIES}")
     max_examples: int = setting(
         10_000_000, rule=within(1, 2**32 - 1), about="most examples one update may weigh"
     )
@@ -39,9 +43,10 @@ class AggregatorConfig:
     )
     parts: int = setting(1, rule=within(1, 4096), about="partitions of the update topics")
 
-    codec: str = setting("topk:0.01/sign", about="how devices encode their updates")
+    codec: str = setting("topk:0.01/sign", about=f"how devices encode their updates: {_CODECS}")
     downlink_codec: str = setting(
-        "topk:0.03/sign", about="how models are sent, as differences; none: whole, as they are"
+        "topk:0.03/sign",
+        about="how models are sent, as differences, by a codec as above; none: whole, as they are",
     )
     local_steps: int | None = setting(
         None, rule=at_least(1), about="optimizer steps of a device in a round"

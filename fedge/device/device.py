@@ -3,11 +3,11 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from fedge.config.device import DeviceConfig
+from fedge.config.fields import given
 from fedge.device.assembly import assemble, connect, load_examples
 from fedge.device.outbox import Outbox
 from fedge.device.phases import Finished, Phase
@@ -51,7 +51,8 @@ class Device:
         settings: fields of `DeviceConfig`.
 
     Raises:
-        ConfigError: if there is no data, or the state directory is another device's.
+        ConfigError: if a setting is unknown or out of range, there is no data, or the state
+            directory is another device's.
         MissingDependencyError: if the engine that the settings name is not installed.
         StorageError: if the state directory cannot be written, or another process uses it.
         DataError: if the data file does not hold examples.
@@ -68,7 +69,7 @@ class Device:
     ) -> None:
         if isinstance(data, Path | str):
             settings, data = {**settings, "data": Path(data)}, None
-        self.config = config = replace(config or DeviceConfig(), **settings)
+        self.config = config = given(DeviceConfig, config, settings)
         self.is_stopping = False
         self._clock = clock
         self._is_closed = False

@@ -241,7 +241,7 @@ def test_a_broker_that_is_not_there_is_waited_for_and_then_named(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"mqtt://127.0.0.1:{free.getsockname()[1]}"
-    process = AggregatorProcess(tmp_path, url, ARTIFACT, **{"connect-timeout": 1})
+    process = AggregatorProcess(tmp_path, url, ARTIFACT, **{"connect-timeout-s": 1})
     stack.callback(process.close)
     process.start()
     assert process.wait() == 7

@@ -103,7 +103,7 @@ def test_a_signal_while_training_ends_it_cleanly_with_exit_code_0(
 def test_a_broker_that_is_not_there_is_waited_for_aloud_and_then_exit_code_7(
     tmp_path: Path,
 ) -> None:
-    device = start(tmp_path, "mqtt://127.0.0.1:9", **{"connect-timeout": 1.5})
+    device = start(tmp_path, "mqtt://127.0.0.1:9", **{"connect-timeout-s": 1.5})
     with stopping(device):
         assert device.wait() == 7
     lines = device.said().splitlines()
