@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from fedge.config.device import DeviceConfig
 from fedge.config.fields import given
-from fedge.device.assembly import assemble, connect, load_examples
+from fedge.device.assembly import assemble, connect
+from fedge.device.examples import Examples
 from fedge.device.outbox import Outbox
 from fedge.device.phases import Finished, Phase
 from fedge.device.presence import Membership
@@ -45,7 +46,8 @@ class Device:
 
     Args:
         config: the settings; or give them by name, as above, or some of them beside it.
-        data: the examples, or the `.npz` file that holds them.
+        data: the examples, or the `.npz` file that holds them. There may be none yet: the device
+            then skips rounds until there are some.
         transport: a connection not yet started, instead of one of the device's own.
         clock: seconds that only grow.
         settings: fields of `DeviceConfig`.
@@ -76,7 +78,7 @@ class Device:
         self._watch: Watch | None = None
         self._finished_at_s: float | None = None
         topics = Topics(config.fleet)
-        data = load_examples(config) if data is None else data
+        examples = Examples(config, data)
         self._engine = _choose_engine(config)
         self._membership = Membership(
             DeviceId(config.id), topics.device_state(config.id), self._engine
@@ -88,7 +90,7 @@ class Device:
                 config.state_dir / "outbox.sqlite3", fleet=config.fleet, device=config.id
             )
             self._inbox = assemble(
-                config, data, self._transport, self._outbox, self._membership, self._engine
+                config, examples, self._transport, self._outbox, self._membership, self._engine
             )
         except BaseException:
             self._lock.release()
@@ -106,7 +108,6 @@ class Device:
             TransportError: if the broker was never reached in the time the settings give.
             IdentityError: if another running device has this id.
             StorageError: if the disk is full.
-            DataError: if the examples do not fit the job's artifact.
         """
         with self:
             pause_s = 0.0
@@ -137,6 +138,7 @@ class Device:
         if watch.is_up:
             self._membership.tell(self._transport, self._inbox.worker.skipped)
         self._end_if_finished()
+        self._inbox.worker.look_for_examples(now_s)
         if self._send(watch) or self._inbox.worker.train():
             return 0.0
         return self._pause_s(watch)
