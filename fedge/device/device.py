@@ -10,6 +10,7 @@ from fedge.config.device import DeviceConfig
 from fedge.config.fields import given
 from fedge.device.assembly import assemble, connect
 from fedge.device.examples import Examples
+from fedge.device.lookout import Lookout
 from fedge.device.outbox import Outbox
 from fedge.device.phases import Finished, Phase
 from fedge.device.presence import Membership
@@ -84,6 +85,7 @@ class Device:
             DeviceId(config.id), topics.device_state(config.id), self._engine
         )
         self._transport = transport or connect(config, self._membership)
+        self._lookout = Lookout(self._transport, topics, config.job)
         self._lock = StateLock(config.state_dir)
         try:
             self._outbox = Outbox(
@@ -134,6 +136,7 @@ class Device:
             return 0.0
         now_s = self._clock()
         watch.check(now_s)
+        self._lookout.check(now_s)
         self._inbox.uplink.look(now_s)
         if watch.is_up:
             self._membership.tell(self._transport, self._inbox.worker.skipped)
@@ -191,14 +194,20 @@ class Device:
         match event:
             case Connected():
                 watch.connected(event)
+                self._lookout.up(now_s)
                 self._membership.join(self._transport, now_s)
                 self._inbox.sender.connected(event.max_payload_bytes, now_s)
                 self._inbox.fetcher.hurry(now_s)
             case Disconnected():
                 watch.disconnected(event)
+                self._lookout.down()
                 self._inbox.uplink.lost(now_s)
+            case Undelivered() if self._lookout.refused(event):
+                pass
             case Undelivered():
                 _log.warning("not delivered to %s: %s", event.topic, event.reason)
+            case Message() if self._lookout.read(event):
+                self._transport.done(event)
             case Message():
                 self._inbox.read(event, now_s)
 
