@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fedge.artifact import Artifact as Artifact
     from fedge.artifact import load_artifact as load_artifact
     from fedge.build import build_artifact as build_artifact
+    from fedge.config.aggregator import AggregatorConfig as AggregatorConfig
+    from fedge.config.device import DeviceConfig as DeviceConfig
     from fedge.device import Device as Device
     from fedge.training import Plan as Plan
     from fedge.training import Trainer as Trainer
@@ -24,8 +26,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Aggregator",
+    "AggregatorConfig",
     "Artifact",
     "Device",
+    "DeviceConfig",
     "Plan",
     "Trainer",
     "Update",
@@ -38,8 +42,10 @@ __all__ = [
 
 _MODULES = {
     "Aggregator": "fedge.aggregator",
+    "AggregatorConfig": "fedge.config.aggregator",
     "Artifact": "fedge.artifact",
     "Device": "fedge.device",
+    "DeviceConfig": "fedge.config.device",
     "Plan": "fedge.training",
     "Trainer": "fedge.training",
     "Update": "fedge.types",

@@ -14,6 +14,7 @@ from fedge.aggregator.outcome import outcome, versions
 from fedge.aggregator.post import Post
 from fedge.aggregator.service import Service
 from fedge.config.aggregator import AggregatorConfig
+from fedge.config.fields import given
 from fedge.errors import PayloadError, TransportError
 from fedge.transport import Connected, Disconnected, Event, Message, Transport
 
@@ -29,12 +30,16 @@ class Aggregator:
     with the same round, and nothing accepted is lost or counted twice.
 
     `run` does it all. For a loop of your own there is `step`, and `close` at the end;
-    as a context manager it closes itself.
+    as a context manager it closes itself:
+
+        with Aggregator(broker="mqtt://127.0.0.1:1883", artifact="model.fedge") as aggregator:
+            result = aggregator.run()
 
     Args:
-        config: the settings.
+        config: the settings; or give them by name, as above, or some of them beside it.
         transport: what carries the messages; None connects to `config.broker` over MQTT.
         clock: tests give their own.
+        settings: fields of `AggregatorConfig`.
 
     Raises:
         FedgeError: on construction, if the state directory, the artifact or the test
@@ -43,15 +48,17 @@ class Aggregator:
 
     def __init__(
         self,
-        config: AggregatorConfig,
+        config: AggregatorConfig | None = None,
         *,
         transport: Transport | None = None,
         clock: Clock = Clock(),  # noqa: B008 - frozen
+        **settings: Any,
     ) -> None:
+        config = given(AggregatorConfig, config, settings)
         self._config, self._clock, self._transport = config, clock, transport
         with ExitStack() as stack:
             self._on = stack.enter_context(opened(config, clock))
-            events = Events(config.events)
+            events = Events(config.events, clock.timestamp)
             events.catch_up(self._on.store.reports())
             self._journal = Journal(events)
             self._job = Job(self._on)

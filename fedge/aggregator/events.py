@@ -1,31 +1,39 @@
-"""The file of events: one JSON object a line, for whoever watches."""
+"""The file of events: one JSON object a line, by the schema of docs/events.md."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fedge.aggregator.folder import storing
 
+# Of the schema. It grows when a field goes or changes its meaning, not when one is added.
+VERSION = 1
+
 
 class Events:
-    """Appends lines, each written at once; without a path it does nothing.
+    """Appends lines, each written at once, with version and time; without a path it does nothing.
 
     After a crash the line of the last round may be missing or torn: `catch_up`
     takes what is missing from the database.
+
+    Args:
+        path: of the file.
+        timestamp: the time now, as text; an event that has a time of its own keeps it.
 
     Raises:
         StorageError: from every method, if the file cannot be written.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, timestamp: Callable[[], str]) -> None:
+        self._path, self._timestamp = path, timestamp
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Append one line."""
         if self._path is not None:
+            whole = {"v": VERSION, "time": self._timestamp(), **event}
             with storing(self._path), self._path.open("a") as file:
-                file.write(json.dumps(event) + "\n")
+                file.write(json.dumps(whole) + "\n")
 
     def catch_up(self, reports: Iterable[Mapping[str, Any]]) -> None:
         """Cut off a torn last line, then write the rounds that are not yet there."""

@@ -3,8 +3,10 @@
 {state_dir}/lock                       held by the running aggregator
 {state_dir}/state.sqlite3              see `fedge.aggregator.schema`
 {state_dir}/artifact.fedge             what is trained, as it was given
-{state_dir}/models/{sha256}.f32        global parameters: float32, little-endian, n_params
-{state_dir}/models/{sha256}.memory     what the strategy remembers: float32, little-endian
+{state_dir}/models/{sha256}.f32        global parameters: float32, little-endian, n_params; of
+                                       the last models and of the best (`--keep-models`)
+{state_dir}/models/{sha256}.memory     what the strategy remembers: float32, little-endian; the
+                                       newest model's
 {state_dir}/held/{sha256}.f32          the newest model as devices hold it, where that differs
 """
 
@@ -12,7 +14,7 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -82,6 +84,20 @@ class StateFolder:
             for path in (self.path / "held").iterdir():
                 if path != self.held(newest):
                     path.unlink()
+
+    def forget_models(self, kept: Iterable[ModelRecord], newest: ModelRecord) -> None:
+        """Take away the parameters of all models but these, and all memory but the newest's."""
+        wanted = {self.model(one.sha256) for one in kept}
+        if newest.memory is not None:
+            wanted.add(self.memory(newest.memory))
+        with storing(self.path):
+            for path in (self.path / "models").iterdir():
+                if path not in wanted:
+                    path.unlink()
+
+    def has_model(self, sha256: bytes) -> bool:
+        """Whether the parameters with this hash are still here."""
+        return self.model(sha256).is_file()
 
     def read_model(self, sha256: bytes) -> Vector:
         """Parameters by their hash, float32 (n_params,).

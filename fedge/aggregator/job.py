@@ -6,6 +6,7 @@ from typing import Any
 from fedge import codecs, strategies
 from fedge.aggregator.catch_up import bundles
 from fedge.aggregator.downlink import Broadcast, Downlink
+from fedge.aggregator.keeping import forget_models
 from fedge.aggregator.merge import merge_deltas, merge_statistics
 from fedge.aggregator.model import Model, keep, load_model, with_state
 from fedge.aggregator.outcome import round_event
@@ -171,7 +172,7 @@ class Job:
             **note,
         }
         self._store.close_round(record, report, tally, broadcast=broadcast.payload)
-        self._on.folder.forget_held(record)
+        forget_models(self._store, self._on.folder, self._config.keep_models)
         self.model = Model(record, parameters, broadcast.held, state)
         self.bundles = bundles(self._store.broadcasts(), self.model.size_bytes)
         self.round = None

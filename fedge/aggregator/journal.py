@@ -10,7 +10,7 @@ from fedge.aggregator.records import UpdateRecord
 from fedge.aggregator.throttle import Throttle
 from fedge.messages import Refused, Skipped
 from fedge.rounds import Round
-from fedge.types import DeviceId
+from fedge.types import DeviceId, RoundId
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +42,17 @@ class Journal:
         self._waiting = None
         verb = f"goes on, {len(round_.accepted)} updates in" if resumed else "opened"
         self.info(f"round {round_.id} ({round_.kind}) {verb}, {len(round_.expected)} devices")
+        self._events.write(
+            {
+                "event": "opened",
+                "round": round_.id,
+                "kind": round_.kind,
+                "resumed": resumed,
+                "devices_expected": len(round_.expected),
+                "devices_accepted": len(round_.accepted),
+                "quorum": round_.quorum,
+            }
+        )
 
     def changed(self, round_: Round, changes: str) -> None:
         """The settings are no longer those that the open round was opened with."""
@@ -91,6 +102,8 @@ class Journal:
             f"refused update of device {device} for round {refusal.round} "
             f"({refusal.reason.value}): {refusal.detail}"
         )
+        reason = {"reason": refusal.reason.value, "detail": refusal.detail}
+        self._tell("refused", device, refusal.round, **reason)
 
     def accepted(self, update: UpdateRecord) -> None:
         self.debug(
@@ -98,15 +111,17 @@ class Journal:
             f"examples from device {update.device}"
         )
 
-    def gone(self, device: DeviceId, now_s: float) -> None:
-        """A device that the open round waited for."""
+    def gone(self, device: DeviceId, round_: RoundId, now_s: float) -> None:
+        """A device that is there no more while this round is open."""
         if self._leavings.allows(now_s):
             self.info(f"device {device} is gone")
+            self._tell("gone", device, round_, reason="it said goodbye, or its connection broke")
 
     def skipped(self, device: DeviceId, skipped: Skipped, now_s: float) -> None:
         """A device that is there and cannot do the open round."""
         if self._refusals.allows(now_s):
             self.warning(f"device {device} skips round {skipped.round}: {skipped.why}")
+            self._tell("skipped", device, skipped.round, reason=skipped.why)
 
     def ignored(self, what: str, now_s: float) -> None:
         """Something that is not even an update; floods are told in part."""
@@ -135,11 +150,24 @@ class Journal:
                 f"round {round_.id}: time is up with {len(round_.accepted)} updates, "
                 f"{round_.quorum} are needed; waiting on; {_missing_line(round_)}"
             )
+            self._events.write(
+                {
+                    "event": "below_quorum",
+                    "round": round_.id,
+                    "devices_accepted": len(round_.accepted),
+                    "quorum": round_.quorum,
+                    "missing": missing(round_),
+                }
+            )
 
     def finished(self, result: Mapping[str, Any]) -> None:
         rounds, sha256 = result["rounds"], result["model_sha256"]
         self.info(f"job finished after {rounds} rounds, model {sha256[:16]}")
         self._events.write({"event": "finished", **result})
+
+    def _tell(self, event: str, device: DeviceId, round_: RoundId, **why: str) -> None:
+        """An event of one device."""
+        self._events.write({"event": event, "device": device, "round": round_, **why})
 
 
 def _missing_line(round_: Round) -> str:

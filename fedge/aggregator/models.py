@@ -15,6 +15,13 @@ def read_models(db: sqlite3.Connection, where: str, *values: object) -> Iterator
         yield ModelRecord(**dict(zip(columns.split(", "), row, strict=True)))
 
 
+# A model that was never judged, or whose loss was not finite, has no place in this order.
+BEST_FIRST = (
+    "WHERE accuracy IS NOT NULL OR loss IS NOT NULL "
+    "ORDER BY accuracy DESC, loss IS NULL, loss, version"
+)
+
+
 def insert_model(
     db: sqlite3.Connection, model: ModelRecord, created_at: str, *, broadcast: bytes | None = None
 ) -> None:

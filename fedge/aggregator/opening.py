@@ -9,6 +9,7 @@ from fedge.aggregator.clock import Clock
 from fedge.aggregator.downlink import Broadcast
 from fedge.aggregator.folder import StateFolder, locked
 from fedge.aggregator.judge import Judge
+from fedge.aggregator.keeping import forget_models
 from fedge.aggregator.model import keep
 from fedge.aggregator.premises import Premises
 from fedge.aggregator.records import JobRecord, ModelRecord
@@ -50,7 +51,7 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Premises]:
                 found = _begin(config, folder, store, artifact)
             else:
                 _check_same(found, config, ref)
-            folder.forget_held(store.latest_model())
+            forget_models(store, folder, config.keep_models)
             yield Premises(
                 config=config,
                 folder=folder,

@@ -26,6 +26,7 @@ def round_event(
     dense_bytes = 4 * premises.artifact.n_trainable if is_training else 0
     return {
         "event": "round",
+        "time": premises.clock.timestamp(),
         "round": round_.id,
         "kind": round_.kind,
         "accuracy": model.accuracy,

@@ -1,11 +1,11 @@
-"""Every global model of a state directory, for reading; an aggregator may be at work on it."""
+"""The global models of a state directory, for reading; an aggregator may be at work on it."""
 
 from contextlib import closing
 from pathlib import Path
 
 from fedge.aggregator import database
 from fedge.aggregator.folder import StateFolder
-from fedge.aggregator.models import read_models
+from fedge.aggregator.models import BEST_FIRST, read_models
 from fedge.aggregator.records import ModelRecord
 from fedge.artifact import Artifact, load_artifact
 from fedge.errors import ConfigError, StorageError
@@ -13,7 +13,10 @@ from fedge.types import Vector
 
 
 class Registry:
-    """The models in the order they were made; none is ever changed or taken away."""
+    """The models in the order they were made, and the values of those that are kept.
+
+    An aggregator keeps the last ones and the best (`--keep-models`); no row is ever taken away.
+    """
 
     def __init__(self, state_dir: Path) -> None:
         self._folder = StateFolder(state_dir)
@@ -21,6 +24,34 @@ class Registry:
     def models(self) -> list[ModelRecord]:
         """All of them, version 0 first; each one's parent is the one before."""
         return self._read("ORDER BY version")
+
+    def is_kept(self, model: ModelRecord) -> bool:
+        """Whether the model's values are still here."""
+        return self._folder.has_model(model.sha256)
+
+    def job(self) -> tuple[str, str]:
+        """The fleet and the job that the models are of."""
+        path = self._folder.path
+        with database.mapped(path), closing(database.connect_to_read(path)) as connection:
+            found = connection.execute("SELECT fleet, job FROM job").fetchone()
+        if found is None:
+            raise ConfigError(f"no job was begun in {path}")
+        fleet, job = found
+        return fleet, job
+
+    def best(self) -> ModelRecord:
+        """The first with the highest accuracy, or without any the lowest loss, on the test data.
+
+        Raises:
+            ConfigError: if no model was judged.
+        """
+        found = self._read(BEST_FIRST)
+        if not found:
+            raise ConfigError(
+                f"no model in {self._folder.path} was judged, so none is the best: "
+                "run the aggregator with --test-data"
+            )
+        return found[0]
 
     def latest(self) -> ModelRecord:
         """The newest model."""
@@ -42,9 +73,19 @@ class Registry:
         """A model's values, float32 (n_params,).
 
         Raises:
-            StorageError: if its file is gone or damaged.
+            ConfigError: if they are not kept any more.
+            StorageError: if its file is damaged.
         """
+        if not self.is_kept(model):
+            raise ConfigError(
+                f"the model of round {model.round} is not kept any more; those of rounds "
+                f"{self._kept_rounds()} are (--keep-models of the aggregator says how many)"
+            )
         return self._folder.read_model(model.sha256)
+
+    def _kept_rounds(self) -> str:
+        rounds = [one.round for one in self.models() if one.round is not None and self.is_kept(one)]
+        return ", ".join(map(str, rounds)) or "none"
 
     def _one(self, what: str, where: str, *values: object) -> ModelRecord:
         found = self._read(where, *values)

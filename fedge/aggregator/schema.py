@@ -5,9 +5,10 @@
     update_   every accepted update, once by (job, round, device). payload is kept until the
               update is applied; applied_in is the version of the model that it went into
     model     every global model, oldest first; version 0 is the artifact's. The values are
-              files named by their SHA-256; the row refers to them, never the other way. Of what
-              devices hold (see `fedge.aggregator.downlink`) the newest is kept, of broadcasts
-              the last few
+              files named by their SHA-256; the row refers to them, never the other way. The rows
+              stay; files are kept of the last models and of the best one (see
+              `fedge.aggregator.keeping`), of what devices hold (`fedge.aggregator.downlink`) and
+              of the strategy's memory the newest, of broadcasts the last few
     refusal   how many updates were refused while a round was open, by reason
     silent    devices that let the last rounds pass without a sign of life
 
@@ -17,8 +18,9 @@ goes into the model of the next round that closes, which starts from the same mo
 Laws, whenever the process dies: an update that a device was told is accepted
 has a row; a row of a round that made a model has applied_in set, and no other
 row has; models are a chain, each one's parent being the one before; every
-file that a row names is whole and on disk before the row is; a broadcast leads from what
-devices hold of the model before to what they hold of its own, bit for bit.
+file that a row names is whole and on disk before the row is, and stays as long as
+the model is one to keep; a broadcast leads from what devices hold of the model
+before to what they hold of its own, bit for bit.
 """
 
 FORMAT = 2  # user_version of the file; an older one is brought up to date, a later one refused

@@ -167,7 +167,7 @@ class Service:
         now_s = self._monotonic()
         if state is None:
             if device in round_.waiting_for:
-                self._journal.gone(device, now_s)
+                self._journal.gone(device, round_.id, now_s)
             return round_.leave(device, now_s)
         this = self._job.run, round_.id
         skipped, followed = state.skipped, state.followed

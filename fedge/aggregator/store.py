@@ -10,6 +10,7 @@ from typing import Any
 from fedge.aggregator import database
 from fedge.aggregator.catch_up import KEPT
 from fedge.aggregator.models import (
+    BEST_FIRST,
     forget_broadcasts,
     insert_model,
     read_broadcasts,
@@ -261,6 +262,16 @@ class Store:
         with database.mapped(self._folder):
             return next(read_models(self._db, "ORDER BY version DESC LIMIT 1"))
 
+    def newest_models(self, most: int) -> list[ModelRecord]:
+        """The last ones, newest first."""
+        with database.mapped(self._folder):
+            return list(read_models(self._db, "ORDER BY version DESC LIMIT ?", most))
+
+    def best_model(self) -> ModelRecord | None:
+        """The first of the highest accuracy, or else of the lowest loss, if one was judged."""
+        with database.mapped(self._folder):
+            return next(read_models(self._db, f"{BEST_FIRST} LIMIT 1"), None)
+
     def broadcasts(self) -> list[bytes]:
         """The last ones, oldest first, that lead without a gap to what devices hold now."""
         with database.mapped(self._folder):
@@ -270,9 +281,9 @@ class Store:
         """The event line of every closed round, oldest first."""
         with database.mapped(self._folder):
             rows = self._db.execute(
-                "SELECT report FROM round WHERE report IS NOT NULL ORDER BY round"
+                "SELECT closed_at, report FROM round WHERE report IS NOT NULL ORDER BY round"
             ).fetchall()
-        return [json.loads(report) for (report,) in rows]
+        return [{"time": closed_at, **json.loads(report)} for closed_at, report in rows]
 
     def refusals(self, round_: RoundId) -> dict[str, int]:
         """How many updates were refused while this round was open, by reason."""

@@ -1,6 +1,7 @@
 """The artifact as a value: three graphs, a manifest and the parameters."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,8 +104,10 @@ class Artifact:
         parameters = np.frombuffer(values, "<f4")
         return cls(manifest, bytes(train), bytes(evaluate), bytes(infer), parameters)
 
-    def to_onnx(self, parameters: Vector) -> bytes:
+    def to_onnx(self, parameters: Vector, *, metadata: Mapping[str, str] | None = None) -> bytes:
         """The deployable model, as ONNX bytes with these parameters, shape (n_params,), inside.
+
+        What `metadata` says goes to the model's metadata_props, beside what is there already.
 
         Raises:
             ArtifactError: if the shape differs or the inference graph lacks a parameter.
@@ -112,7 +115,7 @@ class Artifact:
         if parameters.shape != (self.n_params,):
             raise ArtifactError("parameters", expected=(self.n_params,), found=parameters.shape)
         values = {slot.name: slot.view(parameters) for slot in self.layout}
-        return onnx_bytes.bake(self.infer_graph, values)
+        return onnx_bytes.bake(self.infer_graph, values, metadata or {})
 
     def save(self, path: "StrPath") -> None:
         """Writes the `.fedge` file, whole or not at all.

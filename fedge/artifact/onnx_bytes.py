@@ -1,7 +1,7 @@
 """Writes values into an ONNX model without the onnx package, by walking its protobuf bytes.
 
-Only three messages matter: ModelProto.graph (field 7), GraphProto.input (11) and
-GraphProto.initializer (5). Everything else is copied as it is.
+Only four messages matter: ModelProto.graph (field 7), ModelProto.metadata_props (14),
+GraphProto.input (11) and GraphProto.initializer (5). Everything else is copied as it is.
 Source: onnx/onnx.proto3; protobuf.dev/programming-guides/encoding.
 """
 
@@ -12,15 +12,24 @@ from fedge.types import Array
 
 MAX_MODEL = 2**31 - 1  # bytes; protobuf's own limit
 
-_GRAPH, _INPUT, _INITIALIZER = 7, 11, 5
-_VALUE_NAME = 1
+_GRAPH, _METADATA, _INPUT, _INITIALIZER = 7, 14, 11, 5
+_NAME = 1  # of ValueInfoProto
+_KEY, _VALUE = 1, 2  # of StringStringEntryProto
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
 _FLOAT32 = 1  # TensorProto.DataType.FLOAT
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types; groups, 3 and 4, are not in ONNX
 
 
-def bake(model: bytes, values: Mapping[str, Array]) -> bytes:
+def bake(
+    model: bytes, values: Mapping[str, Array], metadata: Mapping[str, str] | None = None
+) -> bytes:
     """The model with the named graph inputs turned into float32 initialisers.
+
+    Args:
+        model: ONNX bytes.
+        values: by the name of the graph's input.
+        metadata: what the model says of itself from now on, in the place of what it said under
+            the same keys; the rest stays.
 
     Raises:
         ArtifactError: if the bytes are not a model, or a named input is missing or double.
@@ -31,10 +40,13 @@ def bake(model: bytes, values: Mapping[str, Array]) -> bytes:
         if number == _GRAPH:
             n_graphs += 1
             parts += _message(_GRAPH, _bake_graph(body, values))
-        else:
+        elif not (number == _METADATA and _name(body) in (metadata or {})):
             parts.append(whole)
     if n_graphs != 1:
         raise ArtifactError("ONNX model", expected="one graph", found=n_graphs)
+    for key, value in (metadata or {}).items():
+        entry = [*_message(_KEY, [key.encode()]), *_message(_VALUE, [value.encode()])]
+        parts += _message(_METADATA, entry)
     if sum(len(part) for part in parts) > MAX_MODEL:
         raise ArtifactError("ONNX model", expected=f"at most {MAX_MODEL} bytes", found="more")
     return b"".join(parts)
@@ -67,9 +79,10 @@ def _tensor(name: str, value: Array) -> list[bytes | memoryview]:
     return parts + _message(_TENSOR_RAW, [value.astype("<f4", order="C").tobytes()])
 
 
-def _name(value_info: memoryview) -> str:
-    for number, _, body in _fields(value_info):
-        if number == _VALUE_NAME:
+def _name(message: memoryview) -> str:
+    """The name of a ValueInfoProto, or the key of an entry: both are field 1."""
+    for number, _, body in _fields(message):
+        if number == _NAME:
             return str(body, "utf-8", "replace")
     return ""
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from fedge import codecs, strategies
 from fedge.cli.commands import write_json
 from fedge.errors import FedgeError
 from fedge.simulation.demo import DemoOptions, Prepared, play, prepare
@@ -35,14 +36,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--data", type=Path, metavar="FILE.npz", help="your data instead of the digits")
     add("--model", type=Path, metavar="FILE.onnx", help="your model instead of a small perceptron")
     add("--loss", metavar="NAME", help="cross_entropy, mse or binary_cross_entropy (by the data)")
-    add("--codec", default=start["codec"].default, help="how updates are sent (%(default)s)")
+    add(
+        "--codec",
+        default=start["codec"].default,
+        metavar="SPEC",
+        help=f"how updates are sent: {', '.join(codecs.SPECS)} (%(default)s)",
+    )
     add(
         "--downlink-codec",
         default=start["downlink_codec"].default,
         metavar="SPEC",
-        help="how models are sent, as differences; none: whole (%(default)s)",
+        help="how models are sent, as differences, by one of the same; none: whole (%(default)s)",
     )
-    add("--strategy", default=start["strategy"].default, help="aggregation (%(default)s)")
+    add(
+        "--strategy",
+        default=start["strategy"].default,
+        metavar="SPEC",
+        help=f"aggregation: {', '.join(strategies.SPECS)} (%(default)s)",
+    )
     add(
         "--broker",
         metavar="URL",
@@ -66,7 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=_positive, default=start["batch_size"].default, help="(%(default)s)")
     add("--lr", type=float, default=start["lr"].default, help="local learning rate (%(default)s)")
     add(
-        "--deadline",
+        "--deadline-s",
         type=float,
         default=start["deadline_s"].default,
         help="seconds after which a round goes on without the missing (%(default)s)",
@@ -118,7 +129,7 @@ def _options(args: argparse.Namespace) -> DemoOptions:
         local_steps=args.local_steps,
         batch_size=args.batch_size,
         lr=args.lr,
-        deadline_s=args.deadline,
+        deadline_s=args.deadline_s,
     )
 
 

@@ -27,8 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     settings.add_flags(parser, DeviceConfig)
     parser.epilog = (
         "The device trains when the aggregator opens a round, and sends only encoded updates. "
-        "With --budget or --upload-time it chooses their codec itself, else the round's plan does. "
-        "All it keeps is in --state-dir; started again there, it goes on where it was. "
+        "With --budget-bytes or --upload-time-s it chooses their codec itself, else the round's "
+        "plan does. All it keeps is in --state-dir; started again there, it goes on where it was. "
         "SIGTERM and Ctrl-C stop it cleanly."
     )
 

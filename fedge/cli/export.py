@@ -3,12 +3,16 @@
 import argparse
 import hashlib
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from fedge.artifact import Artifact, load_artifact
 from fedge.artifact.files import write_file
 from fedge.cli.commands import write_json
 from fedge.errors import ConfigError
 from fedge.types import Vector
+
+_Facts: TypeAlias = dict[str, str | int | float | None]
+_Found: TypeAlias = tuple[Artifact, Vector, str, _Facts]
 
 HELP = "write a trained model as ONNX for inference"
 
@@ -25,19 +29,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="MODEL.onnx", help="where to write it"
     )
     parser.add_argument(
-        "--round", type=int, metavar="N", help="the model that round N made (default: the latest)"
+        "--round",
+        type=_round,
+        metavar="N",
+        help="the model that round N made, or `best`: the one of the highest accuracy, or without "
+        "any the lowest loss, on the aggregator's test data (default: the latest)",
+    )
+    parser.epilog = (
+        "The file's metadata_props say which fleet, job, round, accuracy, loss and SHA-256 of "
+        "parameters and artifact it has, under fedge.*."
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the model and say which."""
     from_directory = args.state.is_dir()
-    artifact, parameters, which = (
+    artifact, parameters, which, facts = (
         _from_directory(args.state, args.round)
         if from_directory
         else _from_file(args.state, args.round)
     )
-    model = artifact.to_onnx(parameters)
+    metadata = {f"fedge.{name}": str(value) for name, value in facts.items() if value is not None}
+    model = artifact.to_onnx(parameters, metadata=metadata)
     write_file(args.output, model)
     digest = hashlib.sha256(model).hexdigest()
     print(f"{args.output}: {which}, {artifact.n_params} parameters, SHA-256 {digest}")
@@ -48,22 +61,51 @@ def run(args: argparse.Namespace) -> int:
             "sha256": digest,
             "source": which,
             "n_params": artifact.n_params,
+            **facts,
         },
     )
     return 0
 
 
-def _from_file(path: Path, round_: int | None) -> tuple[Artifact, Vector, str]:
+def _round(text: str) -> int | Literal["best"]:
+    if text == "best":
+        return "best"
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a round's number or best, found {text!r}")
+    return int(text)
+
+
+def _from_file(path: Path, round_: int | str | None) -> _Found:
     if round_ is not None:
         raise ConfigError(f"{path} is an artifact, which knows no rounds: leave out --round")
     artifact = load_artifact(path)
-    return artifact, artifact.parameters, "the model before any training"
+    return artifact, artifact.parameters, "the model before any training", _of_artifact(artifact)
 
 
-def _from_directory(path: Path, round_: int | None) -> tuple[Artifact, Vector, str]:
+def _from_directory(path: Path, round_: int | str | None) -> _Found:
     from fedge.aggregator.registry import open_registry  # noqa: PLC0415 - not for a lone artifact
 
     registry = open_registry(path)
-    model = registry.latest() if round_ is None else registry.model(round_)
+    match round_:
+        case None:
+            model = registry.latest()
+        case int():
+            model = registry.model(round_)
+        case _:
+            model = registry.best()
     made_by = "before any round" if model.round is None else f"of round {model.round}"
-    return registry.artifact(), registry.parameters(model), f"model {model.version} {made_by}"
+    artifact, (fleet, job) = registry.artifact(), registry.job()
+    facts = {
+        "fleet": fleet,
+        "job": job,
+        "round": model.round,
+        "model_sha256": model.sha256.hex(),
+        "accuracy": model.accuracy,
+        "loss": model.loss,
+        **_of_artifact(artifact),
+    }
+    return artifact, registry.parameters(model), f"model {model.version} {made_by}", facts
+
+
+def _of_artifact(artifact: Artifact) -> _Facts:
+    return {"artifact_sha256": artifact.sha256}

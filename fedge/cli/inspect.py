@@ -1,4 +1,4 @@
-"""`fedge inspect`: what a fedge file or payload holds."""
+"""`fedge inspect`: what a file, a payload or a state directory of fedge holds."""
 
 import argparse
 from collections.abc import Mapping
@@ -12,10 +12,11 @@ from fedge.artifact import Artifact
 from fedge.artifact.container import MAX_FILE
 from fedge.artifact.files import read_file
 from fedge.cli.commands import write_json
+from fedge.cli.state import check_name, describe_file, describe_folder
 from fedge.config.npz import read_npz
 from fedge.errors import ConfigError
 
-HELP = "say what a fedge file or payload holds"
+HELP = "say what a fedge file, payload or state directory holds"
 
 _ZIP = b"PK\x03\x04"
 _FIRST_MEMBER = slice(30, 43)  # of a zip: where an artifact has the name manifest.json
@@ -24,15 +25,23 @@ _PAYLOAD_VERSION = 1  # in the high four bits of the first byte
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The file."""
-    parser.epilog = "Knows artifacts (.fedge), data files (.npz) and the payloads of updates."
-    parser.add_argument("file", type=Path, metavar="FILE", help="what to look into")
+    parser.epilog = (
+        "Knows artifacts (.fedge), data files (.npz), the payloads of updates, files of events, "
+        "and the state directories of devices and aggregators: as a whole, and each file in them."
+    )
+    parser.add_argument("file", type=Path, metavar="PATH", help="what to look into")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the file's facts, and the artifact's parameters as a table."""
     facts = describe(args.file)
     for name, value in facts.items():
-        print(_table(value) if name == "layout" else f"{name:<16}{_text(value)}")
+        if name == "layout":
+            print(_table(value))
+        elif name in {"files", "jobs", "models"}:
+            print(_rows(value))
+        else:
+            print(f"{name:<16}{_text(value)}")
     write_json(args.json, facts)
     return 0
 
@@ -44,13 +53,20 @@ def describe(path: Path) -> dict[str, Any]:
         ConfigError: if it is of no kind that fedge writes or reads.
         FedgeError: if it is of such a kind, but damaged.
     """
+    if path.is_dir():
+        return describe_folder(path)
+    if (facts := describe_file(path)) is not None:
+        return facts
     data = read_file(path, MAX_FILE)
+    check_name(path, data)
     if data.startswith(_ZIP):
         is_artifact = data[_FIRST_MEMBER] == b"manifest.json"
         return _artifact(Artifact.from_bytes(data)) if is_artifact else _examples(path)
     if data and data[0] >> 4 == _PAYLOAD_VERSION:
         return _payload(data)
-    raise ConfigError(f"{path} is not an artifact, a data file or a payload of this release")
+    raise ConfigError(
+        f"{path} is not an artifact, a data file, a payload or a state file of this release"
+    )
 
 
 def _artifact(artifact: Artifact) -> dict[str, Any]:
@@ -145,7 +161,19 @@ def _text(value: object) -> str:
         )
     if isinstance(value, list):
         return "x".join(map(str, value)) or "scalar"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "-" if value is None else str(value)
+
+
+def _rows(rows: list[dict[str, Any]]) -> str:
+    """Facts of a kind, one below the other, in columns."""
+    if not rows:
+        return ""
+    lines = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return "\n".join(["", *padded])
 
 
 def _table(layout: list[dict[str, Any]]) -> str:

@@ -8,7 +8,7 @@ COMMANDS = {
     "demo": "train a fleet of processes on this machine: broker, aggregator and devices",
     "build": "make a training artifact from an ONNX model",
     "check": "verify an artifact: hashes, shapes, gradient",
-    "inspect": "say what a fedge file or payload holds",
+    "inspect": "say what a fedge file, payload or state directory holds",
     "broker": "run an MQTT broker for a bench or a demo",
     "aggregate": "run the aggregator: rounds, models, what the devices need",
     "device": "run a device: train on its own data when a round asks for it",

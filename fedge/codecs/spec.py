@@ -15,6 +15,19 @@ from fedge.errors import ConfigError
 
 DEFAULT_SPEC = "topk:0.01/sign"
 
+# Every kind, for people: F and B are numbers, what is in brackets may be left out.
+SPECS = (
+    "topk:F/sign[+ctx]",
+    "topk:F/int4[+dice][+ctx]",
+    "topk:F/int8[+dice][+ctx]",
+    "topk:F/float32[+ctx]",
+    "eden:B",
+    "mask:F/eden:B",
+    "budget:BYTES",
+    "int8",
+    "none",
+)
+
 _FRACTION = r"(?P<fraction>[0-9]{0,3}\.?[0-9]{1,12}(e-[0-9])?)"
 _VALUES = r"(?P<values>sign|int4|int8|float32)(?P<dice>\+dice)?(?P<coder>\+ctx)?"
 _SPARSE = {

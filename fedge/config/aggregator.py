@@ -4,10 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from fedge import codecs, strategies
 from fedge.config.common import BROKER_URL, NAME, LogLevel, MqttVersion
-from fedge.config.fields import above, at_least, check, setting, within
-from fedge.rounds import Enough
+from fedge.config.fields import Rule, above, at_least, check, setting, within
+from fedge.rounds import ENOUGH, Enough, is_enough
 from fedge.training.plan import Plan
+
+_CODECS = f"{', '.join(codecs.SPECS)}; docs/codecs.md helps to choose"
+_STRATEGIES = ", ".join(strategies.SPECS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,7 @@ class AggregatorConfig:
     deadline_s: float = setting(60.0, rule=above(0), about="how long a round waits for updates")
     close_after: str | None = setting(
         None,
+        rule=Rule(ENOUGH, is_enough),
         about="updates that are enough to close a round before its deadline: a number, or a share "
         "of the devices asked, like 80%",
     )
@@ -53,15 +58,19 @@ class AggregatorConfig:
     target_accuracy: float | None = setting(
         None, rule=within(0, 1), about="finish when the test accuracy is this"
     )
-    strategy: str = setting("fedavg", about="how updates make the next model")
+    strategy: str = setting("fedavg", about=f"how updates make the next model: {_STRATEGIES}")
     max_examples: int = setting(
         10_000_000, rule=within(1, 2**32 - 1), about="most examples one update may weigh"
     )
+    keep_models: int = setting(
+        20, rule=at_least(1), about="how many of the last models to keep, and the best besides"
+    )
     parts: int = setting(1, rule=within(1, 4096), about="partitions of the update topics")
 
-    codec: str = setting("topk:0.01/sign", about="how devices encode their updates")
+    codec: str = setting("topk:0.01/sign", about=f"how devices encode their updates: {_CODECS}")
     downlink_codec: str = setting(
-        "topk:0.03/sign", about="how models are sent, as differences; none: whole, as they are"
+        "topk:0.03/sign",
+        about="how models are sent, as differences, by a codec as above; none: whole, as they are",
     )
     local_steps: int | None = setting(
         None, rule=at_least(1), about="optimizer steps of a device in a round"
@@ -88,7 +97,6 @@ class AggregatorConfig:
     def __post_init__(self) -> None:
         check(self)
         self.plan()  # has rules of its own
-        self.enough()
 
     def enough(self) -> Enough | None:
         """How many updates end a round early; None: only all of them do."""

@@ -31,7 +31,7 @@ class DeviceConfig:
         None,
         rule=within(0.1, 3600),
         about="how long an update may take to the broker: the device measures its link by what it "
-        "sends and fits the size of each update to it, within --budget if that is given too",
+        "sends and fits the size of each update to it, within --budget-bytes if that is given too",
     )
     threads: int = setting(1, rule=within(1, 1024), about="threads to train with")
     engine: EngineWish = setting(

@@ -1,11 +1,20 @@
 """What a setting is: a dataclass field with its help, its type and what it may hold."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import MISSING, Field, dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from fedge.errors import ConfigError
 
@@ -67,11 +76,14 @@ class Settings(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
+C = TypeVar("C", bound=Settings)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """One field, as files, flags and the environment see it."""
 
-    field_name: str
+    name: str
     section: str
     kind: type  # str, int, float, bool or Path
     choices: tuple[str, ...]  # of a Literal; empty for all others
@@ -83,16 +95,11 @@ class Setting:
     @property
     def unit(self) -> str:
         """What the number counts; "" where the field's name does not say."""
-        return next((unit for end, unit in _UNITS.items() if self.field_name.endswith(end)), "")
-
-    @property
-    def name(self) -> str:
-        """The key in a file: the field's name without the unit at its end."""
-        end = next((end for end in _UNITS if self.field_name.endswith(end)), "")
-        return self.field_name.removesuffix(end)
+        return next((unit for end, unit in _UNITS.items() if self.name.endswith(end)), "")
 
     @property
     def flag(self) -> str:
+        """Its name once more: the words of a flag are joined by dashes."""
         return "--" + self.name.replace("_", "-")
 
     @property
@@ -119,7 +126,7 @@ def settings_of(cls: type[Settings]) -> Iterator[Setting]:
         kind, choices, is_optional = _kind_of(hints[item.name])
         factory = item.default_factory
         yield Setting(
-            field_name=item.name,
+            name=item.name,
             section=cls.section,
             kind=kind,
             choices=choices,
@@ -159,10 +166,30 @@ def check(config: Settings) -> None:
         ConfigError: naming the setting.
     """
     for one in settings_of(type(config)):
-        value = getattr(config, one.field_name)
+        value = getattr(config, one.name)
         if value is not None or not one.is_optional:
-            found = read_value(one, value, f"setting {one.field_name}", is_text=False)
-            object.__setattr__(config, one.field_name, found)  # frozen only after this
+            found = read_value(one, value, f"setting {one.name}", is_text=False)
+            object.__setattr__(config, one.name, found)  # frozen only after this
+
+
+def given(cls: type[C], config: C | None, settings: Mapping[str, object]) -> C:
+    """The configuration that a program gives: a whole one, settings by name, or some beside it.
+
+    Raises:
+        ConfigError: naming a setting that is unknown, missing or out of range.
+    """
+    known = list(settings_of(cls))
+    for name in settings:
+        if name not in [one.name for one in known]:
+            raise ConfigError(
+                f"setting {name}: expected one of {', '.join(one.name for one in known)}"
+            )
+    if config is not None:
+        return replace(config, **settings)
+    for one in known:
+        if one.default is MISSING and one.name not in settings:
+            raise ConfigError(f"setting {one.name}: expected {one.expected}, found none")
+    return cls(**settings)
 
 
 def _kind_of(hint: Any) -> tuple[type, tuple[str, ...], bool]:

@@ -1,11 +1,11 @@
 """Settings from their sources: flags over the environment over a file over defaults.
 
-For the field `connect_timeout_s` of section "device" the public name is
-`connect_timeout`, the unit being said in the help:
+A setting has one name, its unit included, wherever it is given:
 
-    fedge device --connect-timeout 30          flag
-    FEDGE_DEVICE_CONNECT_TIMEOUT=30            environment variable
-    connect_timeout = 30                       key of the TOML file
+    fedge device --connect-timeout-s 30        flag
+    FEDGE_DEVICE_CONNECT_TIMEOUT_S=30          environment variable
+    connect_timeout_s = 30                     key of the TOML file
+    Device(connect_timeout_s=30)               Python
 
 Relative paths are relative to the working directory, whichever way they come.
 """
@@ -16,14 +16,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from fedge.config.fields import Setting, Settings, read_value, settings_of, variable_prefix
+from fedge.config.fields import C, Setting, Settings, read_value, settings_of, variable_prefix
 from fedge.errors import ConfigError
 
 _MAX_FILE_BYTES = 1 << 20
-
-C = TypeVar("C", bound=Settings)
 
 
 def load(
@@ -35,7 +33,7 @@ def load(
         cls: the dataclass to fill.
         file: a TOML file, if one was named.
         env: the environment; names that begin like the section's must be known.
-        flags: by field name; None is a flag that was not given, other names are ignored.
+        flags: by name; None is a flag that was not given, other names are ignored.
 
     Raises:
         ConfigError: naming the source, what was expected and what was found.
@@ -44,8 +42,8 @@ def load(
     from_file, from_env = _read_file(file, known), _read_env(env, cls.section, known)
     values: dict[str, object] = {}
     for one in known:
-        if flags.get(one.field_name) is not None:
-            given, source = flags[one.field_name], f"flag {one.flag}"
+        if flags.get(one.name) is not None:
+            given, source = flags[one.name], f"flag {one.flag}"
         elif one.variable in from_env:
             given, source = from_env[one.variable], f"variable {one.variable}"
         elif one.name in from_file:
@@ -55,7 +53,7 @@ def load(
         else:
             continue
         is_text = not source.startswith(f"{file}, ")
-        values[one.field_name] = read_value(one, given, source, is_text=is_text)
+        values[one.name] = read_value(one, given, source, is_text=is_text)
     return cls(**values)
 
 
@@ -63,7 +61,7 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[Settings]) -> None:
     """A flag for every setting, and `--config FILE`; `load_args` reads them."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
     for one in settings_of(cls):
-        options: dict[str, Any] = {"dest": one.field_name, "default": None, "help": _help(one)}
+        options: dict[str, Any] = {"dest": one.name, "default": None, "help": _help(one)}
         if one.kind is bool:
             options["action"] = argparse.BooleanOptionalAction
         else:

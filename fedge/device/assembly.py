@@ -3,42 +3,21 @@
 import random
 
 from fedge.config.device import DeviceConfig
-from fedge.config.npz import read_npz
 from fedge.device.bench import Bench
 from fedge.device.cache import BlobCache
+from fedge.device.examples import Examples
 from fedge.device.fetcher import Fetcher
 from fedge.device.inbox import Inbox
-from fedge.device.memory import making
 from fedge.device.outbox import Outbox
 from fedge.device.presence import Membership
 from fedge.device.sender import Sender
 from fedge.device.uplink import Uplink
 from fedge.device.worker import Worker
-from fedge.errors import ConfigError, DataError
 from fedge.messages import Topics
-from fedge.training import DataSource
 from fedge.training.engines import EngineName
 from fedge.transport import Transport
 from fedge.transport.mqtt import MqttTransport
 from fedge.types import DeviceId, JobId
-
-
-def load_examples(config: DeviceConfig) -> DataSource:
-    """The device's own examples, from the file that the settings name.
-
-    Raises:
-        ConfigError: if they name none, or it cannot be read.
-        DataError: if it does not hold examples of this device.
-    """
-    if config.data is None:
-        raise ConfigError("a device needs examples: give --data FILE.npz")
-    with making(f"the examples in {config.data}"):
-        found = read_npz(config.data)
-        own = found if config.client is None else found.of_client(config.client)
-        examples = own.train().examples  # what is held out is held out from every device too
-    if examples.n_examples == 0:
-        raise DataError(str(config.data), expected="examples to train on", found="none")
-    return examples
 
 
 def connect(config: DeviceConfig, membership: Membership) -> Transport:
@@ -54,7 +33,7 @@ def connect(config: DeviceConfig, membership: Membership) -> Transport:
 
 def assemble(
     config: DeviceConfig,
-    data: DataSource,
+    examples: Examples,
     transport: Transport,
     outbox: Outbox,
     membership: Membership,
@@ -74,7 +53,7 @@ def assemble(
     bench = Bench(
         job=JobId(config.job),
         device=device,
-        data=data,
+        examples=examples,
         threads=config.threads,
         engine=engine,
         outbox=outbox,

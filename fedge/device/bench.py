@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fedge import codecs
 from fedge.device.cache import BlobCache
+from fedge.device.examples import Examples
 from fedge.device.fetcher import Fetcher
 from fedge.device.learner import Learner
 from fedge.device.outbox import Outbox, Result
@@ -14,7 +15,6 @@ from fedge.device.uplink import Uplink
 from fedge.messages import RoundManifest
 from fedge.messages.statistics import StatisticsReport
 from fedge.messages.update import NONCE_BYTES
-from fedge.training import DataSource
 from fedge.training.engines import EngineName
 from fedge.training.statistics import measure
 from fedge.types import DeviceId, JobId, Update, Vector
@@ -28,7 +28,7 @@ class Bench:
 
     job: JobId
     device: DeviceId
-    data: DataSource
+    examples: Examples
     threads: int
     engine: EngineName
     outbox: Outbox

@@ -3,12 +3,14 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from fedge.config.device import DeviceConfig
-from fedge.device.assembly import assemble, connect, load_examples
+from fedge.config.fields import given
+from fedge.device.assembly import assemble, connect
+from fedge.device.examples import Examples
+from fedge.device.lookout import Lookout
 from fedge.device.outbox import Outbox
 from fedge.device.phases import Finished, Phase
 from fedge.device.presence import Membership
@@ -46,13 +48,15 @@ class Device:
 
     Args:
         config: the settings; or give them by name, as above, or some of them beside it.
-        data: the examples, or the `.npz` file that holds them.
+        data: the examples, or the `.npz` file that holds them. There may be none yet: the device
+            then skips rounds until there are some.
         transport: a connection not yet started, instead of one of the device's own.
         clock: seconds that only grow.
         settings: fields of `DeviceConfig`.
 
     Raises:
-        ConfigError: if there is no data, or the state directory is another device's.
+        ConfigError: if a setting is unknown or out of range, there is no data, or the state
+            directory is another device's.
         MissingDependencyError: if the engine that the settings name is not installed.
         StorageError: if the state directory cannot be written, or another process uses it.
         DataError: if the data file does not hold examples.
@@ -69,26 +73,27 @@ class Device:
     ) -> None:
         if isinstance(data, Path | str):
             settings, data = {**settings, "data": Path(data)}, None
-        self.config = config = replace(config or DeviceConfig(), **settings)
+        self.config = config = given(DeviceConfig, config, settings)
         self.is_stopping = False
         self._clock = clock
         self._is_closed = False
         self._watch: Watch | None = None
         self._finished_at_s: float | None = None
         topics = Topics(config.fleet)
-        data = load_examples(config) if data is None else data
+        examples = Examples(config, data)
         self._engine = _choose_engine(config)
         self._membership = Membership(
             DeviceId(config.id), topics.device_state(config.id), JobId(config.job), self._engine
         )
         self._transport = transport or connect(config, self._membership)
+        self._lookout = Lookout(self._transport, topics, config.job)
         self._lock = StateLock(config.state_dir)
         try:
             self._outbox = Outbox(
                 config.state_dir / "outbox.sqlite3", fleet=config.fleet, device=config.id
             )
             self._inbox = assemble(
-                config, data, self._transport, self._outbox, self._membership, self._engine
+                config, examples, self._transport, self._outbox, self._membership, self._engine
             )
         except BaseException:
             self._lock.release()
@@ -106,7 +111,6 @@ class Device:
             TransportError: if the broker was never reached in the time the settings give.
             IdentityError: if another running device has this id.
             StorageError: if the disk is full.
-            DataError: if the examples do not fit the job's artifact.
         """
         with self:
             pause_s = 0.0
@@ -133,11 +137,13 @@ class Device:
             return 0.0
         now_s = self._clock()
         watch.check(now_s)
+        self._lookout.check(now_s)
         self._inbox.uplink.look(now_s)
         if watch.is_up:
             self._membership.tell(self._transport, self._inbox.worker.skipped)
             self._inbox.follow(now_s)
         self._end_if_finished()
+        self._inbox.worker.look_for_examples(now_s)
         if self._send(watch) or self._inbox.worker.train():
             return 0.0
         return self._pause_s(watch)
@@ -190,14 +196,20 @@ class Device:
         match event:
             case Connected():
                 watch.connected(event)
+                self._lookout.up(now_s)
                 self._membership.join(self._transport, self._inbox.worker.followed, now_s)
                 self._inbox.sender.connected(event.max_payload_bytes, now_s)
                 self._inbox.fetcher.hurry(now_s)
             case Disconnected():
                 watch.disconnected(event)
+                self._lookout.down()
                 self._inbox.uplink.lost(now_s)
+            case Undelivered() if self._lookout.refused(event):
+                pass
             case Undelivered():
                 _log.warning("not delivered to %s: %s", event.topic, event.reason)
+            case Message() if self._lookout.read(event):
+                self._transport.done(event)
             case Message():
                 self._inbox.read(event, now_s)
 

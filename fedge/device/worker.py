@@ -9,7 +9,7 @@ from fedge.device.learner import Learner
 from fedge.device.memory import making
 from fedge.device.models import Models
 from fedge.device.phases import Answer, Answered, Fetching, Finished, Idle, Phase, Training, heed
-from fedge.errors import ArtifactError, ConfigError, PayloadError, TrainingError
+from fedge.errors import ArtifactError, ConfigError, DataError, PayloadError, TrainingError
 from fedge.messages import BlobRef, Followed, RoundKind, RoundManifest, RoundState, Skipped
 from fedge.training import StepReport
 from fedge.types import RoundId, Update
@@ -17,7 +17,8 @@ from fedge.types import RoundId, Update
 _log = logging.getLogger(__name__)
 
 # What a round can be refused for without the device being at fault: it waits for the next one.
-_SKIP = (ArtifactError, ConfigError, PayloadError, TrainingError)
+_SKIP = (ArtifactError, ConfigError, DataError, PayloadError, TrainingError)
+_LOOK_S = 2.0  # between two looks for examples that are not there yet
 
 
 class Worker:
@@ -45,6 +46,10 @@ class Worker:
         self._learner: Learner | None = None
         self._models: Models | None = None  # of the learner's artifact
         self._steps: Generator[StepReport, None, Update] | None = None
+        self._waiting: RoundManifest | None = None  # an open round, for want of examples
+        self._looked_at_s = float("-inf")
+        self._told = ""  # why the last round was skipped
+        self._skipped_round = RoundId(-1)
 
     @property
     def is_busy(self) -> bool:
@@ -88,7 +93,7 @@ class Worker:
             )  # fmt: skip
             return
         self._round = max(self._round, manifest.round)
-        before = self.phase
+        before, self._waiting = self.phase, None
         self.phase = heed(before, manifest, self._answered)
         self._sequence = manifest.sequence
         if isinstance(before, Training) and not isinstance(self.phase, Training):
@@ -147,9 +152,21 @@ class Worker:
             self.phase = Training(manifest, report.step)
         except StopIteration as end:
             self._finish(manifest, end.value)
-        except TrainingError as error:
+        except (DataError, TrainingError) as error:
             self._skip(manifest, error)
         return True
+
+    def look_for_examples(self, now_s: float) -> None:
+        """Try the open round again that was skipped for want of examples, once there are some."""
+        examples = self._bench.examples
+        if self._waiting is None or now_s - self._looked_at_s < _LOOK_S:
+            return
+        self._looked_at_s = now_s
+        if examples.has_news():
+            manifest, self._waiting = self._waiting, None
+            self.phase = heed(self.phase, manifest, self._answered)
+            if isinstance(self.phase, Fetching):
+                self._prepare(manifest)
 
     def stop(self) -> None:
         """Drop what is under way."""
@@ -194,6 +211,7 @@ class Worker:
 
     def _ready_learner(self, ref: BlobRef) -> Learner | None:
         if self._learner is None or self._learner.ref != ref:
+            examples = self._bench.examples.get()  # without them the artifact is of no use
             data = self._bench.artifacts.get(ref)
             if data is None:
                 return None
@@ -202,7 +220,7 @@ class Worker:
             self._learner = Learner(
                 ref,
                 artifact,
-                bench.data,
+                examples,
                 device=bench.device,
                 threads=bench.threads,
                 engine=bench.engine,
@@ -240,13 +258,20 @@ class Worker:
 
     def _skip(self, manifest: RoundManifest, error: Exception) -> None:
         self._steps = None
-        self.n_skipped += 1
         self.skipped = Skipped(manifest.run, manifest.round, str(error))
         self._bench.fetcher.want(())
-        # Remembered until the process ends, so that the same manifest does not try it again.
-        self._answered = Answer(manifest.round, manifest.model.sha256)
         self.phase = Idle(f"skipped round {manifest.round}: {error}")
-        _log.error("round %d is skipped, nothing is sent: %s", manifest.round, error)
+        if self._bench.examples.are_there:
+            # Remembered until the process ends, so that the same manifest does not try it again.
+            self._answered = Answer(manifest.round, manifest.model.sha256)
+        else:
+            self._waiting = manifest
+        is_news, self._told = str(error) != self._told, str(error)
+        level = logging.ERROR if is_news else logging.DEBUG
+        _log.log(level, "round %d is skipped, nothing is sent: %s", manifest.round, error)
+        if manifest.round != self._skipped_round:
+            self._skipped_round = manifest.round
+            self.n_skipped += 1
 
     def _abandon(self, before: Training) -> None:
         if self._steps is not None:

@@ -21,6 +21,7 @@ from fedge.types import DeviceId, JobId
 
 _ROOT = "fedge/v1"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ANY_AGGREGATOR = f"{_ROOT}/+/srv/+/state"  # of any fleet
 
 
 def is_name(text: str) -> bool:
@@ -34,6 +35,15 @@ def read_job(value: object, what: str) -> JobId:
     if not is_name(name):
         raise PayloadError(what, expected="1 to 64 of A-Z a-z 0-9 _ -", found=ascii(name[:80]))
     return JobId(name)
+
+
+def fleet_of(topic: str) -> str | None:
+    """The fleet of an aggregator's state topic; None of any other topic."""
+    match topic.split("/"):
+        case ["fedge", "v1", fleet, "srv", name, "state"] if is_name(fleet) and is_name(name):
+            return fleet
+        case _:
+            return None
 
 
 def part_of(device: str, parts: int) -> int:

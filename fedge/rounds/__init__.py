@@ -1,6 +1,6 @@
 """One round as a value: who is asked, who has answered, when it is over."""
 
-from fedge.rounds.enough import Enough
+from fedge.rounds.enough import ENOUGH, Enough, is_enough
 from fedge.rounds.round import CALM_S, Round, Verdict
 
-__all__ = ["CALM_S", "Enough", "Round", "Verdict"]
+__all__ = ["CALM_S", "ENOUGH", "Enough", "Round", "Verdict", "is_enough"]

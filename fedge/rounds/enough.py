@@ -9,7 +9,15 @@ from fedge.errors import ConfigError
 from fedge.rounds.round import Round
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
-_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
+_SHARE = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,6})?%")
+ENOUGH = "a number of updates or a share like 80%"
+
+
+def is_enough(text: str) -> bool:
+    """Whether `Enough.parse` takes it."""
+    if _SHARE.fullmatch(text):
+        return 0 < float(text[:-1]) <= 100
+    return _NUMBER.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +34,11 @@ class Enough:
         Raises:
             ConfigError: if it is neither.
         """
-        if _NUMBER.fullmatch(text):
-            return cls(n_updates=int(text))
-        found = _SHARE.fullmatch(text)
-        if found and 0 < float(found[1]) <= 100:
-            return cls(share=float(found[1]) / 100)
-        raise ConfigError(
-            f"close_after: expected a number of updates or a share like 80%, found {text[:40]!r}"
-        )
+        if not is_enough(text):
+            raise ConfigError(f"updates that are enough: expected {ENOUGH}, found {text[:40]!r}")
+        if text.endswith("%"):
+            return cls(share=float(text[:-1]) / 100)
+        return cls(n_updates=int(text))
 
     def is_reached(self, round_: Round) -> bool:
         """Whether the round has a quorum and so many updates; a share is rounded up."""

@@ -10,6 +10,12 @@ from fedge.strategies.fedavg import FedAvg
 
 _KNOWN: dict[str, type[FedAvg] | type[FedAdam]] = {"fedavg": FedAvg, "fedadam": FedAdam}
 
+# Every kind, for people: what is in brackets may be left out, and is then as it stands there.
+SPECS = tuple(
+    f"{name}[:{','.join(f'{field.name}={field.default:g}' for field in fields(kind))}]"
+    for name, kind in _KNOWN.items()
+)
+
 
 def get(spec: str) -> Strategy:
     """The strategy that a spec names: a name, and after a colon `parameter=number` pairs.

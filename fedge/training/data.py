@@ -1,6 +1,7 @@
 """Examples: where training takes them from, and the arrays that most of them lie in."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,8 @@ import numpy as np
 from fedge.artifact import Manifest
 from fedge.errors import DataError
 from fedge.types import Array
+
+_MOST_NAMED = 3  # features or values in one sentence
 
 
 class DataSource(Protocol):
@@ -29,10 +32,14 @@ class DataSource(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArrayData:
-    """Examples in memory: row i of every array is example i."""
+    """Examples in memory: row i of every array is example i.
+
+    `checked_for` is the manifest that they are known to fit, see `check`.
+    """
 
     inputs: dict[str, Array]
     targets: Array
+    checked_for: Manifest | None = None
 
     @property
     def n_examples(self) -> int:
@@ -50,8 +57,11 @@ class ArrayData:
         standardises, and is refused elsewhere.
 
         Raises:
-            DataError: naming the array, what the artifact expects, and what was found.
+            DataError: naming the array, what the artifact expects, and what was found: of values
+                that cannot be, in which features and in how many rows.
         """
+        if self.checked_for is manifest:
+            return self
         inputs = self._named(manifest)
         checked = {}
         for spec in manifest.inputs:
@@ -64,7 +74,7 @@ class ArrayData:
         for name, array in checked.items():
             if len(array) != len(targets):
                 raise DataError(name, expected=f"{len(targets)} examples", found=len(array))
-        return ArrayData(checked, targets)
+        return ArrayData(checked, targets, manifest)
 
     def _named(self, manifest: Manifest) -> dict[str, Array]:
         names = [spec.name for spec in manifest.inputs]
@@ -104,18 +114,51 @@ def _cast(name: str, array: Array, dtype: np.dtype) -> Array:
 
 
 def _check_finite(name: str, array: Array, *, may_miss: bool) -> None:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        if np.isinf(array).any():
-            raise DataError(name, expected="finite float32 numbers", found="infinity or overflow")
-        if not may_miss:
-            raise DataError(name, expected="no missing values without standardize", found="NaN")
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return
+    infinite, missing = np.isinf(array), np.isnan(array)
+    if infinite.any():
+        found = f"infinity or overflow in {_places(infinite)}"
+        raise DataError(name, expected="finite float32 numbers", found=found)
+    if not may_miss:
+        expected = "no missing values without standardize"
+        raise DataError(name, expected=expected, found=f"NaN in {_places(missing)}")
 
 
 def _check_range(targets: Array, manifest: Manifest) -> None:
     low, high = _range(manifest)
-    if targets.size and not (low <= targets.min() and targets.max() <= high):
-        found = f"{targets.min()} to {targets.max()}"
-        raise DataError("targets", expected=f"{low:g} to {high:g}", found=found)
+    is_wrong = (targets < low) | (targets > high)
+    if not is_wrong.any():
+        return
+    values = [
+        f"{value} in {_rows(is_wrong & (targets == value))}"
+        for value in np.unique(targets[is_wrong])
+    ]
+    what = "labels" if manifest.loss == "cross_entropy" else "targets"
+    raise DataError(what, expected=f"{low:g} to {high:g}", found=_few(values, "other values"))
+
+
+def _places(is_wrong: Array) -> str:
+    """The features, by their indices, and the rows that a mask of the examples marks."""
+    if is_wrong.ndim == 1 or is_wrong[0].size == 1:
+        return _rows(is_wrong)
+    features = [
+        f"feature {index[0] if len(index) == 1 else index} in {_rows(is_wrong[:, *index])}"
+        for index in map(tuple, np.argwhere(is_wrong.any(axis=0))[: _MOST_NAMED + 1].tolist())
+    ]
+    n_more = int(is_wrong.any(axis=0).sum()) - len(features)
+    return _few(features, "other features", n_more)
+
+
+def _rows(is_wrong: Array) -> str:
+    n_wrong = int(is_wrong.reshape(len(is_wrong), -1).any(axis=1).sum())
+    return f"{n_wrong} of {len(is_wrong)} rows"
+
+
+def _few(parts: Sequence[str], others: str, n_more: int = 0) -> str:
+    """The first of them, and how many follow."""
+    n_more += len(parts) - _MOST_NAMED
+    return ", ".join([*parts[:_MOST_NAMED], *([f"{n_more} {others}"] if n_more > 0 else [])])
 
 
 def _range(manifest: Manifest) -> tuple[float, float]:

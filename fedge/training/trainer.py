@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedge.artifact import Artifact
+from fedge.artifact import Artifact, Manifest
 from fedge.errors import DataError, TrainingError
 from fedge.training import dropout, sampling
 from fedge.training.data import ArrayData, DataSource
@@ -97,6 +97,7 @@ class Trainer:
         Raises:
             DataError: if there are no examples, or other ones than the artifact expects.
         """
+        data = _fitting(data, self.artifact.manifest)
         n = _check_examples(data)
         self._load(parameters, self._eval.parameters)
         size, name = self.artifact.manifest.batch_size, self.artifact.manifest.loss
@@ -133,6 +134,7 @@ class Trainer:
             TrainingError: if a loss, a gradient or the result is not finite.
             RuntimeError: while another `steps` of this trainer is under way.
         """
+        data = _fitting(data, self.artifact.manifest)
         n_examples = _check_examples(data)
         n_steps = plan.n_steps(n_examples)
         self._start(parameters)
@@ -145,6 +147,9 @@ class Trainer:
             for step, indices in enumerate(itertools.islice(order, n_steps), start=1):
                 loss, gradient = self._train.run(data, indices, rng)
                 norm = _norm(gradient)
+                if not (math.isfinite(loss) and math.isfinite(norm)):
+                    # An array was looked at as a whole; of a source this is all there is to see.
+                    ArrayData(*data.batch(indices)).check(self.artifact.manifest)
                 _check_finite(f"step {step}", loss, norm)
                 optimizer.step(gradient, norm)
                 total += loss
@@ -164,6 +169,11 @@ class Trainer:
         if np.shape(parameters) != buffer.shape:
             raise ValueError(f"parameters: expected {buffer.shape}, found {np.shape(parameters)}")
         buffer[:] = parameters
+
+
+def _fitting(data: DataSource, manifest: Manifest) -> DataSource:
+    """Arrays are checked as a whole, once; a source is taken at its word."""
+    return data.check(manifest) if isinstance(data, ArrayData) else data
 
 
 def _check_examples(data: DataSource) -> int:

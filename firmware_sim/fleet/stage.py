@@ -78,7 +78,8 @@ def _flags(options: FleetOptions, ready: Prepared) -> dict[str, object]:
         "rounds": options.rounds,
         "wait-for": n_devices,
         "quorum": n_devices,
-        "deadline": options.patience_s,
+        "deadline-s": options.patience_s,
+        "keep-models": options.rounds + 1,  # all of them are compared
         "codec": options.codec,
         "local-steps": options.local_steps,
         "batch-size": options.batch_size,
@@ -105,7 +106,7 @@ def _job(member: Member, place: Place, data: Path, port: int) -> Job:
         "data": "data.npz",
         "state-dir": "state",
         "json": REPORT,
-        "connect-timeout": _END_S,
+        "connect-timeout-s": _END_S,
     }
     words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
     return Job(

@@ -48,8 +48,8 @@ def check_balance(
 def _sums(stage: Stage, device: Path) -> Iterator[str]:
     trained = _sum(np.load(file) for file in sorted((device / RECORDS).glob("*.npy")))
     registry = open_registry(stage.aggregator_folder / "state")
-    models = registry.models()
-    first, last = (registry.parameters(models[at]).astype(np.float64) for at in (0, -1))
+    first = registry.artifact().parameters.astype(np.float64)
+    last = registry.parameters(registry.latest()).astype(np.float64)
     n = trained.size
     held = (last - first)[:n] + _residual(device / "state" / "outbox.sqlite3", n)
     error = float(abs(held - trained).max())

@@ -64,7 +64,7 @@ class Stage:
             "job": FLEET,
             "test-data": self.problem.test.resolve(),
             "rounds": self.scenario.rounds,
-            "deadline": self.scenario.patience_s,
+            "deadline-s": self.scenario.patience_s,
             "wait-for": wait_for,
             "quorum": wait_for,
             "local-steps": self.scenario.local_steps,

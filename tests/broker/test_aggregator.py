@@ -53,10 +53,10 @@ def undisturbed_model(n_rounds: int, strategy: str) -> tuple[bytes, bytes]:
     return model.astype("<f4").tobytes(), held.astype("<f4").tobytes()
 
 
-def check_outcome(folder: Path, n_rounds: int, strategy: str) -> None:
+def check_outcome(folder: Path, n_rounds: int, strategy: str, *, keep_models: int = 20) -> None:
     """All updates accepted and applied, each once; the models are those of an undisturbed run."""
     state = folder / "state"
-    check_laws(state)
+    check_laws(state, keep_models=keep_models)
     with sqlite3.connect(state / "state.sqlite3") as db:
         found = db.execute(
             "SELECT round, group_concat(device), count(applied_in) FROM "
@@ -145,6 +145,7 @@ CRASHES = [
     "fedge.aggregator.model:keep",
     "fedge.aggregator.folder:StateFolder.put_held",
     "fedge.aggregator.folder:StateFolder.forget_held",
+    "fedge.aggregator.folder:StateFolder.forget_models",
     "fedge.aggregator.post:Post.reply",
     "fedge.aggregator.post:Post.tell",
     "fedge.aggregator.journal:Journal.closed",
@@ -158,18 +159,20 @@ CRASHES = [
 def test_killed_at_every_seam_it_goes_on(
     any_broker: Broker, tmp_path: Path, stack: ExitStack, place: str, when: str
 ) -> None:
-    process, fleet = a_job(stack, tmp_path, any_broker.url, rounds=2, strategy=STRATEGY)
+    flags = {"strategy": STRATEGY, "keep-models": 1}
+    process, fleet = a_job(stack, tmp_path, any_broker.url, rounds=2, **flags)
     process.start_to_crash(place, when)
     assert fleet.play(lambda: process.exit_code is not None), process.log
     assert process.exit_code == -signal.SIGKILL, process.log
     if place.endswith("Store.begin"):
         check_empty_or_begun(tmp_path / "state")
     else:
-        check_laws(tmp_path / "state")
+        check_laws(tmp_path / "state", keep_models=1)
     process.start()
     assert fleet.play(lambda: process.exit_code is not None), process.log
     assert process.exit_code == 0, process.log
-    check_outcome(tmp_path, 2, STRATEGY)
+    check_outcome(tmp_path, 2, STRATEGY, keep_models=1)
+    assert len(list((tmp_path / "state" / "models").glob("*.f32"))) == 1
     assert rounds_in_events(tmp_path) == [1, 2]
     assert fleet.play(fleet.have_finished, timeout_s=5)
     assert [sorted(device.accepted) for device in fleet.devices] == [[1, 2]] * 3
@@ -238,7 +241,7 @@ def test_a_broker_that_is_not_there_is_waited_for_and_then_named(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"mqtt://127.0.0.1:{free.getsockname()[1]}"
-    process = AggregatorProcess(tmp_path, url, ARTIFACT, **{"connect-timeout": 1})
+    process = AggregatorProcess(tmp_path, url, ARTIFACT, **{"connect-timeout-s": 1})
     stack.callback(process.close)
     process.start()
     assert process.wait() == 7

@@ -71,7 +71,7 @@ def test_a_device_that_gives_up_says_what_its_clock_shows_last(
     port = free_port()
     wrong = certify(tmp_path, "wrong", *FUTURE)
     with guarded(kind, port, wrong):
-        device = start(tmp_path, port, [wrong], **{"connect-timeout": 3})
+        device = start(tmp_path, port, [wrong], **{"connect-timeout-s": 3})
         with stopping(device):
             assert device.wait(40) == 7
     said = device.said().splitlines()

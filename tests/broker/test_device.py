@@ -103,7 +103,7 @@ def test_a_signal_while_training_ends_it_cleanly_with_exit_code_0(
 def test_a_broker_that_is_not_there_is_waited_for_aloud_and_then_exit_code_7(
     tmp_path: Path,
 ) -> None:
-    device = start(tmp_path, "mqtt://127.0.0.1:9", **{"connect-timeout": 1.5})
+    device = start(tmp_path, "mqtt://127.0.0.1:9", **{"connect-timeout-s": 1.5})
     with stopping(device):
         assert device.wait() == 7
     lines = device.said().splitlines()
@@ -111,16 +111,44 @@ def test_a_broker_that_is_not_there_is_waited_for_aloud_and_then_exit_code_7(
     assert lines[-1].startswith("fedge: the broker mqtt://127.0.0.1:9 was never reached in")
 
 
-def test_data_that_do_not_fit_the_artifact_give_exit_code_6_and_what_differs(
+def test_data_that_do_not_fit_the_artifact_skip_the_round_and_say_what_differs(
     tmp_path: Path, any_broker: Broker, aggregator: ScriptedAggregator
 ) -> None:
     aggregator.announce(1)
     data = write_examples(tmp_path / "wide.npz", n_in=3)
     device = start(tmp_path, any_broker.url, data=data)
+    why = "x: expected shape (n, 2), found (40, 3)"
     with stopping(device):
-        wait_until(lambda: device.process.poll() is not None, work=aggregator.work)
-    assert device.process.returncode == 6
-    assert device.said().splitlines()[-1] == "fedge: x: expected shape (n, 2), found (40, 3)"
+        wait_until(lambda: reasons(aggregator) == {why}, work=aggregator.work)
+        assert device.process.poll() is None
+    assert f"round 1 is skipped, nothing is sent: {why}" in device.said()
+
+
+def reasons(aggregator: ScriptedAggregator) -> set[str]:
+    """Why rounds were skipped."""
+    return {state.skipped.why for state in aggregator.states if state.skipped}
+
+
+def test_a_file_that_is_no_data_file_gives_exit_code_6(tmp_path: Path) -> None:
+    (tmp_path / "wrong.npz").write_bytes(b"PK no zip")
+    device = start(tmp_path, "mqtt://127.0.0.1:9", data=tmp_path / "wrong.npz")
+    with stopping(device):
+        assert device.wait() == 6
+    assert "expected an intact .npz file" in device.said().splitlines()[-1]
+
+
+def test_data_that_come_later_are_waited_for(
+    tmp_path: Path, any_broker: Broker, aggregator: ScriptedAggregator
+) -> None:
+    aggregator.announce(1)
+    later = tmp_path / "later.npz"
+    device = start(tmp_path, any_broker.url, data=later)
+    why = f"examples: expected at least one, found none yet in {later}"
+    with stopping(device):
+        wait_until(lambda: reasons(aggregator) == {why}, work=aggregator.work)
+        write_examples(later)
+        wait_until(lambda: len(aggregator.updates) == 1, work=aggregator.work)
+    assert device.said().count("no examples yet in") == 1
 
 
 def test_a_full_disk_gives_exit_code_8_in_one_sentence(tmp_path: Path, any_broker: Broker) -> None:

@@ -49,7 +49,7 @@ def flags(folder: Path, broker: Broker) -> dict[str, object]:
     state = folder / "state"
     return {
         "broker": broker.url, "fleet": FLEET, "job": JOB, "id": "pi-3",
-        "data": data, "state-dir": state, "connect-timeout": 10,
+        "data": data, "state-dir": state, "connect-timeout-s": 10,
     }  # fmt: skip
 
 

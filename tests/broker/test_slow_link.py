@@ -71,7 +71,7 @@ def start_aggregator(folder: Path, url: str, **more: object) -> FedgeProcess:
     models.linear(n_in=SIZE - 1, batch_size=1).save(folder / "linear.fedge")
     flags = {
         "broker": url, "artifact": folder / "linear.fedge", "state-dir": folder / "state",
-        "rounds": ROUNDS, "wait-for": 2, "quorum": 2, "deadline": 60, "local-steps": 4,
+        "rounds": ROUNDS, "wait-for": 2, "quorum": 2, "deadline-s": 60, "local-steps": 4,
         "batch-size": 1, "lr": 1e-7, "codec": "none", "downlink-codec": "topk:0.01/sign", **more,
     }  # fmt: skip
     return FedgeProcess("aggregate", folder, flags, env=environment(folder))
@@ -81,7 +81,7 @@ def start_device(folder: Path, name: str, url: str) -> FedgeProcess:
     flags = {
         "broker": url, "id": name, "state-dir": folder / name / "state",
         "data": write_examples(folder / f"{name}.npz", n=8, n_in=SIZE - 1),
-        "upload-time": UPLOAD_TIME_S, "json": folder / name / "report.json",
+        "upload-time-s": UPLOAD_TIME_S, "json": folder / name / "report.json",
     }  # fmt: skip
     words = ["--exit-when-finished"]
     return FedgeProcess("device", folder / name, flags, words=words, env=environment(folder))

@@ -100,6 +100,11 @@ class AggregatorProcess:
         """None while it runs."""
         return None if self._process is None else self._process.poll()
 
+    @property
+    def process_id(self) -> int | None:
+        """Of the process that was started last."""
+        return None if self._process is None else self._process.pid
+
     def kill(self, number: int = signal.SIGKILL) -> int:
         """Send a signal and wait for the end; the exit code."""
         assert self._process is not None

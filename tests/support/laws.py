@@ -7,7 +7,7 @@ from fedge.aggregator import open_registry
 from fedge.aggregator.folder import StateFolder
 
 
-def check_laws(state: Path) -> None:
+def check_laws(state: Path, *, keep_models: int = 20) -> None:
     """What `fedge.aggregator.schema` promises of a state directory at any instant."""
     with sqlite3.connect(state / "state.sqlite3") as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -25,7 +25,10 @@ def check_laws(state: Path) -> None:
     for before, after in zip([None, *models], models, strict=False):
         assert after.parent == (before and before.sha256)
     if models:
-        assert StateFolder(state).read_held(models[-1]).size
-    for model in models:
+        newest = models[-1]
+        assert StateFolder(state).read_held(newest).size
+        assert newest.memory is None or StateFolder(state).read_memory(newest.memory)
+    judged = [model for model in models if model.accuracy is not None]
+    best = max(judged, key=lambda model: (model.accuracy or 0.0, -model.version), default=None)
+    for model in [*models[-keep_models:], *([best] if best is not None else [])]:
         assert StateFolder(state).read_model(model.sha256).size
-        assert model.memory is None or StateFolder(state).read_memory(model.memory)

@@ -123,7 +123,7 @@ def _aggregate(demo: DemoOptions, ready: Prepared, url: str) -> dict[str, Any]:
         "lr": demo.lr,
         "codec": demo.codec,
         "downlink-codec": demo.downlink_codec,
-        "deadline": demo.deadline_s,
+        "deadline-s": demo.deadline_s,
         "seed": demo.seed,
     }
 

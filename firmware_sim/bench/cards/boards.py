@@ -106,7 +106,7 @@ def _flags(options: DemoOptions) -> dict[str, object]:
         "lr": options.lr,
         "codec": options.codec,
         "downlink-codec": options.downlink_codec,
-        "deadline": PATIENCE_S,
+        "deadline-s": PATIENCE_S,
         "seed": options.seed,
     }
 

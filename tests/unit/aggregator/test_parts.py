@@ -51,15 +51,20 @@ def test_a_meter_gives_each_byte_once() -> None:
 def test_events_leave_lines_of_others_alone(tmp_path: Path) -> None:
     path = tmp_path / "events"
     path.write_text('not json\n{"event": "round", "round": 1}\n[1]\n{"event": "rou')
-    Events(path).catch_up([{"event": "round", "round": 1}, {"event": "round", "round": 2}])
+    events = Events(path, lambda: "now")
+    events.catch_up(
+        [{"event": "round", "round": 1}, {"event": "round", "round": 2, "time": "then"}]
+    )
     lines = path.read_text().splitlines()
     assert lines[:3] == ["not json", '{"event": "round", "round": 1}', "[1]"]
-    assert [json.loads(line) for line in lines[3:]] == [{"event": "round", "round": 2}]
+    assert [json.loads(line) for line in lines[3:]] == [
+        {"v": 1, "time": "then", "event": "round", "round": 2}
+    ]
 
 
 def test_events_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot write"):
-        Events(tmp_path / "no" / "such" / "folder").write({})
+        Events(tmp_path / "no" / "such" / "folder", lambda: "now").write({})
 
 
 def test_the_registry_gives_every_model_while_the_aggregator_works(tmp_path: Path) -> None:

@@ -174,9 +174,10 @@ def test_a_torn_event_line_is_mended_from_the_database(tmp_path: Path) -> None:
     bench.aggregator.close()
     path = tmp_path / "events.jsonl"
     whole = _events(tmp_path)
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2])[:-5])
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:4])[:-5])
     bench.begin()
-    assert _events(tmp_path) == [e for e in whole if e["event"] == "round"]
+    assert [e["event"] for e in whole] == [*["opened", "round"] * 3, "finished"]
+    assert _events(tmp_path) == [*whole[:3], whole[3], whole[5]]
 
 
 def test_a_damaged_model_file_is_named(tmp_path: Path) -> None:

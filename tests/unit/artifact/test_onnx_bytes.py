@@ -73,3 +73,13 @@ def test_a_damaged_model_never_raises_anything_else(data: st.DataObject) -> None
         onnx_bytes.bake(bytes(damaged), VALUES)
     except ArtifactError:
         return
+
+
+def test_metadata_takes_the_place_of_what_was_said_under_its_keys() -> None:
+    before = onnx.load_from_string(ARTIFACT.infer_graph)
+    for key, value in (("producer", "torch"), ("fedge.round", "old")):
+        before.metadata_props.add(key=key, value=value)
+    told = {"fedge.round": "7", "fedge.job": "zahlen-\u00e4"}
+    after = onnx_bytes.bake(before.SerializeToString(), VALUES, told)
+    found = [(one.key, one.value) for one in onnx.load_from_string(after).metadata_props]
+    assert sorted(found) == sorted({"producer": "torch", **told}.items())

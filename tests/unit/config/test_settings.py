@@ -49,7 +49,7 @@ def bake(
 
 
 def test_flags_win_over_the_environment_over_the_file_over_defaults(tmp_path: Path) -> None:
-    toml = 'dish = "file"\nheat = 111\nwait = 3\n'
+    toml = 'dish = "file"\nheat = 111\nwait_s = 3\n'
     env = {"FEDGE_OVEN_DISH": "env", "FEDGE_OVEN_HEAT": "222", "OTHER": "x"}
     assert bake(tmp_path, toml, env, dish="flag", heat=None) == OvenConfig(
         dish="flag", heat=222, wait_s=3.0
@@ -58,10 +58,10 @@ def test_flags_win_over_the_environment_over_the_file_over_defaults(tmp_path: Pa
 
 def test_every_type_can_be_written_everywhere(tmp_path: Path) -> None:
     want = OvenConfig(dish="pie", heat=99, wait_s=0.25, fan=True, mode="bottom", recipe=Path("a/b"))
-    toml = 'dish="pie"\nheat=99\nwait=0.25\nfan=true\nmode="bottom"\nrecipe="a/b"'
-    env = {"DISH": "pie", "HEAT": "99", "WAIT": "0.25", "FAN": "yes", "MODE": "bottom"}
+    toml = 'dish="pie"\nheat=99\nwait_s=0.25\nfan=true\nmode="bottom"\nrecipe="a/b"'
+    env = {"DISH": "pie", "HEAT": "99", "WAIT_S": "0.25", "FAN": "yes", "MODE": "bottom"}
     env = {f"FEDGE_OVEN_{name}": text for name, text in env.items()} | {"FEDGE_OVEN_RECIPE": "a/b"}
-    words = ["--dish=pie", "--heat=99", "--wait=0.25", "--fan", "--mode=bottom", "--recipe=a/b"]
+    words = ["--dish=pie", "--heat=99", "--wait-s=0.25", "--fan", "--mode=bottom", "--recipe=a/b"]
     parser = argparse.ArgumentParser()
     add_flags(parser, OvenConfig)
     assert bake(tmp_path, toml) == want
@@ -85,15 +85,15 @@ def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
         ('heat = "99"', "key 'heat': expected a whole number, at least 50, found '99'"),
         ("heat = 99.0", "key 'heat': expected a whole number, at least 50, found 99.0"),
         ("heat = true", "key 'heat': expected a whole number, at least 50, found True"),
-        ("wait = nan", "key 'wait': expected a number, at least 0, found nan"),
-        ("wait = inf", "key 'wait': expected a number, at least 0, found inf"),
+        ("wait_s = nan", "key 'wait_s': expected a number, at least 0, found nan"),
+        ("wait_s = inf", "key 'wait_s': expected a number, at least 0, found inf"),
         ("fan = 1", "key 'fan': expected yes or no, found 1"),
         ('mode = "left"', "key 'mode': expected one of top, bottom, found 'left'"),
         ("recipe = 3", "key 'recipe': expected a path, found 3"),
         ("recipe = ''", "key 'recipe': expected a path, found ''"),
         ("recipe = []", r"key 'recipe': expected a path, found \[\]"),
-        ("hat = 1", "key 'hat': expected one of dish, heat, wait, fan, mode, recipe"),
-        ("wait_s = 1", "key 'wait_s': expected one of dish"),
+        ("hat = 1", "key 'hat': expected one of dish, heat, wait_s, fan, mode, recipe"),
+        ("wait = 1", "key 'wait': expected one of dish"),
         ("heat =", "expected TOML: "),
     ],
 )
@@ -107,8 +107,8 @@ def test_a_wrong_file_is_refused_by_file_and_key(toml: str, sentence: str, tmp_p
     [
         ("HEAT", "hot", "expected a whole number, at least 50, found 'hot'"),
         ("HEAT", "49", "expected a whole number, at least 50, found '49'"),
-        ("WAIT", "-1", "expected a number, at least 0, found '-1'"),
-        ("WAIT", "nan", "expected a number, at least 0, found 'nan'"),
+        ("WAIT_S", "-1", "expected a number, at least 0, found '-1'"),
+        ("WAIT_S", "nan", "expected a number, at least 0, found 'nan'"),
         ("FAN", "maybe", "expected yes or no, found 'maybe'"),
         ("HAT", "x", "expected one of FEDGE_OVEN_DISH, FEDGE_OVEN_HEAT"),
     ],
@@ -121,7 +121,9 @@ def test_a_wrong_variable_is_refused_by_its_name(
 
 
 def test_a_wrong_flag_is_refused_by_its_name(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="flag --wait: expected a number, at least 0, found 'x'"):
+    with pytest.raises(
+        ConfigError, match="flag --wait-s: expected a number, at least 0, found 'x'"
+    ):
         bake(tmp_path, dish="pie", wait_s="x")
 
 
@@ -144,7 +146,7 @@ def test_a_file_that_is_not_there_or_too_large_or_not_text_is_one_sentence(tmp_p
         load(OvenConfig, file=tmp_path / "bytes.toml", env={}, flags={})
 
 
-@given(data=st.binary(max_size=60) | st.from_regex(rb"(heat|wait|fan|mode) *=[ -~]{0,20}"))
+@given(data=st.binary(max_size=60) | st.from_regex(rb"(heat|wait_s|fan|mode) *=[ -~]{0,20}"))
 def test_any_file_loads_or_is_refused(
     data: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -186,7 +188,7 @@ def test_the_flags_of_a_device_are_as_documented() -> None:
     parser = argparse.ArgumentParser()
     add_flags(parser, DeviceConfig)
     words = "--broker mqtt://b --fleet f --job j --id d --data d.npz --client 7 --state-dir s"
-    words += " --budget 700 --upload-time 2.5 --threads 2 --connect-timeout 5"
+    words += " --budget-bytes 700 --upload-time-s 2.5 --threads 2 --connect-timeout-s 5"
     words += " --exit-when-finished --mqtt 3.1.1 --log-level debug"
     assert load_args(DeviceConfig, parser.parse_args(words.split())) == DeviceConfig(
         broker="mqtt://b",

@@ -21,7 +21,7 @@ from fedge.codecs import read_header
 from fedge.device import Device
 from fedge.device.outbox import Outbox
 from fedge.device.phases import Answered, Fetching, Finished, Idle, Training
-from fedge.errors import ConfigError, DataError, IdentityError, StorageError, TransportError
+from fedge.errors import ConfigError, IdentityError, StorageError, TransportError
 from fedge.messages import (
     CHUNK_BYTES,
     Accepted,
@@ -509,13 +509,20 @@ def test_an_artifact_that_is_none_is_skipped(scene: Scene) -> None:
     device.close()
 
 
-def test_examples_that_do_not_fit_the_artifact_stop_the_device_with_what_differs(
+def test_examples_that_do_not_fit_the_artifact_skip_its_rounds_and_the_aggregator_is_told_why(
     scene: Scene,
 ) -> None:
+    """An artifact comes from outside: it ends no device."""
     scene.aggregator.announce(1)
     device = scene.device(data=examples(n_in=3))
-    with pytest.raises(DataError, match=r"x: expected shape \(n, 2\), found \(12, 3\)"):
-        scene.settle(device)
+    scene.settle(device)
+    why = "x: expected shape (n, 2), found (12, 3)"
+    skipped = scene.aggregator.states[-1].skipped
+    assert skipped is not None
+    assert (skipped.round, skipped.why) == (1, why)
+    scene.aggregator.announce(2, artifact=scene.aggregator.add_blob(models.linear(3).to_bytes()))
+    scene.settle(device)
+    assert "global model" in str(device.phase)  # the next artifact fits, and its model is too short
     device.close()
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from fedge.errors import ConfigError, PayloadError
 from fedge.messages import Topics, is_name, part_of
+from fedge.messages.topics import ANY_AGGREGATOR, fleet_of
 
 names = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 
@@ -22,6 +23,18 @@ def test_every_topic_is_as_documented() -> None:
     assert topics.up_filter("j", 3) == "fedge/v1/f/job/j/up/3/+"
     assert topics.blob("0123456789abcdef", 5) == "fedge/v1/f/blob/0123456789abcdef/5"
     assert topics.aggregator_state("a") == "fedge/v1/f/srv/a/state"
+
+
+def test_the_fleet_of_an_aggregators_state_is_named() -> None:
+    assert ANY_AGGREGATOR == "fedge/v1/+/srv/+/state"
+    assert fleet_of(Topics("f").aggregator_state("a")) == "f"
+    for topic in (
+        "fedge/v1/f/dev/a/state",
+        "fedge/v1/a b/srv/a/state",
+        "fedge/v1//srv/a/state",
+        "",
+    ):
+        assert fleet_of(topic) is None
 
 
 def test_a_part_is_the_crc_of_the_name() -> None:

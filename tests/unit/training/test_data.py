@@ -101,7 +101,7 @@ def test_small_integers_become_classes(dtype: str) -> None:
         (CLASSES, data([[1, 2]], [3]), "0 to 2"),
         (CLASSES, data([[1, 2]], [-1]), "0 to 2"),
         (CLASSES, data([[1, 2]], [0.0]), "dtype of targets"),
-        (CLASSES, data([[1, 2]], np.array([2**63], np.uint64)), "targets"),
+        (CLASSES, data([[1, 2]], np.array([2**63], np.uint64)), "labels"),
         (BINARY, data([[1, 2]], [1.5]), "0 to 1"),
         (manifest_of((2,), "int8"), data([[1, 300]], [0.0]), "exactly"),
         (manifest_of((2,), "int64"), data([[1.5, 2]], [0.0]), "dtype of image"),
@@ -122,3 +122,66 @@ def test_several_inputs_are_matched_by_name() -> None:
     assert {k: v.item() for k, v in examples.check(manifest).inputs.items()} == {"u": 1, "v": 2}
     with pytest.raises(DataError, match="inputs"):
         data([1.0], [0.0]).check(manifest)
+
+
+def rows(n: int, width: int = 6) -> np.ndarray:
+    return np.arange(n * width, dtype=np.float64).reshape(n, width)
+
+
+def test_nan_is_refused_by_feature_and_number_of_rows() -> None:
+    x = rows(400)
+    x[:12, 3] = np.nan
+    x[399, 5] = np.nan
+    with pytest.raises(DataError) as caught:
+        data(x, np.zeros(400)).check(manifest_of((6,)))
+    assert str(caught.value) == (
+        "image: expected no missing values without standardize, found NaN in feature 3 in 12 of "
+        "400 rows, feature 5 in 1 of 400 rows"
+    )
+
+
+def test_infinity_is_refused_by_feature_and_number_of_rows_where_nan_is_taken() -> None:
+    x = rows(10)
+    x[:, 1] = np.nan
+    x[2:4, 0] = [-np.inf, np.inf]
+    x[5, 2] = 1e39  # more than float32 holds
+    with pytest.raises(DataError) as caught:
+        data(x, np.zeros(10)).check(manifest_of((6,), standardize="federated"))
+    assert str(caught.value) == (
+        "image: expected finite float32 numbers, found infinity or overflow in feature 0 in 2 of "
+        "10 rows, feature 2 in 1 of 10 rows"
+    )
+
+
+def test_of_many_features_the_first_are_named_by_all_their_indices() -> None:
+    x = np.zeros((5, 2, 3))
+    x[1] = np.nan
+    with pytest.raises(DataError) as caught:
+        data(x, np.zeros(5)).check(manifest_of((2, 3)))
+    assert str(caught.value).endswith(
+        "found NaN in feature (0, 0) in 1 of 5 rows, feature (0, 1) in 1 of 5 rows, "
+        "feature (0, 2) in 1 of 5 rows, 3 other features"
+    )
+
+
+def test_labels_out_of_range_are_refused_by_value_and_number_of_rows() -> None:
+    labels = np.array([0, 1, 2, 3, 3, 3, -1, 2, 9, 8])
+    with pytest.raises(DataError) as caught:
+        data(np.zeros((10, 2)), labels).check(CLASSES)
+    assert str(caught.value) == (
+        "labels: expected 0 to 2, found -1 in 1 of 10 rows, 3 in 3 of 10 rows, 8 in 1 of 10 rows, "
+        "1 other values"
+    )
+
+
+def test_targets_that_are_nan_are_refused_by_the_number_of_rows() -> None:
+    targets = np.zeros(40)
+    targets[[3, 7]] = np.nan
+    with pytest.raises(DataError, match=r"targets: .* found NaN in 2 of 40 rows"):
+        data(np.zeros((40, 2)), targets).check(MSE)
+
+
+def test_what_was_checked_is_not_checked_again() -> None:
+    checked = data([[1, 2]], [0.0]).check(MSE)
+    assert checked.check(MSE) is checked
+    assert checked.check(BINARY) is not checked

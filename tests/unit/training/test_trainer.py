@@ -31,6 +31,16 @@ def mse_by_hand(parameters: Vector, x: Array, y: Array) -> tuple[float, Array]:
     return float((d**2).mean()), np.concatenate([(x.T @ slope).ravel(), slope.sum(0)])
 
 
+class Stream:
+    """A source of the caller's own, which nobody can look at as a whole."""
+
+    def __init__(self, inputs: dict[str, Array], targets: Array) -> None:
+        self.inputs, self.targets, self.n_examples = inputs, targets, len(targets)
+
+    def batch(self, indices: Array) -> tuple[dict[str, Array], Array]:
+        return {name: array[indices] for name, array in self.inputs.items()}, self.targets[indices]
+
+
 def one_step(trainer: Trainer, parameters: Vector, data: ArrayData, **plan: Any) -> Vector:
     """The parameters after one full-batch step."""
     settings = {"local_steps": 1, "batch_size": data.n_examples} | plan
@@ -254,7 +264,7 @@ def test_a_source_that_gives_other_arrays_is_refused(
 ) -> None:
     artifact = models.linear()
     with pytest.raises(DataError):
-        Trainer(artifact).fit(artifact.parameters, ArrayData(inputs, targets), Plan())
+        Trainer(artifact).fit(artifact.parameters, Stream(inputs, targets), Plan())
 
 
 def test_parameters_of_another_length_are_a_callers_mistake() -> None:
@@ -323,3 +333,26 @@ def test_a_step_allocates_nothing_of_the_models_size() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < artifact.n_params * 4 / 4  # bytes; one example is a tenth of the parameters
+
+
+@pytest.mark.parametrize("source", [Stream, ArrayData])
+def test_nan_in_the_examples_is_not_blamed_on_the_learning_rate(source: Any) -> None:
+    artifact = models.linear(n_in=2)
+    x, y = np.ones((8, 2), np.float32), np.zeros((8, 1), np.float32)
+    x[:, 1] = np.nan
+    with pytest.raises(DataError, match="NaN in feature 1 in 8 of 8 rows"):
+        Trainer(artifact).fit(
+            artifact.parameters, source({"x": x}, y), Plan(local_steps=2, batch_size=8, lr=0.1)
+        )
+
+
+def test_labels_out_of_range_are_refused_in_training_and_evaluation() -> None:
+    artifact = models.softmax(n_in=2, n_out=3)
+    data = ArrayData({"x": np.ones((4, 2), np.float32)}, np.array([0, 1, 2, 3]))
+    trainer = Trainer(artifact)
+    for use in (
+        lambda: trainer.fit(artifact.parameters, data, Plan(local_steps=1, batch_size=4, lr=0.1)),
+        lambda: trainer.evaluate(artifact.parameters, data),
+    ):
+        with pytest.raises(DataError, match="labels: expected 0 to 2, found 3 in 1 of 4 rows"):
+            use()

@@ -1,0 +1,101 @@
+"""The device's own examples: given by the host, or in a file; they may be yet to come."""
+
+import logging
+from pathlib import Path
+
+from fedge.config.device import DeviceConfig
+from fedge.config.npz import read_npz
+from fedge.device.memory import making
+from fedge.errors import ConfigError, DataError
+from fedge.training import ArrayData, DataSource
+
+_log = logging.getLogger(__name__)
+_Stamp = tuple[int, int, int]  # what changes when a file does
+
+
+class Examples:
+    """What a device trains on, once there is something.
+
+    A file is read once; where there is none yet, or none to train on in it, it is read again when
+    it has changed.
+
+    Args:
+        config: names the file.
+        given: what the host gives instead.
+
+    Raises:
+        ConfigError: on construction, if there is neither, or the file cannot be read.
+        DataError: on construction, if it holds something else than examples of this device.
+    """
+
+    def __init__(self, config: DeviceConfig, given: DataSource | None = None) -> None:
+        if given is None and config.data is None:
+            raise ConfigError("a device needs examples: give --data FILE.npz")
+        self._path, self._client = config.data, config.client
+        self._found = given
+        self._seen: _Stamp | None = None
+        self._is_told = False
+        if self._found is None:
+            self._found = self._read()
+        self._tell()
+
+    def get(self) -> DataSource:
+        """The examples.
+
+        Raises:
+            DataError: if there are none yet, or the file now holds something else.
+        """
+        if self._found is None and self.has_news():
+            self._found = self._read()
+            self._tell()
+        if self._found is None or self._found.n_examples < 1:
+            found = "none yet" if self._found is not None else f"none yet in {self._path}"
+            raise DataError("examples", expected="at least one", found=found)
+        return self._found
+
+    def has_news(self) -> bool:
+        """Whether `get` may give what it did not give when it was last asked."""
+        if self._found is not None:
+            return self._found.n_examples > 0
+        return self._stamp() != self._seen
+
+    @property
+    def are_there(self) -> bool:
+        """Whether there is something to train on."""
+        return self._found is not None and self._found.n_examples > 0
+
+    def _read(self) -> ArrayData | None:
+        assert self._path is not None  # noqa: S101 - else the host has given some
+        self._seen = self._stamp()
+        if self._seen is None:
+            return None
+        with making(f"the examples in {self._path}"):
+            found = read_npz(self._path)
+            if not found.n_examples:
+                return None
+            own = found if self._client is None else found.of_client(self._client)
+            examples = own.train().examples  # what is held out is held out from devices too
+        return examples if examples.n_examples else None
+
+    def _stamp(self) -> _Stamp | None:
+        """None where there is no file."""
+        assert self._path is not None  # noqa: S101 - as above
+        try:
+            found = Path(self._path).stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"cannot read {self._path}: {error.strerror}") from None
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _tell(self) -> None:
+        """Say once that there are none, and once that they have come."""
+        if self.are_there and self._is_told:
+            _log.info("there are examples now")
+        elif not self.are_there and not self._is_told:
+            self._is_told = True
+            where = self._path if self._found is None else "what the program gave"
+            why = "there is no such file" if self._found is None and self._seen is None else "empty"
+            _log.warning(
+                "no examples yet in %s (%s): waiting for them, and skipping rounds", where, why
+            )
