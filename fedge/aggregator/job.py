@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedge import codecs, strategies
+from fedge.aggregator.bounding import Counted, bound_cohort, bound_fields
 from fedge.aggregator.catch_up import bundles
 from fedge.aggregator.downlink import Broadcast, Downlink
 from fedge.aggregator.merge import merge_deltas, merge_statistics
@@ -15,6 +16,7 @@ from fedge.codecs import Stamp
 from fedge.messages import RoundKind, RoundManifest, RoundState
 from fedge.rounds import Round, Verdict
 from fedge.strategies import State
+from fedge.strategies.bound import EARLIER
 from fedge.training.statistics import federated
 from fedge.types import DeviceId, JobId, RoundId, Vector
 
@@ -27,6 +29,7 @@ class Job:
         manifest: what devices were last told; None before the first round.
         model: the global model that the open or the next round starts from.
         bundles: ways to it from the models of earlier rounds.
+        norms: of the open round's updates, as far as this process has seen them.
     """
 
     def __init__(self, premises: Premises) -> None:
@@ -40,6 +43,7 @@ class Job:
         self.bundles = bundles(self._store.broadcasts(), self.model.size_bytes)
         self.round: Round | None = None
         self.manifest: RoundManifest | None = None
+        self.norms: dict[DeviceId, float] = {}
         self._opened_at = ""
         self._restore()
 
@@ -99,7 +103,7 @@ class Job:
         Returns:
             The round's event.
         """
-        parameters, state, note = self._merge(round_)
+        parameters, state, told = self._merge(round_)
         loss, accuracy = self._on.judge.evaluate(parameters) if self._on.judge else (None, None)
         broadcast = self._broadcast(round_, parameters)
         sha256, held, memory = keep(self._on.folder, parameters, broadcast, state)
@@ -119,7 +123,7 @@ class Job:
             **round_event(self._on, round_, record, tally),
             "devices_late": n_late,
             "wall_s": round(wall_s, 3),
-            **note,
+            **told,
         }
         self._store.close_round(record, report, tally, broadcast=broadcast.payload)
         self._on.folder.forget_held(record)
@@ -144,6 +148,7 @@ class Job:
     def _resume(self, record: RoundRecord, accepted: Mapping[DeviceId, bytes]) -> None:
         self.manifest = RoundManifest.from_bytes(record.manifest)
         self._opened_at = record.opened_at
+        self.norms.clear()
         self.round = Round(
             id=record.round,
             kind=record.kind,
@@ -185,20 +190,36 @@ class Job:
         stamp = Stamp(schema=self._on.artifact.schema[:4], round=round_.id)
         return self._downlink.broadcast(parameters, self.model.held, stamp, self._config.seed)
 
-    def _merge(self, round_: Round) -> tuple[Vector, State, dict[str, str]]:
-        """Parameters and state after the round, and what else is to be said of it."""
+    def _merge(self, round_: Round) -> tuple[Vector, State, dict[str, Any]]:
+        """Parameters and state after the round, and what else its event says."""
+        before = self.model
+        unchanged, told = (before.parameters, before.state), bound_fields()
         if round_.has_failed:
             note = "no device could do this round: the model stays as it was"
-            return self.model.parameters, self.model.state, {"note": note}
+            return *unchanged, {**told, "note": note}
         cohort = self._store.cohort(round_.id)
-        payloads = self._store.payloads(round_.id, [device for device, _ in cohort])
-        before = self.model
         if round_.kind == RoundKind.STATISTICS:
+            payloads = self._store.payloads(round_.id, [device for device, _ in cohort])
             parameters = merge_statistics(payloads, self._on.artifact, before.parameters)
-            return parameters, before.state, {}
-        n_examples = [n for _, n in cohort]
-        after = merge_deltas(self._strategy, before.state, n_examples, payloads)
+            return parameters, before.state, told
+        counted = self._bound(round_.id, cohort)
+        if not counted.devices:
+            note = "no update could be counted: the model stays as it was"
+            return *unchanged, {**counted.told, "note": note}
+        payloads = self._store.payloads(round_.id, counted.devices)
+        after = merge_deltas(
+            self._strategy, before.state, counted.n_examples, payloads, counted.shares
+        )
         if after is None:
             note = "the next model would not be finite: the model stays as it was"
-            return before.parameters, before.state, {"note": note}
-        return with_state(before.parameters, after), after, {}
+            return *unchanged, {**counted.told, "note": note}
+        return with_state(before.parameters, after), after, counted.told
+
+    def _bound(self, round_: RoundId, cohort: list[tuple[DeviceId, int]]) -> Counted:
+        """Norms of updates that an earlier process accepted are taken again from their bytes."""
+        unseen = [device for device, _ in cohort if device not in self.norms]
+        payloads = self._store.payloads(round_, unseen)
+        for device, payload in zip(unseen, payloads, strict=True):
+            self.norms[device] = codecs.decode(payload).norm
+        norms = [self.norms[device] for device, _ in cohort]
+        return bound_cohort(cohort, norms, self._config.norm_bound, self._store.medians(EARLIER))

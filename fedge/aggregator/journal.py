@@ -1,7 +1,7 @@
 """What the aggregator tells people: a line in the log, and for some things an event."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fedge.aggregator.events import Events
@@ -13,6 +13,7 @@ from fedge.types import DeviceId
 
 _log = logging.getLogger(__name__)
 
+_MOST_LINES = 10
 _REPEAT_S = 30.0  # how often a wait that goes on is told again
 
 
@@ -77,6 +78,8 @@ class Journal:
 
     def closed(self, report: Mapping[str, Any]) -> None:
         self.info(_closed_line(report))
+        for text in _bound_lines(report):
+            self.warning(f"round {report['round']}: {text}")
         if "note" in report:
             self.warning(f"round {report['round']}: {report['note']}")
         self._events.write(report)
@@ -100,6 +103,22 @@ class Journal:
         rounds, sha256 = result["rounds"], result["model_sha256"]
         self.info(f"job finished after {rounds} rounds, model {sha256[:16]}")
         self._events.write({"event": "finished", **result})
+
+
+def _bound_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Whose update was not counted, or not all of it."""
+    for one in report["dropped"][:_MOST_LINES]:
+        yield f"the update of device {one['device']} was dropped: {one['reason']}"
+    n_more = report["devices_dropped"] - _MOST_LINES
+    if n_more > 0:
+        yield f"{n_more} more updates were dropped"
+    if report["clipped"]:
+        names = ", ".join(f"{one['device']} ({one['norm']:.3g})" for one in report["clipped"][:5])
+        more = ", ..." if report["devices_clipped"] > 5 else ""
+        yield (
+            f"scaled down to the bound, {report['norm_bound']:.3g}: {report['devices_clipped']} "
+            f"updates: {names}{more}"
+        )
 
 
 def _closed_line(report: Mapping[str, Any]) -> str:

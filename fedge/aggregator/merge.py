@@ -26,13 +26,17 @@ def merge_statistics(payloads: Iterable[bytes], artifact: Artifact, parameters: 
 
 
 def merge_deltas(
-    strategy: Strategy, state: State, n_examples: Sequence[int], payloads: Iterable[bytes]
+    strategy: Strategy,
+    state: State,
+    n_examples: Sequence[int],
+    payloads: Iterable[bytes],
+    shares: Sequence[float] | None = None,
 ) -> State | None:
     """The state after this cohort; None if it would not be finite.
 
-    Every delta is finite, but what the strategy makes of them may leave the range of float32.
+    Deltas within `bound_norms` cannot leave the range of float32, but a model may be at its edge.
     """
-    mean = mean_of_payloads(n_examples, payloads, state.parameters.size)
+    mean = mean_of_payloads(n_examples, payloads, state.parameters.size, shares)
     with np.errstate(over="ignore", invalid="ignore"):
         after = strategy.step(state, mean)
     vectors = (after.parameters, *after.memory.values())

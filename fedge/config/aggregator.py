@@ -34,6 +34,12 @@ class AggregatorConfig:
     max_examples: int = setting(
         10_000_000, rule=within(1, 2**32 - 1), about="most examples one update may weigh"
     )
+    norm_bound: float | None = setting(
+        2.0,
+        rule=at_least(1),
+        off="off",
+        about="longest an update may be, in median norms of its round",
+    )
     parts: int = setting(1, rule=within(1, 4096), about="partitions of the update topics")
 
     codec: str = setting("topk:0.01/sign", about="how devices encode their updates")
