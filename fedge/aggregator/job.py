@@ -200,20 +200,21 @@ class Job:
         cohort = self._store.cohort(round_.id)
         if round_.kind == RoundKind.STATISTICS:
             payloads = self._store.payloads(round_.id, [device for device, _ in cohort])
-            parameters = merge_statistics(payloads, self._on.artifact, before.parameters)
-            return parameters, before.state, told
+            after, drawn_in = merge_statistics(payloads, self._on.artifact, before.parameters)
+            clipped = [{"device": cohort[place][0]} for place in drawn_in]
+            return after, before.state, bound_fields(clipped=clipped)
         counted = self._bound(round_.id, cohort)
         if not counted.devices:
             note = "no update could be counted: the model stays as it was"
             return *unchanged, {**counted.told, "note": note}
         payloads = self._store.payloads(round_.id, counted.devices)
-        after = merge_deltas(
+        state = merge_deltas(
             self._strategy, before.state, counted.n_examples, payloads, counted.shares
         )
-        if after is None:
+        if state is None:
             note = "the next model would not be finite: the model stays as it was"
             return *unchanged, {**counted.told, "note": note}
-        return with_state(before.parameters, after), after, counted.told
+        return with_state(before.parameters, state), state, counted.told
 
     def _bound(self, round_: RoundId, cohort: list[tuple[DeviceId, int]]) -> Counted:
         """Norms of updates that an earlier process accepted are taken again from their bytes."""

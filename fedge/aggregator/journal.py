@@ -113,12 +113,13 @@ def _bound_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if n_more > 0:
         yield f"{n_more} more updates were dropped"
     if report["clipped"]:
-        names = ", ".join(f"{one['device']} ({one['norm']:.3g})" for one in report["clipped"][:5])
-        more = ", ..." if report["devices_clipped"] > 5 else ""
-        yield (
-            f"scaled down to the bound, {report['norm_bound']:.3g}: {report['devices_clipped']} "
-            f"updates: {names}{more}"
+        names = ", ".join(one["device"] for one in report["clipped"][:_MOST_LINES])
+        more = ", ..." if report["devices_clipped"] > _MOST_LINES else ""
+        bound = report["norm_bound"]
+        limit = (
+            "what the other devices tell" if bound is None else f"the bound, a norm of {bound:.3g}"
         )
+        yield f"{report['devices_clipped']} updates were drawn in to {limit}: {names}{more}"
 
 
 def _closed_line(report: Mapping[str, Any]) -> str:

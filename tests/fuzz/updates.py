@@ -37,7 +37,7 @@ def check(update: bytes) -> bool:
             assert header.n_examples == checked.n_examples
             counted = mean_of_payloads([checked.n_examples], [update], N_TRAINABLE)
         else:
-            counted = merge_statistics([update] * 3, ARTIFACT, ARTIFACT.parameters)
+            counted, _ = merge_statistics([update] * 3, ARTIFACT, ARTIFACT.parameters)
         assert np.isfinite(counted).all()
     return is_taken
 
