@@ -32,7 +32,8 @@ class Database:
     def __init__(self, path: Path, *, fleet: str, device: str) -> None:
         self._path = path
         with self._storing():
-            self._db = sqlite3.connect(path, isolation_level=None)
+            # Any thread may use it; that it is one at a time is the device's to see to.
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA temp_store=MEMORY")  # else a sort may write to /var/tmp
