@@ -13,6 +13,7 @@ from fedge.device.outbox import Outbox
 from fedge.device.phases import Finished, Phase
 from fedge.device.presence import Membership
 from fedge.device.report import process_figures
+from fedge.device.room import check_start
 from fedge.device.storage import StateLock
 from fedge.device.turns import Turns
 from fedge.device.watch import Watch
@@ -88,6 +89,7 @@ class Device:
         self._transport = transport or connect(config, self._membership)
         self._lock = StateLock(config.state_dir)
         try:
+            check_start(config.state_dir)
             self._outbox = Outbox(
                 config.state_dir / "outbox.sqlite3", fleet=config.fleet, device=config.id
             )
