@@ -1,7 +1,7 @@
 """Compiled inner loops. Each has a NumPy twin of the same name in `reference`."""
 
 from fedge._kernels._context import pack_context, scatter_add_context, unpack_context
-from fedge._kernels._dense import accumulate_dense, quantise_dense
+from fedge._kernels._dense import accumulate_dense, quantise_dense, sum_of_squares
 from fedge._kernels._eden import accumulate_rotated, fwht, quantise_rotated
 from fedge._kernels._encode import encode_topk
 from fedge._kernels._mask import draw_mask
@@ -28,6 +28,7 @@ __all__ = [
     "scatter_add_context",
     "scatter_add_stream",
     "sgd_step",
+    "sum_of_squares",
     "unpack",
     "unpack_context",
 ]

@@ -1,7 +1,7 @@
 """What the aggregator tells people: a line in the log, and for some things an event."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fedge.aggregator.events import Events
@@ -14,6 +14,7 @@ from fedge.types import DeviceId, RoundId
 
 _log = logging.getLogger(__name__)
 
+_MOST_LINES = 10
 _REPEAT_S = 30.0  # how often a wait that goes on is told again
 _MOST_NAMED = 8  # devices in one line of the log; an event has all of them
 
@@ -132,6 +133,8 @@ class Journal:
         self.info(_closed_line(report))
         if report["missing"]:
             self.info(f"round {report['round']}: missing {_names(report['missing'])}")
+        for text in _bound_lines(report):
+            self.warning(f"round {report['round']}: {text}")
         if "note" in report:
             self.warning(f"round {report['round']}: {report['note']}")
         self._events.write(report)
@@ -180,6 +183,23 @@ def _names(named: Sequence[Mapping[str, str]]) -> str:
     shown = ", ".join(f"{one['device']} ({one['reason']})" for one in named[:_MOST_NAMED])
     n_more = len(named) - _MOST_NAMED
     return f"{shown} and {n_more} more" if n_more > 0 else shown
+
+
+def _bound_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Whose update was not counted, or not all of it."""
+    for one in report["dropped"][:_MOST_LINES]:
+        yield f"the update of device {one['device']} was dropped: {one['reason']}"
+    n_more = report["devices_dropped"] - _MOST_LINES
+    if n_more > 0:
+        yield f"{n_more} more updates were dropped"
+    if report["clipped"]:
+        names = ", ".join(one["device"] for one in report["clipped"][:_MOST_LINES])
+        more = ", ..." if report["devices_clipped"] > _MOST_LINES else ""
+        bound = report["norm_bound"]
+        limit = (
+            "what the other devices tell" if bound is None else f"the bound, a norm of {bound:.3g}"
+        )
+        yield f"{report['devices_clipped']} updates were drawn in to {limit}: {names}{more}"
 
 
 def _closed_line(report: Mapping[str, Any]) -> str:

@@ -10,7 +10,15 @@ from fedge.aggregator.records import ModelRecord, Tally
 from fedge.messages import RoundKind
 from fedge.rounds import Round
 
-_SUMS = ("uplink_bytes", "downlink_bytes", "float32_uplink_bytes", "refused", "devices_late")
+_SUMS = (
+    "uplink_bytes",
+    "downlink_bytes",
+    "float32_uplink_bytes",
+    "refused",
+    "devices_late",
+    "devices_dropped",
+    "devices_clipped",
+)
 _MOST_NAMED = 1000
 _PACKAGES = ("fedge", "numpy", "onnxruntime", "paho-mqtt", "cbor2")
 
@@ -54,7 +62,7 @@ def outcome(premises: Premises) -> dict[str, Any]:
     """Rounds, final metrics, the model's hash, totals of bytes: the same after a restart."""
     reports = premises.store.reports()
     model = premises.store.latest_model()
-    totals = {name: sum(report[name] for report in reports) for name in _SUMS}
+    totals = {name: sum(report.get(name, 0) for report in reports) for name in _SUMS}
     return {
         "job": premises.config.job,
         "rounds": sum(report["kind"] == RoundKind.TRAINING for report in reports),

@@ -59,16 +59,18 @@ class Reception:
     def _count(self, device: DeviceId, chunk: UpdateChunk, payload: bytes) -> None:
         round_ = self._job.round
         assert round_ is not None  # noqa: S101 - only an open round says ACCEPTED
-        n_examples = check_update(
+        checked = check_update(
             payload, self._artifact, chunk.round, round_.kind, max_examples=self._max_examples
         )
         self._job.round, _ = round_.receive(device, chunk.round, chunk.nonce)
+        if checked.norm is not None:
+            self._job.norms[device, chunk.round] = checked.norm
         self.pending.append(
             UpdateRecord(
                 round=chunk.round,
                 device=device,
                 nonce=chunk.nonce,
-                n_examples=n_examples,
+                n_examples=checked.n_examples,
                 payload=payload,
             )
         )

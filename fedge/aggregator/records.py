@@ -53,6 +53,10 @@ class Member:
     round: RoundId
     n_examples: int
 
+    @property
+    def key(self) -> tuple[DeviceId, RoundId]:
+        return self.device, self.round
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:

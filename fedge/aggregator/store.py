@@ -285,6 +285,17 @@ class Store:
             ).fetchall()
         return [{"time": closed_at, **json.loads(report)} for closed_at, report in rows]
 
+    def medians(self, n: int) -> list[float]:
+        """Median norms of the last n training rounds, oldest first; of those that had one."""
+        with database.mapped(self._folder):
+            rows = self._db.execute(
+                "SELECT report FROM round WHERE report IS NOT NULL AND kind = 'training' "
+                "ORDER BY round DESC LIMIT ?",
+                (n,),
+            ).fetchall()
+        found = [json.loads(report).get("norm_median") for (report,) in reversed(rows)]
+        return [median for median in found if median is not None]
+
     def refusals(self, round_: RoundId) -> dict[str, int]:
         """How many updates were refused while this round was open, by reason."""
         with database.mapped(self._folder):

@@ -1,6 +1,7 @@
 """What is checked of an update before it is accepted: everything that counting it relies on."""
 
-import numpy as np
+import math
+from dataclasses import dataclass
 
 from fedge import codecs
 from fedge.artifact import Artifact
@@ -17,10 +18,18 @@ class RefusedError(Exception):
         super().__init__(detail)
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is known of an update that can be counted; the norm of a delta, None of statistics."""
+
+    n_examples: int
+    norm: float | None = None
+
+
 def check_update(
     payload: bytes, artifact: Artifact, round_: RoundId, kind: str, *, max_examples: int
-) -> int:
-    """The number of examples of an update that can be counted.
+) -> Checked:
+    """What is known of an update that can be counted.
 
     Raises:
         RefusedError: if its bytes are damaged, made for another model or another round, hold
@@ -28,25 +37,25 @@ def check_update(
     """
     try:
         if kind == RoundKind.STATISTICS:
-            n_examples = _check_statistics(payload, artifact, round_)
+            found = _check_statistics(payload, artifact, round_)
         else:
-            n_examples = _check_delta(payload, artifact, round_)
+            found = _check_delta(payload, artifact, round_)
     except PayloadError as error:
         raise RefusedError(Reason.PAYLOAD, str(error)) from error
-    if n_examples > max_examples:
+    if found.n_examples > max_examples:
         raise RefusedError(
-            Reason.PAYLOAD, f"examples: expected at most {max_examples}, found {n_examples}"
+            Reason.PAYLOAD, f"examples: expected at most {max_examples}, found {found.n_examples}"
         )
-    return n_examples
+    return found
 
 
-def _check_statistics(payload: bytes, artifact: Artifact, round_: RoundId) -> int:
+def _check_statistics(payload: bytes, artifact: Artifact, round_: RoundId) -> Checked:
     report = StatisticsReport.from_bytes(payload, artifact.manifest)
     _check_round(report.round, round_)
-    return report.n_examples
+    return Checked(report.n_examples)
 
 
-def _check_delta(payload: bytes, artifact: Artifact, round_: RoundId) -> int:
+def _check_delta(payload: bytes, artifact: Artifact, round_: RoundId) -> Checked:
     header = codecs.read_header(payload)
     if header.schema != artifact.schema[:4]:
         raise RefusedError(
@@ -59,9 +68,10 @@ def _check_delta(payload: bytes, artifact: Artifact, round_: RoundId) -> int:
             "payload parameters", expected=artifact.n_trainable, found=header.n_params
         )
     # Decoded once before it is stored, so that it can be counted when the round closes.
-    if not np.isfinite(codecs.decode(payload).values).all():
+    norm = codecs.decode(payload).norm
+    if not math.isfinite(norm):
         raise PayloadError("payload values", expected="finite numbers", found="NaN or infinity")
-    return header.n_examples
+    return Checked(header.n_examples, norm)
 
 
 def _check_round(found: int, expected: RoundId) -> None:

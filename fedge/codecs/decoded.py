@@ -1,10 +1,12 @@
 """What a payload decodes to: some values of a delta, or all of them."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from fedge import _kernels
 from fedge.types import Vector
 
 
@@ -15,6 +17,11 @@ class Sparse:
     indices: npt.NDArray[np.uint32]  # increasing, below n_params
     values: Vector  # float32, finite, one for each index
     n_params: int
+
+    @property
+    def norm(self) -> float:
+        """Length of the delta, the same bits on every machine; not finite if a value is not."""
+        return math.sqrt(_kernels.sum_of_squares(self.values))
 
     def to_dense(self) -> Vector:
         """float32, shape (n_params,). A payload of a few bytes may claim 2**29 parameters."""
@@ -32,6 +39,11 @@ class Dense:
     @property
     def n_params(self) -> int:
         return self.values.size
+
+    @property
+    def norm(self) -> float:
+        """Length of the delta, the same bits on every machine; not finite if a value is not."""
+        return math.sqrt(_kernels.sum_of_squares(self.values))
 
     def to_dense(self) -> Vector:
         return self.values

@@ -65,6 +65,12 @@ class AggregatorConfig:
     keep_models: int = setting(
         20, rule=at_least(1), about="how many of the last models to keep, and the best besides"
     )
+    norm_bound: float | None = setting(
+        2.0,
+        rule=at_least(1),
+        off="off",
+        about="longest an update may be, in median norms of its round",
+    )
     parts: int = setting(1, rule=within(1, 4096), about="partitions of the update topics")
 
     codec: str = setting("topk:0.01/sign", about=f"how devices encode their updates: {_CODECS}")

@@ -58,9 +58,13 @@ def setting(
     about: str,
     rule: Rule | None = None,
     factory: Callable[[], Any] | None = None,
+    off: str | None = None,
 ) -> Any:
-    """A field of a configuration; without default and factory it must be given."""
-    metadata = {"about": about, "rule": rule}
+    """A field of a configuration; without default and factory it must be given.
+
+    Of an optional one, `off` is the word that stands for None where a value can be given.
+    """
+    metadata = {"about": about, "rule": rule, "off": off}
     if factory is not None:
         return field(default_factory=factory, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -90,6 +94,7 @@ class Setting:
     is_optional: bool
     about: str
     rule: Rule | None
+    off: str | None  # the word for None
     default: object  # MISSING if it must be given
 
     @property
@@ -111,7 +116,8 @@ class Setting:
         """The values it takes, in words."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
-        return _KINDS[self.kind] + (f", {self.rule.expected}" if self.rule else "")
+        rule = f", {self.rule.expected}" if self.rule else ""
+        return _KINDS[self.kind] + rule + (f", or {self.off}" if self.off else "")
 
 
 def variable_prefix(section: str) -> str:
@@ -133,6 +139,7 @@ def settings_of(cls: type[Settings]) -> Iterator[Setting]:
             is_optional=is_optional,
             about=item.metadata["about"],
             rule=item.metadata["rule"],
+            off=item.metadata["off"],
             default=item.default if factory is MISSING else factory(),
         )
 
@@ -149,6 +156,8 @@ def read_value(one: Setting, value: object, source: str, *, is_text: bool) -> ob
     Raises:
         ConfigError: naming the source, what was expected and what was found.
     """
+    if one.off is not None and value == one.off:
+        return None
     try:
         found = _parse(one.kind, value) if isinstance(value, str) and is_text else value
         found = _convert(one.kind, found)

@@ -114,6 +114,7 @@ def _metavar(one: Setting) -> str:
 def _help(one: Setting) -> str:
     """One row of `--help`: what it is, what it may be, where else it can be set."""
     rule = f"; {one.rule.expected}" if one.rule else ""
+    rule += f", or {one.off}" if one.off else ""
     is_plain = one.default is not MISSING and one.default is not None
     default = f"default {one.default}; " if is_plain else ""
     if one.default is MISSING:

@@ -62,6 +62,7 @@ def assemble(
         fetcher=fetcher,
         artifacts=BlobCache(config.state_dir / "artifacts"),
         models=BlobCache(config.state_dir / "models"),
+        state_dir=config.state_dir,
     )
     return Inbox(
         job=bench.job,

@@ -3,6 +3,7 @@
 import logging
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from fedge import codecs
 from fedge.device.cache import BlobCache
@@ -37,6 +38,7 @@ class Bench:
     fetcher: Fetcher
     artifacts: BlobCache
     models: BlobCache
+    state_dir: Path
 
     def put_statistics(self, manifest: RoundManifest, learner: Learner) -> None:
         """Measure the features of the own examples, for a statistics round."""

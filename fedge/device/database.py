@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from fedge.device.room import LOG_BYTES
 from fedge.errors import ConfigError, StorageError
 
+_PAGE_BYTES = 4096  # SQLite's own
 _IDENTITY = "CREATE TABLE IF NOT EXISTS identity (fleet TEXT NOT NULL, device TEXT NOT NULL)"
 
 
@@ -32,9 +34,14 @@ class Database:
     def __init__(self, path: Path, *, fleet: str, device: str) -> None:
         self._path = path
         with self._storing():
-            self._db = sqlite3.connect(path, isolation_level=None)
+            # Any thread may use it; that it is one at a time is the device's to see to.
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            # The log is folded in once it is so long, and cut when it is begun again: as it comes,
+            # it grows to 4 MB beside the smallest model.
+            self._db.execute(f"PRAGMA wal_autocheckpoint={LOG_BYTES // _PAGE_BYTES}")
+            self._db.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
             self._db.execute("PRAGMA temp_store=MEMORY")  # else a sort may write to /var/tmp
             self._db.execute(_IDENTITY)
             self._claim(fleet, device)

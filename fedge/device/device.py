@@ -15,7 +15,9 @@ from fedge.device.outbox import Outbox
 from fedge.device.phases import Finished, Phase
 from fedge.device.presence import Membership
 from fedge.device.report import process_figures
+from fedge.device.room import check_start
 from fedge.device.storage import StateLock
+from fedge.device.turns import Turns
 from fedge.device.watch import Watch
 from fedge.messages import Topics
 from fedge.training import DataSource
@@ -26,6 +28,7 @@ from fedge.types import DeviceId, JobId
 _log = logging.getLogger(__name__)
 
 MAX_PAUSE_S = 0.5  # between two looks at whether somebody asked to stop
+_LAST_STEP_S = 10.0  # to wait, in `close`, for a thread that is in `run` or `step`
 _FAREWELL_S = 2.0  # to say goodbye to the broker
 _HEARSAY_S = 30.0  # to wait for an aggregator when only the broker says that the job is finished
 _LAST_ANSWERS_S = 10.0  # to wait, when the job is finished, for what is still unanswered
@@ -43,8 +46,10 @@ class Device:
                 pause_s = device.step()
                 read_sensors(pause_s)
 
-    One thread at a time may use it; `stop` may be called from any thread and from
-    a signal handler.
+    Any thread may use it, one at a time: `Thread(target=device.run)`, or `step` by
+    `asyncio.to_thread`. A second one gets a RuntimeError; `close` asks the first to stop
+    and waits for it. `stop`, `phase` and `report` may be used from any thread at any
+    time, `stop` from a signal handler too. The device sets no signal handlers itself.
 
     Args:
         config: the settings; or give them by name, as above, or some of them beside it.
@@ -76,6 +81,7 @@ class Device:
         self.config = config = given(DeviceConfig, config, settings)
         self.is_stopping = False
         self._clock = clock
+        self._turns = Turns(f"device {config.id}")
         self._is_closed = False
         self._watch: Watch | None = None
         self._finished_at_s: float | None = None
@@ -89,6 +95,7 @@ class Device:
         self._lookout = Lookout(self._transport, topics, config.job)
         self._lock = StateLock(config.state_dir)
         try:
+            check_start(config.state_dir)
             self._outbox = Outbox(
                 config.state_dir / "outbox.sqlite3", fleet=config.fleet, device=config.id
             )
@@ -112,10 +119,10 @@ class Device:
             IdentityError: if another running device has this id.
             StorageError: if the disk is full.
         """
-        with self:
+        with self._turns.taken(), self:
             pause_s = 0.0
             while not self.is_stopping:
-                pause_s = self.step(pause_s)
+                pause_s = self._step(pause_s)
 
     def step(self, timeout_s: float = 0.0) -> float:
         """One bounded piece of work.
@@ -129,7 +136,12 @@ class Device:
 
         Raises:
             FedgeError: as `run`.
+            RuntimeError: if another thread is using the device.
         """
+        with self._turns.taken():
+            return self._step(timeout_s)
+
+    def _step(self, timeout_s: float) -> float:
         watch = self._start()
         event = self._transport.receive(timeout_s)
         if event is not None:
@@ -165,10 +177,18 @@ class Device:
         }
 
     def close(self) -> None:
-        """Say goodbye to the broker and let go of the state directory; nothing in it is lost."""
-        if self._is_closed:
-            return
-        self._is_closed = self.is_stopping = True
+        """Say goodbye to the broker and let go of the state directory; nothing in it is lost.
+
+        Raises:
+            RuntimeError: if another thread has not left `run` or `step` within ten seconds.
+        """
+        self.is_stopping = True
+        with self._turns.taken(wait_s=_LAST_STEP_S):
+            if not self._is_closed:
+                self._is_closed = True
+                self._close()
+
+    def _close(self) -> None:
         self._inbox.worker.stop()
         if self._watch is not None and self._watch.is_up:
             self._membership.leave(self._transport)

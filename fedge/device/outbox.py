@@ -78,6 +78,8 @@ class Outbox:
     ) -> None:
         """Keep a result, and the residual after its encoding; None leaves the residual alone."""
         with self.database.transaction() as db:
+            if residual is not None:
+                _free_residual(db, result.job)
             db.execute(
                 f"INSERT INTO outbox ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)",  # noqa: S608 - constant
                 (
@@ -186,6 +188,7 @@ class Outbox:
         with self.database.transaction() as db:
             db.execute("DELETE FROM outbox WHERE nonce = ?", (nonce,))
             if residual is not None:
+                _free_residual(db, result.job)
                 self._write_residual(db, result.job, result.schema, residual)
         return residual is not None
 
@@ -210,6 +213,15 @@ class Outbox:
     ) -> None:
         data = residual.astype("<f4", copy=False).tobytes()
         db.execute("UPDATE job SET schema = ?, residual = ? WHERE name = ?", (schema, data, job))
+
+
+def _free_residual(db: sqlite3.Connection, job: JobId) -> None:
+    """Let its pages be used again in this transaction.
+
+    SQLite writes before it frees, and every update of the row writes all of it: file and log
+    would have the residual twice.
+    """
+    db.execute("UPDATE job SET residual = NULL WHERE name = ?", (job,))
 
 
 def _give_back(result: Result, residual: Vector | None) -> Vector | None:

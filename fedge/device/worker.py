@@ -9,6 +9,7 @@ from fedge.device.learner import Learner
 from fedge.device.memory import making
 from fedge.device.models import Models
 from fedge.device.phases import Answer, Answered, Fetching, Finished, Idle, Phase, Training, heed
+from fedge.device.room import check_artifact
 from fedge.errors import ArtifactError, ConfigError, DataError, PayloadError, TrainingError
 from fedge.messages import BlobRef, Followed, RoundKind, RoundManifest, RoundState, Skipped
 from fedge.training import StepReport
@@ -217,6 +218,7 @@ class Worker:
                 return None
             bench = self._bench
             artifact = Artifact.from_bytes(data)
+            check_artifact(bench.state_dir, artifact, len(data))
             self._learner = Learner(
                 ref,
                 artifact,

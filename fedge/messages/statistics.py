@@ -17,8 +17,9 @@ from fedge.types import Array, RoundId
 
 SCHEMA_BYTES = 32
 MAX_EXAMPLES = 2**53
-# What merging many of these can square and add without leaving float64, and write as float32.
-_MAX_COUNT, _MAX_MEAN, _MAX_M2 = 2.0**53, 1e38, 1e100
+# Of means, and of deviations: their squares, and sums of them, are far inside of float64, and
+# what becomes of them is written as float32.
+MAX_MOMENT = 1e20
 _OVERHEAD = 256  # of the map, its keys and numbers
 _INPUT_OVERHEAD = 32  # of an input's entry, beside its name and numbers
 
@@ -30,6 +31,9 @@ class StatisticsReport:
     CBOR map: `v`, `schema` (32 bytes), `round`, `n_examples`, and `features`: for each
     federated input its name and three byte strings, count, mean and m2, each one
     float64, little-endian, a feature. It travels as the bytes of an update.
+
+    A count is at most `n_examples` times the values of the feature in an example, a mean at most
+    1e20 away from 0, and so is the deviation: m2 is at most 1e40 times the count.
     """
 
     schema: bytes
@@ -80,7 +84,7 @@ class StatisticsReport:
             schema=schema,
             round=RoundId(wire.bounded(fields["round"], 0, MAX_ROUND, "statistics round")),
             n_examples=n_examples,
-            features={spec.name: _read(features[spec.name], spec) for spec in specs},
+            features={spec.name: _read(features[spec.name], spec, n_examples) for spec in specs},
         )
 
 
@@ -92,28 +96,29 @@ def max_bytes(manifest: Manifest) -> int:
     )
 
 
-def _read(value: object, spec: InputSpec) -> FeatureStatistics:
+def _read(value: object, spec: InputSpec, n_examples: int) -> FeatureStatistics:
     parts = wire.typed(value, list, "statistics of an input")
     if len(parts) != 3:
         raise PayloadError(
             "statistics of an input", expected="count, mean and m2", found=len(parts)
         )
-    bounds = (_MAX_COUNT, _MAX_MEAN, _MAX_M2)
-    arrays = [
-        _from_octets(part, spec.statistic_shape, bound)
-        for part, bound in zip(parts, bounds, strict=True)
-    ]
+    shape = spec.statistic_shape
+    n_values = n_examples * (math.prod(spec.shape) // max(1, math.prod(shape)))
+    count = _from_octets(parts[0], shape, n_values)
+    mean = _from_octets(parts[1], shape, MAX_MOMENT)
+    arrays = (count, mean, _from_octets(parts[2], shape, np.abs(count) * MAX_MOMENT**2))
     try:
         return FeatureStatistics(*arrays)
     except DataError as error:
         raise PayloadError("statistics", expected=error.expected, found=error.found) from None
 
 
-def _from_octets(value: object, shape: tuple[int, ...], bound: float) -> Array:
+def _from_octets(value: object, shape: tuple[int, ...], bound: float | Array) -> Array:
     data = wire.octets(value, 8 * math.prod(shape), "statistics numbers")
     array = np.frombuffer(data, "<f8").astype(np.float64).reshape(shape)
     if not (np.abs(array) <= bound).all():  # NaN is not
-        raise PayloadError("statistics numbers", expected=f"at most {bound:g}", found="others")
+        most = f"at most {np.max(bound):g}"
+        raise PayloadError("statistics numbers", expected=most, found="others")
     return array
 
 

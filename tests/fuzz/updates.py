@@ -26,20 +26,18 @@ def check(update: bytes) -> bool:
     is_taken = False
     for kind in RoundKind:
         verify = partial(check_update, update, ARTIFACT, _ROUND, kind, max_examples=_MAX_EXAMPLES)
-        n_examples = read(
-            verify, (RefusedError,), most_bytes=_FACTOR * len(update) + messages.CLAIMED
-        )
-        if n_examples is None:
+        checked = read(verify, (RefusedError,), most_bytes=_FACTOR * len(update) + messages.CLAIMED)
+        if checked is None:
             continue
         is_taken = True
-        assert 1 <= n_examples <= _MAX_EXAMPLES
+        assert 1 <= checked.n_examples <= _MAX_EXAMPLES
         if kind is RoundKind.TRAINING:
             header = codecs.read_header(update)
             assert (header.round, header.schema) == (_ROUND, SCHEMA[:4])
-            assert header.n_examples == n_examples
-            counted = mean_of_payloads([n_examples], [update], N_TRAINABLE)
+            assert header.n_examples == checked.n_examples
+            counted = mean_of_payloads([checked.n_examples], [update], N_TRAINABLE)
         else:
-            counted = merge_statistics([update] * 3, ARTIFACT, ARTIFACT.parameters)
+            counted, _ = merge_statistics([update] * 3, ARTIFACT, ARTIFACT.parameters)
         assert np.isfinite(counted).all()
     return is_taken
 

@@ -1,11 +1,13 @@
 """Levels, of kept values and of all, are exactly those of the NumPy twins."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from fedge import _kernels
 from fedge._kernels import reference
@@ -112,3 +114,17 @@ def test_kernel_and_twin_refuse_the_same_dense_noise(body: bytes, bits: int, n: 
     assert is_valid == reference.accumulate_dense(body, bits, 1.0, want)
     assert np.isfinite(got).all()
     assert_same_bits(got, want)
+
+
+@given(values=arrays(np.float32, st.integers(0, 300), elements=st.floats(width=32)))
+@example(values=np.full(17, np.finfo(np.float32).max, np.float32))
+@example(values=np.array([1e-45, np.nan, 1], np.float32))
+@example(values=np.zeros(0, np.float32))
+def test_sum_of_squares(values: Vector) -> None:
+    got, want = _kernels.sum_of_squares(values), reference.sum_of_squares(values)
+    assert got == want or (np.isnan(got) and np.isnan(want))
+    assert np.isfinite(got) == np.isfinite(values).all()
+    if np.isfinite(got):
+        # fsum is exact but for its last rounding.
+        exact = math.fsum(float(value) ** 2 for value in values)
+        np.testing.assert_allclose(got, exact, rtol=1e-14)

@@ -24,6 +24,13 @@ def test_a_cohort_moves_the_model_by_its_weighted_mean() -> None:
     np.testing.assert_array_equal(after.parameters, np.array([4, 3], np.float32))
 
 
+def test_a_share_of_a_delta_is_counted_and_the_weights_stay() -> None:
+    state = FedAvg().init(np.array([1, 1], np.float32))
+    after = merge_deltas(FedAvg(), state, [3, 1], [dense(4, 0), dense(0, 8)], [1.0, 0.5])
+    assert after is not None
+    np.testing.assert_array_equal(after.parameters, np.array([4, 2], np.float32))
+
+
 def test_a_model_that_would_not_be_finite_is_not_made() -> None:
     largest = float(np.finfo(np.float32).max)
     state = FedAvg().init(np.array([largest], np.float32))
@@ -31,7 +38,9 @@ def test_a_model_that_would_not_be_finite_is_not_made() -> None:
     assert merge_deltas(FedAdam(), FedAdam().init(state.parameters), [1], [dense(1e30)]) is None
 
 
-def test_a_round_that_would_spoil_the_model_leaves_it_as_it_was(tmp_path: Path) -> None:
+def test_a_round_of_which_nothing_can_be_counted_leaves_the_model_as_it_was(
+    tmp_path: Path,
+) -> None:
     bench = Bench(tmp_path, rounds=2)
     largest = float(np.finfo(np.float32).max)
 
@@ -44,7 +53,7 @@ def test_a_round_that_would_spoil_the_model_leaves_it_as_it_was(tmp_path: Path) 
     bench.settle()
     assert ann.has_finished()
     notes = [report.get("note") for report in bench.aggregator.report()["round_reports"]]
-    assert notes[1] == "the next model would not be finite: the model stays as it was"
+    assert notes == ["no update could be counted: the model stays as it was"] * 2
 
 
 def test_every_model_is_judged_on_the_test_data(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from fedge.aggregator import open_registry
 from fedge.artifact import Artifact, InputSpec, arrange
 from fedge.messages import RoundKind, StatisticsReport
 from fedge.training.data import ArrayData
-from fedge.training.statistics import measure
+from fedge.training.statistics import FeatureStatistics, measure
 from fedge.types import RoundId
 from tests.support.models import softmax
 from tests.support.scripted import scripted_payload
@@ -74,3 +75,70 @@ def test_a_delta_in_a_statistics_round_is_refused(tmp_path: Path) -> None:
     (ann,) = bench.add("ann", payload=lambda art, name, _: scripted_payload(art, name, 1))
     bench.settle()
     assert {refusal.reason.value for refusal in ann.refusals} == {"payload"}
+
+
+LIES = {
+    "count": ((2.0**53, 0.0, 0.0), 1),
+    "mean": ((1.0, 1e38, 0.0), 1),
+    "deviation": ((1.0, 0.0, 1e100), 1),
+    "the most that is read": ((1e7, 1e20, 1e47), 10_000_000),
+}
+
+
+def lie(artifact: Artifact, values: tuple[float, float, float], n_examples: int) -> bytes:
+    one = FeatureStatistics(*(np.full(2, value) for value in values))
+    report = StatisticsReport(
+        schema=artifact.schema, round=RoundId(0), n_examples=n_examples, features={"x": one}
+    )
+    return report.to_bytes()
+
+
+def honest(artifact: Artifact, device: str) -> bytes:
+    x = np.random.default_rng(int(device)).normal(5, 2, (50, 2)).astype(np.float32)
+    report = StatisticsReport(
+        schema=artifact.schema,
+        round=RoundId(0),
+        n_examples=50,
+        features=measure(ArrayData({"x": x}, np.zeros(50)), artifact.manifest),
+    )
+    return report.to_bytes()
+
+
+@pytest.mark.parametrize("what", LIES)
+def test_what_one_device_claims_leaves_the_scale_near_the_others(
+    tmp_path: Path, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    artifact = federated()
+
+    def told(artifact: Artifact, device: str, round_: int) -> bytes:
+        if round_ > 0:
+            return scripted_payload(artifact, device, round_)
+        return lie(artifact, *LIES[what]) if device == "eve" else honest(artifact, device)
+
+    bench = Bench(tmp_path, artifact=artifact, rounds=1, wait_for=5, quorum=4, deadline_s=10)
+    bench.add("1", "2", "3", "4", "eve", payload=told)
+    bench.settle()
+    bench.wait(11)  # a refused one is waited for
+    bench.aggregator.close()
+    registry = open_registry(tmp_path / "state")
+    mean, scale = registry.parameters(registry.model(0))[-4:].reshape(2, 2)
+    # Of the four: mean 5, deviation 2. Drawn in to five times the furthest of them, and as heavy.
+    assert (np.abs(mean - 5) < 6).all()
+    assert ((scale > 1 / 8) & (scale < 0.6)).all()
+    lines = [json.loads(x) for x in (tmp_path / "events.jsonl").read_text().splitlines()]
+    first = next(line for line in lines if line["event"] == "round")
+    if what == "the most that is read":
+        assert first["clipped"] == [{"device": "eve"}]
+        assert "round 0: 1 updates were drawn in to what the other devices tell: eve" in caplog.text
+    else:
+        assert (first["refused"], first["devices_clipped"]) == (1, 0)
+        assert "refused update of device eve for round 0 (payload): statistics" in caplog.text
+
+
+def test_the_weight_cap_bounds_a_count_too(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, artifact=federated(), rounds=1, wait_for=1, quorum=1, max_examples=100)
+    payload = lie(bench.artifact, (101.0, 0.0, 0.0), 101)
+    (ann,) = bench.add("ann", payload=lambda *_: payload)
+    bench.settle()
+    first, *_ = (refusal.detail for refusal in ann.refusals)
+    assert first == "examples: expected at most 100, found 101"

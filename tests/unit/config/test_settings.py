@@ -225,6 +225,27 @@ def test_the_plan_of_an_aggregator_has_its_settings() -> None:
     assert aggregator().plan().epochs == 1
 
 
+@pytest.mark.parametrize("value", ["off", "3", "0.5", "of"])
+def test_the_norm_bound_is_a_number_or_off_in_every_source(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "a.toml"
+    is_number = value[0].isdigit()
+    file.write_text('artifact = "a.fedge"\nnorm_bound = ' + (value if is_number else f'"{value}"'))
+    sources: list[dict[str, Any]] = [
+        {"file": file, "env": {}, "flags": {}},
+        {"file": None, "env": {"FEDGE_AGGREGATOR_NORM_BOUND": value}, "flags": {"artifact": "a"}},
+        {"file": None, "env": {}, "flags": {"artifact": "a", "norm_bound": value}},
+    ]
+    for source in sources:
+        if value in {"off", "3"}:
+            found = load(AggregatorConfig, **source).norm_bound
+            assert found == (None if value == "off" else 3.0)
+        else:
+            with pytest.raises(ConfigError, match="a number, at least 1, or off, found"):
+                load(AggregatorConfig, **source)
+    assert aggregator().norm_bound == 2.0
+    assert aggregator(norm_bound="off").norm_bound is aggregator(norm_bound=None).norm_bound is None
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -60,9 +60,9 @@ def test_a_report_by_hand() -> None:
 
 
 @given(
-    st.tuples(st.floats(0, 1e15), st.floats(0, 1e15)),
-    st.tuples(st.floats(-1e38, 1e38), st.floats(-1e38, 1e38)),
-    st.tuples(st.floats(0, 1e90), st.floats(0, 1e90)),
+    st.tuples(st.floats(1, 3), st.floats(1, 3)),
+    st.tuples(st.floats(-1e20, 1e20), st.floats(-1e20, 1e20)),
+    st.tuples(st.floats(0, 1e40), st.floats(0, 1e40)),
 )
 def test_what_is_written_is_read(
     count: tuple[float, float], mean: tuple[float, float], m2: tuple[float, float]
@@ -90,7 +90,12 @@ def test_every_truncation_and_flipped_bit_is_refused_or_harmless(data: st.DataOb
 
 
 NAN = np.array([np.nan, 1.0]).tobytes()
-HUGE = np.array([1e39, 1.0]).tobytes()
+MANY = np.array([1.0, 2.0**53]).tobytes()
+FOUR = np.array([1.0, 4.0]).tobytes()
+NONE = np.array([1.0, 0.0]).tobytes()
+FAR = np.array([1.0, -1.1e20]).tobytes()
+HUGE = np.array([1e100, 1.0]).tobytes()
+LARGE = np.array([1.1e40, 1.0]).tobytes()
 MINUS = np.array([-1.0, 1.0]).tobytes()
 ONE = np.array([1.0, 1.0]).tobytes()
 
@@ -110,7 +115,14 @@ ONE = np.array([1.0, 1.0]).tobytes()
         ({"features": {"x": [ONE, ONE, ONE + ONE]}}, "16 bytes"),
         ({"features": {"x": [NAN, ONE, ONE]}}, "at most"),
         ({"features": {"x": [ONE, NAN, ONE]}}, "at most"),
-        ({"features": {"x": [ONE, HUGE, ONE]}}, "at most"),
+        ({"features": {"x": [ONE, HUGE, ONE]}}, "at most 1e"),
+        ({"features": {"x": [ONE, FAR, ONE]}}, "at most 1e"),
+        ({"features": {"x": [ONE, ONE, HUGE]}}, "at most 1e"),
+        ({"features": {"x": [ONE, ONE, LARGE]}}, "at most 1e"),
+        ({"features": {"x": [NONE, ONE, ONE]}}, "at most"),  # deviations of nothing
+        ({"features": {"x": [MANY, ONE, ONE]}}, "at most 3"),
+        ({"features": {"x": [FOUR, ONE, ONE]}}, "at most 3"),
+        ({"n_examples": 1, "features": {"x": [MANY, ONE, ONE]}}, "at most 1,"),
         ({"features": {"x": [MINUS, ONE, ONE]}}, "not negative"),
         ({"features": {"x": [ONE, ONE, MINUS]}}, "not negative"),
         ({"extra": bytes(1000)}, "at most"),

@@ -1,0 +1,172 @@
+"""No update moves the model more than its cohort's others do, and none can stop a round."""
+
+import json
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fedge import codecs
+from fedge.aggregator import open_registry
+from fedge.artifact import Artifact
+from fedge.codecs import Stamp
+from tests.unit.aggregator.harness import Bench
+
+HONEST = ("ann", "bob", "cid")
+Payload = Callable[[Artifact, str, int], bytes]
+
+
+def sending(deltas: Mapping[str, float], *, codec: str = "none", n_examples: int = 1) -> Payload:
+    """Each device sends its value in every coordinate; those not named send 1."""
+
+    def payload(artifact: Artifact, name: str, round_: int) -> bytes:
+        delta = np.full(artifact.n_trainable, deltas.get(name, 1.0), np.float32)
+        stamp = Stamp(schema=artifact.schema[:4], round=round_, n_examples=n_examples)
+        return codecs.get(codec).encode(delta, None, np.random.default_rng(0), stamp=stamp)
+
+    return payload
+
+
+def events(bench: Bench) -> list[dict[str, Any]]:
+    lines = (bench.folder / "events.jsonl").read_text().splitlines()
+    return [event for event in map(json.loads, lines) if event["event"] == "round"]
+
+
+def moved(bench: Bench) -> np.ndarray:
+    """How far each parameter has come from where it was."""
+    bench.aggregator.close()
+    registry = open_registry(bench.folder / "state")
+    n = bench.artifact.n_trainable
+    return registry.parameters(registry.latest())[:n] - bench.artifact.parameters[:n]
+
+
+def play(folder: Path, deltas: Mapping[str, float], **settings: object) -> Bench:
+    names = (*HONEST, *deltas)
+    bench = Bench(folder, wait_for=len(names), quorum=len(names), **{"rounds": 1, **settings})  # type: ignore[arg-type] # no artifact
+    bench.add(*names, payload=sending(deltas))
+    bench.settle(n_steps=100)
+    return bench
+
+
+@pytest.mark.parametrize("bound", [None, 2.0])
+def test_an_update_of_1e30_is_dropped_by_name_and_the_round_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, bound: float | None
+) -> None:
+    bench = play(tmp_path, {"eve": 1e30}, norm_bound=bound)
+    (event,) = events(bench)
+    assert (event["devices_accepted"], event["devices_dropped"]) == (4, 1)
+    (dropped,) = event["dropped"]
+    assert dropped["device"] == "eve"
+    assert dropped["reason"] == "its norm 3e+30 is above 1e+18"  # nine parameters
+    assert "round 1: the update of device eve was dropped: its norm 3e+30" in caplog.text
+    assert bench.aggregator.report()["devices_dropped"] == 1
+    assert bench.devices["eve"].accepted == [1]  # what it was told stands
+    np.testing.assert_allclose(moved(bench), 1, rtol=1e-6)  # the mean of the three
+
+
+def test_an_absurd_update_is_dropped_and_a_long_one_scaled_down(tmp_path: Path) -> None:
+    bench = play(tmp_path, {"dan": 4.0, "eve": 21.0})
+    (event,) = events(bench)
+    assert (event["norm_median"], event["norm_bound"]) == (3.0, 6.0)  # nine parameters of 1
+    assert event["dropped"] == [{"device": "eve", "reason": "its norm 63 is far above the bound 6"}]
+    assert (event["devices_clipped"], event["clipped"]) == (1, [{"device": "dan", "norm": 12.0}])
+    # Three of 1 and one of 2, as far as the bound lets it.
+    np.testing.assert_allclose(moved(bench), 5 / 4, rtol=1e-6)
+
+
+def test_switched_off_it_counts_every_finite_delta_as_it_is(tmp_path: Path) -> None:
+    bench = play(tmp_path, {"eve": 1e6}, norm_bound=None)
+    (event,) = events(bench)
+    assert (event["devices_dropped"], event["devices_clipped"]) == (0, 0)
+    assert event["norm_bound"] is None
+    np.testing.assert_allclose(moved(bench), (3 + 1e6) / 4, rtol=1e-6)
+
+
+def test_139_rounds_of_3e38_make_139_models_without_it(tmp_path: Path) -> None:
+    names = (*HONEST, "eve")
+    bench = Bench(tmp_path, wait_for=4, quorum=4, rounds=139)
+    bench.add(*names, payload=sending({"eve": 3e38}))
+    bench.settle(n_steps=4000)
+    reports = events(bench)
+    assert len(reports) == 139
+    assert all(one["dropped"][0]["device"] == "eve" for one in reports)
+    assert not any("note" in one for one in reports)
+    np.testing.assert_allclose(moved(bench), 139, rtol=1e-5)
+
+
+def test_a_device_cannot_buy_the_median_with_examples(tmp_path: Path) -> None:
+    names = (*HONEST, "eve")
+    honest, hostile = sending({}), sending({"eve": 1e3}, n_examples=10_000_000)
+    bench = Bench(tmp_path, wait_for=4, quorum=4, rounds=1)
+    bench.add(*names, payload=lambda *about: (hostile if about[1] == "eve" else honest)(*about))
+    bench.settle(n_steps=100)
+    np.testing.assert_allclose(moved(bench), 1, rtol=1e-6)
+
+
+def test_a_device_alone_is_measured_by_its_own_rounds_before(tmp_path: Path) -> None:
+    """Nothing but the finite bounds the first one; then a jump is cut down to twice the median."""
+    steps = {1: 1.0, 2: 1.0, 3: 10.0, 4: 1e9}
+
+    def payload(artifact: Artifact, name: str, round_: int) -> bytes:
+        return sending({name: steps[round_]})(artifact, name, round_)
+
+    bench = Bench(tmp_path, rounds=4)
+    bench.add("ann", payload=payload)
+    bench.settle(n_steps=100)
+    reports = events(bench)
+    assert [one["devices_clipped"] for one in reports] == [0, 0, 1, 0]
+    assert [one["devices_dropped"] for one in reports] == [0, 0, 0, 1]
+    assert reports[3]["note"] == "no update could be counted: the model stays as it was"
+    np.testing.assert_allclose(moved(bench), 1 + 1 + 2, rtol=1e-6)
+
+
+def test_killed_before_it_closes_a_round_makes_the_same_bits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Norms are not kept: the next process takes them again from the bytes."""
+    caplog.set_level(logging.WARNING)
+    deltas = {"dan": 4.25, "eve": 1e30}
+    (tmp_path / "a").mkdir()
+    undisturbed = play(tmp_path / "a", deltas)
+    (tmp_path / "b").mkdir()
+    bench = Bench(tmp_path / "b", wait_for=5, quorum=6, rounds=1)
+    bench.add(*HONEST, *deltas, payload=sending(deltas))
+    bench.settle(n_steps=100)
+    bench.kill()
+    bench.begin()
+    bench.aggregator._job.norms["nobody"] = 1.0  # type: ignore[index] # belongs to no cohort
+    bench.settle()
+    bench.add("fay", payload=sending({"fay": 1.0}))
+    bench.settle(n_steps=100)
+    (before,), (after,) = events(undisturbed), events(bench)
+    for field in ("clipped", "norm_bound", "norm_median"):
+        assert before[field] == after[field]
+    assert [one["device"] for one in after["dropped"]] == ["eve"]
+    np.testing.assert_allclose(moved(bench), (1 + 1 + 1 + 2 + 1) / 5, rtol=1e-6)
+
+
+def test_honest_updates_that_differ_threefold_all_count_in_full_or_by_the_bound(
+    tmp_path: Path,
+) -> None:
+    bench = play(tmp_path, {"dan": 0.4, "eve": 1.9})
+    (event,) = events(bench)
+    assert (event["devices_dropped"], event["devices_clipped"]) == (0, 0)
+    np.testing.assert_allclose(moved(bench), (3 + 0.4 + 1.9) / 5, rtol=1e-6)
+
+
+def test_an_event_of_before_the_bound_has_no_median_and_counts_nothing(tmp_path: Path) -> None:
+    bench = play(tmp_path, {}, rounds=2)
+    bench.aggregator.close()
+    with sqlite3.connect(tmp_path / "state" / "state.sqlite3") as db:
+        (report,) = db.execute("SELECT report FROM round WHERE round = 1").fetchone()
+        old = {key: value for key, value in json.loads(report).items() if "median" not in key}
+        old = {key: value for key, value in old.items() if key != "devices_dropped"}
+        db.execute("UPDATE round SET report = ? WHERE round = 1", (json.dumps(old),))
+    again = bench.begin()
+    assert again.report()["devices_dropped"] == 0
+    assert again._on.store.medians(3) == [3.0]
+    again.close()
