@@ -5,8 +5,9 @@ GraphProto.initializer (5). Everything else is copied as it is.
 Source: onnx/onnx.proto3; protobuf.dev/programming-guides/encoding.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
+from fedge.artifact import protobuf
 from fedge.errors import ArtifactError
 from fedge.types import Array
 
@@ -16,7 +17,7 @@ _GRAPH, _INPUT, _INITIALIZER = 7, 11, 5
 _VALUE_NAME = 1
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
 _FLOAT32 = 1  # TensorProto.DataType.FLOAT
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types; groups, 3 and 4, are not in ONNX
+_VARINT, _BYTES = 0, 2  # wire types
 
 
 def bake(model: bytes, values: Mapping[str, Array]) -> bytes:
@@ -27,7 +28,7 @@ def bake(model: bytes, values: Mapping[str, Array]) -> bytes:
     """
     parts: list[bytes | memoryview] = []
     n_graphs = 0
-    for number, whole, body in _fields(memoryview(model)):
+    for number, whole, body in protobuf.fields(memoryview(model)):
         if number == _GRAPH:
             n_graphs += 1
             parts += _message(_GRAPH, _bake_graph(body, values))
@@ -43,7 +44,7 @@ def bake(model: bytes, values: Mapping[str, Array]) -> bytes:
 def _bake_graph(graph: memoryview, values: Mapping[str, Array]) -> list[bytes | memoryview]:
     parts: list[bytes | memoryview] = []
     found: list[str] = []
-    for number, whole, body in _fields(graph):
+    for number, whole, body in protobuf.fields(graph):
         name = _name(body) if number == _INPUT else ""
         if name in values:
             found.append(name)
@@ -68,45 +69,10 @@ def _tensor(name: str, value: Array) -> list[bytes | memoryview]:
 
 
 def _name(value_info: memoryview) -> str:
-    for number, _, body in _fields(value_info):
+    for number, _, body in protobuf.fields(value_info):
         if number == _VALUE_NAME:
             return str(body, "utf-8", "replace")
     return ""
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
-    """Each field's number, its whole bytes, and its body (empty unless length-delimited)."""
-    position = 0
-    while position < len(data):
-        start = position
-        tag, position = _read_varint(data, position)
-        body_start = position
-        match tag & 7:
-            case 0:
-                _, position = _read_varint(data, position)
-                body_start = position
-            case 1:
-                position += 8
-            case 2:
-                size, body_start = _read_varint(data, position)
-                position = body_start + size
-            case 5:
-                position += 4
-            case kind:
-                raise ArtifactError("ONNX model", expected="protobuf", found=f"wire type {kind}")
-        if position > len(data):
-            raise ArtifactError("ONNX model", expected="protobuf", found="a field cut short")
-        yield tag >> 3, data[start:position], data[body_start:position]
-
-
-def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
-    """The value and the position after it; at most ten bytes, of which 64 bits count."""
-    value = 0
-    for index, byte in enumerate(data[position : position + 10]):
-        value |= (byte & 0x7F) << (7 * index)
-        if byte < 0x80:
-            return value, position + index + 1
-    raise ArtifactError("ONNX model", expected="protobuf", found="a number cut short")
 
 
 def _message(number: int, parts: list[bytes | memoryview]) -> list[bytes | memoryview]:
