@@ -105,7 +105,6 @@ class Device:
             TransportError: if the broker was never reached in the time the settings give.
             IdentityError: if another running device has this id.
             StorageError: if the disk is full.
-            DataError: if the examples do not fit the job's artifact.
         """
         with self:
             pause_s = 0.0

@@ -83,7 +83,6 @@ class Inbox:
 
         Raises:
             IdentityError: if another process has this device's id.
-            DataError: if it leads to an artifact that the examples do not fit.
             StorageError: if what it leads to cannot be kept.
         """
         try:

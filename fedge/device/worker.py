@@ -9,15 +9,15 @@ from fedge.device.learner import Learner
 from fedge.device.memory import making
 from fedge.device.models import Models
 from fedge.device.phases import Answer, Answered, Fetching, Finished, Idle, Phase, Training, heed
-from fedge.errors import ArtifactError, ConfigError, PayloadError, TrainingError
+from fedge.errors import ArtifactError, ConfigError, DataError, PayloadError, TrainingError
 from fedge.messages import BlobRef, RoundKind, RoundManifest, Skipped
 from fedge.training import StepReport
 from fedge.types import RoundId, Update
 
 _log = logging.getLogger(__name__)
 
-# What a round can be refused for without the device being at fault: it waits for the next one.
-_SKIP = (ArtifactError, ConfigError, PayloadError, TrainingError)
+# Whatever an artifact, a graph or a plan can bring about: the device waits for the next round.
+_SKIP = (ArtifactError, ConfigError, DataError, PayloadError, TrainingError, MemoryError)
 
 
 class Worker:
@@ -111,7 +111,7 @@ class Worker:
             self.phase = Training(manifest, report.step)
         except StopIteration as end:
             self._finish(manifest, end.value)
-        except TrainingError as error:
+        except _SKIP as error:  # the graph is loaded by the first step
             self._skip(manifest, error)
         return True
 
@@ -203,13 +203,17 @@ class Worker:
 
     def _skip(self, manifest: RoundManifest, error: Exception) -> None:
         self._steps = None
+        why = str(error)
+        if isinstance(error, MemoryError):
+            self._learner = self._models = None  # what they hold may be what there was no room for
+            why = f"this machine has too little memory for the job ({error})"
         self.n_skipped += 1
-        self.skipped = Skipped(manifest.run, manifest.round, str(error))
+        self.skipped = Skipped(manifest.run, manifest.round, why)
         self._bench.fetcher.want(())
         # Remembered until the process ends, so that the same manifest does not try it again.
         self._answered = Answer(manifest.round, manifest.model.sha256)
-        self.phase = Idle(f"skipped round {manifest.round}: {error}")
-        _log.error("round %d is skipped, nothing is sent: %s", manifest.round, error)
+        self.phase = Idle(f"skipped round {manifest.round}: {why}")
+        _log.error("round %d is skipped, nothing is sent: %s", manifest.round, why)
 
     def _abandon(self, before: Training) -> None:
         if self._steps is not None:

@@ -21,7 +21,7 @@ from fedge.codecs import read_header
 from fedge.device import Device
 from fedge.device.outbox import Outbox
 from fedge.device.phases import Answered, Fetching, Finished, Idle, Training
-from fedge.errors import ConfigError, DataError, IdentityError, StorageError, TransportError
+from fedge.errors import ConfigError, IdentityError, StorageError, TransportError
 from fedge.messages import (
     CHUNK_BYTES,
     Accepted,
@@ -38,6 +38,7 @@ from fedge.training import ArrayData, Plan, Trainer
 from fedge.types import RoundId
 from tests.support import models
 from tests.support.bus import Bus
+from tests.support.hostile import HOSTILE
 from tests.unit.device.scripted import FLEET, JOB, PLAN, ScriptedAggregator, accept
 
 ROUND = f"fedge/v1/{FLEET}/job/{JOB}/round"
@@ -504,13 +505,60 @@ def test_an_artifact_that_is_none_is_skipped(scene: Scene) -> None:
     device.close()
 
 
-def test_examples_that_do_not_fit_the_artifact_stop_the_device_with_what_differs(
+def test_examples_that_do_not_fit_the_artifact_skip_the_round_with_what_differs(
     scene: Scene,
 ) -> None:
     scene.aggregator.announce(1)
     device = scene.device(data=examples(n_in=3))
-    with pytest.raises(DataError, match=r"x: expected shape \(n, 2\), found \(12, 3\)"):
+    scene.settle(device)
+    assert isinstance(device.phase, Idle)
+    assert "x: expected shape (n, 2), found (12, 3)" in device.phase.why
+    device.close()
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_whatever_an_artifact_holds_the_device_lives_and_tells_why_it_skips(
+    scene: Scene, name: str
+) -> None:
+    """After a restart too; and the next round, with a sound artifact, is done."""
+    data, words = HOSTILE[name]
+    scene.aggregator.announce(1, artifact=scene.aggregator.add_blob(data))
+    for _ in range(2):
+        device = scene.device()
         scene.settle(device)
+        skipped = scene.aggregator.states[-1].skipped
+        assert skipped is not None
+        assert skipped.round == 1
+        assert words in skipped.why
+        device.close()
+        scene.aggregator.work()
+    device = scene.device()
+    scene.settle(device)
+    scene.aggregator.announce(2)
+    scene.settle(device)
+    assert [update[1] for update in scene.aggregator.updates] == [2]
+    device.close()
+
+
+@pytest.mark.parametrize("where", ["read", "trained"])
+def test_an_artifact_that_finds_no_memory_is_skipped(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        raise MemoryError("Unable to allocate 8 GiB")
+
+    what = Artifact if where == "read" else Trainer
+    monkeypatch.setattr(what, "from_bytes" if where == "read" else "_start", no_room)
+    scene.aggregator.announce(1)
+    device = scene.device()
+    scene.settle(device)
+    skipped = scene.aggregator.states[-1].skipped
+    assert skipped is not None
+    assert skipped.why.startswith("this machine has too little memory for the job (no room for ")
+    monkeypatch.undo()
+    scene.aggregator.announce(2)
+    scene.settle(device)
+    assert [update[1] for update in scene.aggregator.updates] == [2]
     device.close()
 
 
