@@ -26,9 +26,7 @@ def check(update: bytes) -> bool:
     is_taken = False
     for kind in RoundKind:
         verify = partial(check_update, update, ARTIFACT, _ROUND, kind, max_examples=_MAX_EXAMPLES)
-        n_examples = read(
-            verify, (RefusedError,), most_bytes=_FACTOR * len(update) + messages.CLAIMED
-        )
+        n_examples = read(verify, (RefusedError,), most_bytes=_FACTOR * len(update))
         if n_examples is None:
             continue
         is_taken = True
