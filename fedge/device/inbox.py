@@ -5,6 +5,7 @@ import random
 from dataclasses import dataclass, field
 
 from fedge.device.fetcher import Fetcher
+from fedge.device.memory import making
 from fedge.device.phases import Fetching
 from fedge.device.presence import Membership
 from fedge.device.report import ByRound
@@ -141,6 +142,10 @@ class Inbox:
         match self.worker.phase:
             case Fetching(manifest) if f"/{manifest.artifact.key}/" in topic:
                 self.artifact_by_round.add(len(payload))
-        blob = self.fetcher.take(topic, payload, now_s)
-        if blob is not None:
-            self.worker.take_blob(*blob)
+        try:
+            with making("a model or an artifact on its way here"):
+                blob = self.fetcher.take(topic, payload, now_s)
+            if blob is not None:
+                self.worker.take_blob(*blob)
+        except MemoryError as error:
+            self.worker.give_up(error)

@@ -100,6 +100,11 @@ class Worker:
             self._models.take(manifest, ref, data)
         self._prepare(manifest)
 
+    def give_up(self, error: MemoryError) -> None:
+        """There was no room for what the round needs."""
+        if isinstance(self.phase, Fetching):
+            self._skip(self.phase.manifest, error)
+
     def train(self) -> bool:
         """One local step, or the encoding after the last one; whether there was anything to do."""
         if not isinstance(self.phase, Training) or self._steps is None:

@@ -105,5 +105,5 @@ HOSTILE = {
     "has inputs of another shape": (spoilt(_has_another_input), "expected"),
     "has inputs of another type": (spoilt(_has_another_type), "type of x in graph"),
     "takes other examples": (models.linear(n_in=3).to_bytes(), "expected shape (n, 3)"),
-    "is no artifact": (b"PK not an artifact", "expected"),
+    "is no artifact": (b"PK not an artifact", "artifact"),
 }

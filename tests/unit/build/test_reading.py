@@ -136,3 +136,18 @@ def test_a_tensor_of_a_function_cannot_lie_in_another_file() -> None:
     model.functions.append(function)
     with pytest.raises(ModelError, match=r"'leak'.* another file"):
         build_artifact(model, loss="mse")
+
+
+def test_a_function_cannot_smuggle_a_sparse_tensor_of_another_file_past_the_check() -> None:
+    """onnxruntime reads it before it looks where the path of other tensors leads."""
+    value = onnx.TensorProto(name="leak", data_type=1, dims=[4])
+    value.data_location = onnx.TensorProto.EXTERNAL
+    value.external_data.add(key="location", value="secret.bin")
+    model = model_of("y = MatMul(x, w)", w=(4, 3))
+    inner = helper.make_node("Constant", [], ["o"])
+    inner.attribute.add(name="sparse_value", type=11).sparse_tensor.values.CopyFrom(value)
+    function = helper.make_function("local", "F", [], ["o"], [inner], model.opset_import)
+    model.functions.append(function)
+    model.opset_import.append(helper.make_opsetid("local", 1))
+    with pytest.raises(ModelError, match=r"dense tensors, found a sparse one"):
+        build_artifact(model, loss="mse")

@@ -26,6 +26,7 @@ from fedge.messages import (
     CHUNK_BYTES,
     Accepted,
     AggregatorState,
+    Assembly,
     DeviceState,
     Presence,
     Reason,
@@ -540,15 +541,16 @@ def test_whatever_an_artifact_holds_the_device_lives_and_tells_why_it_skips(
     device.close()
 
 
-@pytest.mark.parametrize("where", ["read", "trained"])
+@pytest.mark.parametrize("where", ["read", "trained", "fetched"])
 def test_an_artifact_that_finds_no_memory_is_skipped(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     def no_room(*_: object, **__: object) -> None:
         raise MemoryError("Unable to allocate 8 GiB")
 
-    what = Artifact if where == "read" else Trainer
-    monkeypatch.setattr(what, "from_bytes" if where == "read" else "_start", no_room)
+    places = {"read": Artifact, "trained": Trainer, "fetched": Assembly}
+    names = {"read": "from_bytes", "trained": "_start", "fetched": "add"}
+    monkeypatch.setattr(places[where], names[where], no_room)
     scene.aggregator.announce(1)
     device = scene.device()
     scene.settle(device)
