@@ -10,6 +10,7 @@ import numpy as np
 from fedge.artifact import container, layout, onnx_bytes
 from fedge.artifact.layout import Layout
 from fedge.artifact.manifest import Manifest
+from fedge.artifact.safety import check_graph
 from fedge.errors import ArtifactError
 from fedge.types import Vector
 
@@ -34,7 +35,8 @@ class Artifact:
         parameters: float32 (n_params,), read-only: the values of model version 0.
 
     Raises:
-        ArtifactError: on construction, if parameters are not what the layout says, or not finite.
+        ArtifactError: on construction, if parameters are not what the layout says, or not finite,
+            or a graph is one that no engine should be given (`fedge.artifact.safety`).
     """
 
     manifest: Manifest
@@ -49,6 +51,9 @@ class Artifact:
             raise ArtifactError("parameters", expected=(self.n_params,), found=values.shape)
         if not np.isfinite(values).all():
             raise ArtifactError("parameters", expected="finite numbers", found="NaN or infinity")
+        for graph, name in zip((self.train_graph, self.eval_graph), MEMBERS[1:], strict=False):
+            check_graph(graph, name)
+        check_graph(self.infer_graph, MEMBERS[3], is_sized=False)
         values.flags.writeable = False
         object.__setattr__(self, "parameters", values)
 

@@ -15,6 +15,7 @@ from fedge.artifact.layout import (
     check_layout,
     check_name,
     check_shape,
+    n_params,
     schema_hash,
 )
 from fedge.errors import ArtifactError
@@ -26,6 +27,7 @@ DTYPES = ("float32", "float64", "float16", "int64", "int32", "int16", "int8", "u
 MAX_BATCH = 2**16
 MAX_INPUTS = 64
 MAX_DROPOUT = 2**12
+MAX_MEMORY = 2**34  # bytes of buffers: a batch, its targets, scores and factors, all parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,18 @@ class Manifest:
         _check_target(self)
         _check_inputs(self)
         _check_dropout(self.dropout)
+        _within("bytes of buffers", self.memory_bytes, 0, MAX_MEMORY)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What training needs in memory beside its graphs, whatever the file's own size.
+
+        Parameters count four times: the global model, those that move, gradient and momentum.
+        """
+        rows = sum(_element_bytes(one.dtype) * math.prod(one.shape) for one in self.inputs)
+        answers = (8 + 4 * (self.target.n_classes or 1)) * math.prod(self.target.shape)
+        factors = sum(spec.size for spec in self.dropout)
+        return self.batch_size * (rows + answers) + 4 * factors + 16 * n_params(self.layout)
 
     def to_json(self, hashes: Mapping[str, str]) -> bytes:
         """Canonical JSON with sorted keys and no spaces; `hashes` is the SHA-256 of each member."""
@@ -180,6 +194,12 @@ def _dropout(item: object) -> DropoutSpec:
 def _slot(item: object) -> Slot:
     types = {"name": str, "shape": list, "offset": int, "trainable": bool, "kind": str}
     return Slot(**records.fields(item, "slot", types))
+
+
+def _element_bytes(dtype: str) -> int:
+    """Of a number of this type; its name ends in its bits."""
+    digits = dtype.lstrip("abcdefghijklmnopqrstuvwxyz")
+    return int(digits) // 8 if digits else 1  # bool
 
 
 def _within(what: str, value: int, low: int, high: int) -> None:

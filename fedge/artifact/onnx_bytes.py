@@ -5,8 +5,9 @@ GraphProto.input (11) and GraphProto.initializer (5). Everything else is copied 
 Source: onnx/onnx.proto3; protobuf.dev/programming-guides/encoding.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
+from fedge.artifact import protobuf
 from fedge.errors import ArtifactError
 from fedge.types import Array
 
@@ -17,7 +18,7 @@ _NAME = 1  # of ValueInfoProto
 _KEY, _VALUE = 1, 2  # of StringStringEntryProto
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
 _FLOAT32 = 1  # TensorProto.DataType.FLOAT
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types; groups, 3 and 4, are not in ONNX
+_VARINT, _BYTES = 0, 2  # wire types
 
 
 def bake(
@@ -36,7 +37,7 @@ def bake(
     """
     parts: list[bytes | memoryview] = []
     n_graphs = 0
-    for number, whole, body in _fields(memoryview(model)):
+    for number, whole, body in protobuf.fields(memoryview(model)):
         if number == _GRAPH:
             n_graphs += 1
             parts += _message(_GRAPH, _bake_graph(body, values))
@@ -55,7 +56,7 @@ def bake(
 def _bake_graph(graph: memoryview, values: Mapping[str, Array]) -> list[bytes | memoryview]:
     parts: list[bytes | memoryview] = []
     found: list[str] = []
-    for number, whole, body in _fields(graph):
+    for number, whole, body in protobuf.fields(graph):
         name = _name(body) if number == _INPUT else ""
         if name in values:
             found.append(name)
@@ -81,45 +82,10 @@ def _tensor(name: str, value: Array) -> list[bytes | memoryview]:
 
 def _name(message: memoryview) -> str:
     """The name of a ValueInfoProto, or the key of an entry: both are field 1."""
-    for number, _, body in _fields(message):
+    for number, _, body in protobuf.fields(message):
         if number == _NAME:
             return str(body, "utf-8", "replace")
     return ""
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
-    """Each field's number, its whole bytes, and its body (empty unless length-delimited)."""
-    position = 0
-    while position < len(data):
-        start = position
-        tag, position = _read_varint(data, position)
-        body_start = position
-        match tag & 7:
-            case 0:
-                _, position = _read_varint(data, position)
-                body_start = position
-            case 1:
-                position += 8
-            case 2:
-                size, body_start = _read_varint(data, position)
-                position = body_start + size
-            case 5:
-                position += 4
-            case kind:
-                raise ArtifactError("ONNX model", expected="protobuf", found=f"wire type {kind}")
-        if position > len(data):
-            raise ArtifactError("ONNX model", expected="protobuf", found="a field cut short")
-        yield tag >> 3, data[start:position], data[body_start:position]
-
-
-def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
-    """The value and the position after it; at most ten bytes, of which 64 bits count."""
-    value = 0
-    for index, byte in enumerate(data[position : position + 10]):
-        value |= (byte & 0x7F) << (7 * index)
-        if byte < 0x80:
-            return value, position + index + 1
-    raise ArtifactError("ONNX model", expected="protobuf", found="a number cut short")
 
 
 def _message(number: int, parts: list[bytes | memoryview]) -> list[bytes | memoryview]:

@@ -15,7 +15,6 @@ from fedge.autodiff import (
     OPSET,
     Loss,
     Parameter,
-    Traced,
     find_stored,
     get_loss,
     input_tensors,
@@ -31,8 +30,8 @@ from fedge.build.infer import inference_model
 from fedge.build.reading import read_model
 from fedge.build.standardize import Given, add_standardization, plan_standardization
 from fedge.errors import ArtifactError, ConfigError, ModelError, TrainingError
-from fedge.training import Trainer
-from fedge.types import Vector
+from fedge.training import ArrayData, Trainer
+from fedge.types import Array, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,21 +131,31 @@ def build(  # noqa: PLR0913 - one keyword per decision
     )
     infer = to_bytes(inference_model(source, parameters))
     graphs = train_graph(made, layout), eval_graph(made, layout), infer
-    artifact = Artifact(manifest, *graphs, _values(layout, parameters))
-    _check(given, traced, artifact)
+    examples = kinds_of_examples(manifest, graphs[1], np.random.default_rng(0))
+    inputs = check_forward(given, traced, _batches(examples, batch_size))
+    artifact = _artifact(manifest, graphs, _values(layout, parameters))
+    _check_training(artifact, inputs, examples.targets[:batch_size])
     return Built(artifact, as_built(choices, made.gradients, remarks))
 
 
-def _check(given: onnx.ModelProto, traced: Traced, artifact: Artifact) -> None:
-    """Refuses an artifact whose graphs do not run, or compute something else than the model."""
-    size = artifact.manifest.batch_size
-    examples = kinds_of_examples(artifact, np.random.default_rng(0))
+def _artifact(manifest: Manifest, graphs: tuple[bytes, bytes, bytes], values: Vector) -> Artifact:
+    """The artifact, if devices will take its graphs."""
+    try:
+        return Artifact(manifest, *graphs, values)
+    except ArtifactError as error:
+        raise ModelError(f"devices would refuse this model: {error}") from None
+
+
+def _batches(examples: ArrayData, size: int) -> list[Mapping[str, Array]]:
+    """All examples in batches of this size, and one of zeros."""
     starts = range(0, examples.n_examples, size)
     batches = [{n: x[i : i + size] for n, x in examples.inputs.items()} for i in starts]
-    zeros = {name: np.zeros_like(x) for name, x in batches[0].items()}
-    inputs = check_forward(given, traced, [*batches, zeros])
+    return [*batches, {name: np.zeros_like(x) for name, x in batches[0].items()}]
+
+
+def _check_training(artifact: Artifact, inputs: Mapping[str, Array], targets: Array) -> None:
     try:
-        Trainer(artifact).loss_and_gradient(artifact.parameters, inputs, examples.targets[:size])
+        Trainer(artifact).loss_and_gradient(artifact.parameters, inputs, targets)
     except (ArtifactError, TrainingError) as error:
         raise ModelError(f"the training graph does not run: {error}") from None
 

@@ -7,7 +7,6 @@ checked against the file's size and the tensor's shape before anything is read.
 
 import os
 import stat
-from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
@@ -17,23 +16,6 @@ from onnx import helper
 from fedge.errors import ModelError
 
 _EXTERNAL = onnx.TensorProto.EXTERNAL
-
-
-def check_tensors(model: onnx.ModelProto) -> None:
-    """Refuses what a graph may not hold: tensors in other files, and sparse ones.
-
-    Everywhere: in attributes, subgraphs and the model's own functions too.
-    """
-    for graph in _graphs(model):
-        if graph.sparse_initializer:
-            name = graph.sparse_initializer[0].values.name
-            raise ModelError(f"initializer {name!r} is sparse; export it as a dense tensor")
-    for tensor in _tensors(model):
-        if tensor.data_location == _EXTERNAL:
-            raise ModelError(
-                f"tensor {tensor.name!r} lies in another file, which is read only beside a model "
-                "that is given as a path; save the model with its weights inside (onnx.save_model)"
-            )
 
 
 def load_tensors(model: onnx.ModelProto, folder: Path, largest: int) -> None:
@@ -90,29 +72,3 @@ def _size(tensor: onnx.TensorProto) -> int:
 
 def _refusal(tensor: onnx.TensorProto, expected: str) -> ModelError:
     return ModelError(f"tensor {tensor.name!r} lies in another file; expected {expected}")
-
-
-def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    """The graph and all graphs within, also those of functions."""
-    waiting = [model.graph]
-    nodes = [node for function in model.functions for node in function.node]
-    while waiting or nodes:
-        if waiting:
-            graph = waiting.pop()
-            yield graph
-            nodes.extend(graph.node)
-        while nodes:
-            for attribute in nodes.pop().attribute:
-                waiting.extend(
-                    [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
-                )
-
-
-def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    graphs = list(_graphs(model))
-    for graph in graphs:
-        yield from graph.initializer
-    bodies = [*(graph.node for graph in graphs), *(f.node for f in model.functions)]
-    for node in (node for nodes in bodies for node in nodes):
-        for attribute in node.attribute:
-            yield from [*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors]

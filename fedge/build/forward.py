@@ -13,8 +13,9 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from fedge.artifact.safety import check_graph
 from fedge.autodiff import Traced, to_model
-from fedge.errors import ModelError
+from fedge.errors import ArtifactError, ModelError
 from fedge.training.engines.onnxruntime import onnxruntime
 from fedge.types import Array
 
@@ -255,10 +256,17 @@ def _graph(pair: _Pair, outputs: Mapping[str, str]) -> onnx.ModelProto:
 
 
 def _for_inference(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in which dropout is off, and the first output is the only one."""
+    """A copy in which dropout is off, with the first output and what it needs alone."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     del copy.graph.output[1:]
+    used, nodes = {copy.graph.output[0].name}, []
+    for node in reversed(model.graph.node):
+        if not used.isdisjoint(node.output):
+            used.update(node.input)
+            nodes.append(node)
+    del copy.graph.node[:]
+    copy.graph.node.extend(reversed(nodes))
     for node in copy.graph.node:
         if node.op_type == "Dropout":
             del node.input[2:]
@@ -276,6 +284,11 @@ def _fixed_batch(model: onnx.ModelProto, batch: Batch) -> int:
 
 def _open(model: onnx.ModelProto) -> Callable[[Batch], list[Array]]:
     """Loads a model into onnxruntime; where there is none, into onnx's reference."""
+    graph = model.SerializeToString()
+    try:
+        check_graph(graph, "model", is_sized=False)
+    except ArtifactError as error:
+        raise _Failed(str(error)) from None
     if find_spec("onnxruntime") is None:
         return lambda batch: [np.asarray(x) for x in ReferenceEvaluator(model).run(None, {**batch})]
     runtime = onnxruntime()
@@ -283,7 +296,7 @@ def _open(model: onnx.ModelProto) -> Callable[[Batch], list[Array]]:
     options.intra_op_num_threads = 1
     options.log_severity_level = 4  # errors arrive as exceptions
     try:
-        session = runtime.InferenceSession(model.SerializeToString(), options)
+        session = runtime.InferenceSession(graph, options)
     except Exception as error:  # onnxruntime's exceptions share no other base class
         raise _Failed(_line(error)) from None
 

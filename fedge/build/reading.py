@@ -6,8 +6,9 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # has no stubs
 from onnx import inliner
 
-from fedge.build.external import check_tensors, load_tensors
-from fedge.errors import ModelError
+from fedge.artifact.safety import check_storage
+from fedge.build.external import load_tensors
+from fedge.errors import ArtifactError, ModelError
 
 LARGEST_MODEL = 2**31 - 1  # bytes; protobuf cannot hold more
 
@@ -23,10 +24,15 @@ def read_model(source: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
     model = _parsed(source)
     if isinstance(source, str | Path):
         load_tensors(model, Path(source).parent, LARGEST_MODEL)
-    check_tensors(model)
     try:
+        check_storage(model.SerializeToString())
         onnx.checker.check_model(model)
         return inliner.inline_local_functions(model) if model.functions else model
+    except ArtifactError as error:
+        raise ModelError(
+            f"{error}; a second file is read only beside a model that is given as a path: save the "
+            "model with dense weights inside (onnx.save_model)"
+        ) from None
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         first = str(error).strip().partition("\n")[0]
         raise ModelError(f"not a valid ONNX model: {first}") from None

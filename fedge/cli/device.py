@@ -2,15 +2,10 @@
 
 import argparse
 import os
-import signal
-from types import FrameType
-from typing import TYPE_CHECKING
 
 from fedge.cli import logs
 from fedge.cli.commands import write_json
-
-if TYPE_CHECKING:
-    from fedge.device import Device
+from fedge.cli.watchdog import stopping_on_signals
 
 HELP = "run a device: train on its own data when a round asks for it"
 
@@ -29,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "The device trains when the aggregator opens a round, and sends only encoded updates. "
         "With --budget-bytes or --upload-time-s it chooses their codec itself, else the round's "
         "plan does. All it keeps is in --state-dir; started again there, it goes on where it was. "
-        "SIGTERM and Ctrl-C stop it cleanly."
+        "SIGTERM and Ctrl-C stop it cleanly, within five seconds."
     )
 
 
@@ -44,20 +39,9 @@ def run(args: argparse.Namespace) -> int:
     logs.set_up(config.log_level, f"device {config.id}")
     with within_memory():
         device = Device(config)
-        _stop_on_signals(device)
-        try:
-            device.run()
-        finally:
-            write_json(args.json, device.report())
+        with stopping_on_signals(device.stop):
+            try:
+                device.run()
+            finally:
+                write_json(args.json, device.report())
     return 0
-
-
-def _stop_on_signals(device: "Device") -> None:
-    """The first signal asks the device to stop; a second one ends the process at once."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        device.stop()
-        signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)

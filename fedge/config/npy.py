@@ -1,10 +1,11 @@
 """One array of an `.npz` file: first its header, then, once that is believed, its values."""
 
+import io
 import math
 import sys
 import zipfile
 from dataclasses import dataclass
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 
@@ -12,10 +13,11 @@ from fedge.errors import DataError
 from fedge.types import Array
 
 # Version 3 differs for structured dtypes only, which hold no numbers to train on.
-_READERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
+_READERS = {  # bytes of the header's length, and what reads both
+    (1, 0): (2, np.lib.format.read_array_header_1_0),
+    (2, 0): (4, np.lib.format.read_array_header_2_0),
 }
+_LONGEST_HEADER = 10_000  # bytes; as much as NumPy takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,13 @@ class Header:
     def size_bytes(self) -> int:
         return math.prod(self.shape) * self.dtype.itemsize
 
+    @property
+    def memory_bytes(self) -> int:
+        """What it takes to train on it: the values, their float32 form, and the order of rows."""
+        is_cast = self.dtype.kind in "biuf" and self.dtype.itemsize != 4
+        cast = 4 * math.prod(self.shape) if is_cast else 0
+        return self.size_bytes + cast + 8 * (self.shape[0] if self.shape else 0)
+
 
 def read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Header:
     """Dtype and shape of an array, as it claims them.
@@ -41,12 +50,21 @@ def read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Header:
     """
     with archive.open(member) as file:
         try:
-            read = _READERS[np.lib.format.read_magic(file)]
-            shape, is_fortran, dtype = read(file)
+            n_digits, read = _READERS[np.lib.format.read_magic(file)]
+            digits = file.read(n_digits)
+            shape, is_fortran, dtype = read(io.BytesIO(digits + _header(file, digits)))
         except Exception as error:
             # NumPy reads the header as Python text: each mistake in it fails in a way of its own.
             raise DataError(member.filename, expected="a NumPy array", found=error) from error
         return Header(member, dtype, shape, "F" if is_fortran else "C", file.tell())
+
+
+def _header(file: IO[bytes], digits: bytes) -> bytes:
+    """The text of a header; NumPy would read any length of it, and a few bytes unpack to GB."""
+    length = int.from_bytes(digits, "little")
+    if length > _LONGEST_HEADER:
+        raise ValueError(f"a header of {length} bytes")
+    return file.read(length)
 
 
 def read_values(archive: zipfile.ZipFile, header: Header) -> Array:

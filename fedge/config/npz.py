@@ -22,7 +22,7 @@ from fedge.errors import ConfigError, DataError, StorageError
 from fedge.training import ArrayData
 from fedge.types import Array
 
-MAX_BYTES = 2**32  # of all arrays that are read, unpacked
+MAX_BYTES = 2**32  # of memory, for all arrays that are read
 MAX_ARRAYS = 256
 _NUMBERS = "biuf"  # NumPy's kinds: boolean, signed, unsigned, floating
 # What zipfile and NumPy raise for archives whose parts contradict each other.
@@ -72,7 +72,7 @@ class Dataset:
         """
         if self.client is None:
             raise DataError("data", expected="an array client", found="none")
-        chosen = self.client.astype(str) == str(client)
+        chosen = self.client == _like(self.client, str(client))
         if not chosen.any():
             raise DataError("client", expected="one of the data's", found=client)
         return self.select(chosen)
@@ -129,6 +129,14 @@ def write_npz(path: Path | str, data: Dataset) -> None:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
 
 
+def _like(clients: Array, name: str) -> str | int:
+    """The name as an element of the array; -1 beyond all integers if it is none."""
+    if clients.dtype.kind == "U":
+        return name
+    is_number = name.removeprefix("-").isdecimal() and len(name) <= 20  # as many as 64 bits have
+    return int(name) if is_number and str(int(name)) == name else -(2**70)
+
+
 def _read(archive: zipfile.ZipFile) -> Dataset:
     members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
     if any(member.compress_type not in _METHODS for member in members):
@@ -171,9 +179,9 @@ def _input_names(headers: Mapping[str, Header]) -> list[str]:
 
 
 def _check(headers: Mapping[str, Header]) -> None:
-    total = sum(header.size_bytes for header in headers.values())
+    total = sum(header.memory_bytes for header in headers.values())
     if total > MAX_BYTES:
-        raise DataError("data", expected=f"at most {MAX_BYTES} bytes", found=total)
+        raise DataError("data", expected=f"at most {MAX_BYTES} bytes of memory", found=total)
     n_rows = {name: header.shape[0] if header.shape else None for name, header in headers.items()}
     if len(set(n_rows.values())) != 1 or None in n_rows.values():
         raise DataError("rows of arrays", expected="the same number", found=n_rows)

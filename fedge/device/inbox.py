@@ -5,6 +5,7 @@ import random
 from dataclasses import dataclass, field
 
 from fedge.device.fetcher import Fetcher
+from fedge.device.memory import making
 from fedge.device.phases import Fetching
 from fedge.device.presence import Membership
 from fedge.device.report import ByRound
@@ -88,7 +89,6 @@ class Inbox:
 
         Raises:
             IdentityError: if another process has this device's id.
-            DataError: if it leads to an artifact that the examples do not fit.
             StorageError: if what it leads to cannot be kept.
         """
         try:
@@ -170,6 +170,10 @@ class Inbox:
         match self.worker.phase:
             case Fetching(manifest) if f"/{manifest.artifact.key}/" in topic:
                 self.artifact_by_round.add(len(payload))
-        blob = self.fetcher.take(topic, payload, now_s)
-        if blob is not None:
-            self.worker.take_blob(*blob)
+        try:
+            with making("a model or an artifact on its way here"):
+                blob = self.fetcher.take(topic, payload, now_s)
+            if blob is not None:
+                self.worker.take_blob(*blob)
+        except MemoryError as error:
+            self.worker.give_up(error)

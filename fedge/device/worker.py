@@ -17,8 +17,8 @@ from fedge.types import RoundId, Update
 
 _log = logging.getLogger(__name__)
 
-# What a round can be refused for without the device being at fault: it waits for the next one.
-_SKIP = (ArtifactError, ConfigError, DataError, PayloadError, TrainingError)
+# Whatever an artifact, a graph or a plan can bring about: the device waits for the next round.
+_SKIP = (ArtifactError, ConfigError, DataError, PayloadError, TrainingError, MemoryError)
 _LOOK_S = 2.0  # between two looks for examples that are not there yet
 
 
@@ -142,6 +142,11 @@ class Worker:
             self._models.take(manifest, ref, data)
         self._prepare(manifest)
 
+    def give_up(self, error: MemoryError) -> None:
+        """There was no room for what the round needs."""
+        if isinstance(self.phase, Fetching):
+            self._skip(self.phase.manifest, error)
+
     def train(self) -> bool:
         """One local step, or the encoding after the last one; whether there was anything to do."""
         if not isinstance(self.phase, Training) or self._steps is None:
@@ -153,7 +158,7 @@ class Worker:
             self.phase = Training(manifest, report.step)
         except StopIteration as end:
             self._finish(manifest, end.value)
-        except (DataError, TrainingError) as error:
+        except _SKIP as error:  # the graph is loaded by the first step
             self._skip(manifest, error)
         return True
 
@@ -260,17 +265,21 @@ class Worker:
 
     def _skip(self, manifest: RoundManifest, error: Exception) -> None:
         self._steps = None
-        self.skipped = Skipped(manifest.run, manifest.round, str(error))
+        why = str(error)
+        if isinstance(error, MemoryError):
+            self._learner = self._models = None  # what they hold may be what there was no room for
+            why = f"this machine has too little memory for the job ({error})"
+        self.skipped = Skipped(manifest.run, manifest.round, why)
         self._bench.fetcher.want(())
-        self.phase = Idle(f"skipped round {manifest.round}: {error}")
+        self.phase = Idle(f"skipped round {manifest.round}: {why}")
         if self._bench.examples.are_there:
             # Remembered until the process ends, so that the same manifest does not try it again.
             self._answered = Answer(manifest.round, manifest.model.sha256)
         else:
             self._waiting = manifest
-        is_news, self._told = str(error) != self._told, str(error)
+        is_news, self._told = why != self._told, why
         level = logging.ERROR if is_news else logging.DEBUG
-        _log.log(level, "round %d is skipped, nothing is sent: %s", manifest.round, error)
+        _log.log(level, "round %d is skipped, nothing is sent: %s", manifest.round, why)
         if manifest.round != self._skipped_round:
             self._skipped_round = manifest.round
             self.n_skipped += 1

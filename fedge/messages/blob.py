@@ -6,10 +6,14 @@ from typing import Self
 from fedge.errors import PayloadError
 from fedge.messages import wire
 from fedge.messages.chunks import CHUNK_BYTES, MAX_CHUNKS, Range
+from fedge.messages.skim import Kind
 
 KEY_DIGITS = 16  # hex digits of the SHA-256 in the topic; the whole hash is in the manifest
 MAX_RANGES = 64
+MAX_RANGE_VALUES = 3 * MAX_RANGES + 8  # of a message with ranges: each is a list of two
 _OVERHEAD = 64
+_CHUNK = (Kind.INTEGER, Kind.INTEGER, Kind.OCTETS)
+_REQUEST = (Kind.TEXT, Kind.LIST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class BlobChunk:
     def from_bytes(cls, payload: bytes) -> Self:
         """Raises PayloadError unless every field is of its type and in its range."""
         index, total, data = wire.decode_array(
-            payload, "blob chunk", n_fields=3, max_bytes=CHUNK_BYTES + _OVERHEAD
+            payload, "blob chunk", fields=_CHUNK, max_bytes=CHUNK_BYTES + _OVERHEAD
         )
         total = wire.bounded(total, 1, MAX_CHUNKS, "blob chunks")
         return cls(
@@ -50,7 +54,9 @@ class BlobRequest:
     @classmethod
     def from_bytes(cls, payload: bytes) -> Self:
         """Raises PayloadError unless every field is of its type and in its range."""
-        key, spans = wire.decode_array(payload, "blob request", n_fields=2, max_bytes=2048)
+        key, spans = wire.decode_array(
+            payload, "blob request", fields=_REQUEST, max_bytes=2048, max_values=MAX_RANGE_VALUES
+        )
         return cls(key=blob_key(key), ranges=read_ranges(spans, "blob request"))
 
 

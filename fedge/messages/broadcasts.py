@@ -6,6 +6,7 @@ from typing import Self
 
 from fedge.errors import PayloadError
 from fedge.messages import wire
+from fedge.messages.skim import Kind
 
 MAX_ROUNDS = 4096  # that one blob may lead over
 
@@ -28,7 +29,13 @@ class Broadcasts:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Raises PayloadError unless it is a list of at most 4096 payloads."""
-        (found,) = wire.decode_array(data, "broadcasts", n_fields=1, max_bytes=len(data))
+        (found,) = wire.decode_array(
+            data,
+            "broadcasts",
+            fields=(Kind.LIST,),
+            max_bytes=len(data),
+            max_values=MAX_ROUNDS + 2,
+        )
         payloads = wire.typed(found, list, "broadcasts")
         if len(payloads) > MAX_ROUNDS:
             raise PayloadError("broadcasts", expected=f"at most {MAX_ROUNDS}", found=len(payloads))

@@ -65,6 +65,11 @@ class Assembly:
         return self._size
 
     @property
+    def n_here(self) -> int:
+        """How many chunks have come."""
+        return len(self._chunks)
+
+    @property
     def is_complete(self) -> bool:
         return len(self._chunks) == self.total
 

@@ -9,6 +9,7 @@ from fedge.errors import PayloadError
 from fedge.messages import wire
 from fedge.messages.blob import KEY_DIGITS
 from fedge.messages.broadcasts import MAX_ROUNDS
+from fedge.messages.skim import Kind
 from fedge.messages.topics import read_job
 from fedge.messages.update import MAX_ROUND, RUN_BYTES
 from fedge.training.plan import Plan
@@ -18,20 +19,21 @@ MAX_BYTES = 8192
 _MAX_BLOB_BYTES = 2**32
 _MAX_PARTS = 4096
 _MAX_CATCH_UPS = 16
-_FIELDS = (
-    "job",
-    "run",
-    "round",
-    "sequence",
-    "kind",
-    "state",
-    "artifact",
-    "model",
-    "catch_up",
-    "plan",
-    "deadline_s",
-    "parts",
-)
+_MAX_VALUES = 256  # 13 fields, 10 of a plan, and four values a way to catch up, with room for more
+_FIELDS = {
+    "job": Kind.TEXT,
+    "run": Kind.OCTETS,
+    "round": Kind.INTEGER,
+    "sequence": Kind.INTEGER,
+    "kind": Kind.TEXT,
+    "state": Kind.TEXT,
+    "artifact": Kind.LIST,
+    "model": Kind.LIST,
+    "catch_up": Kind.LIST,
+    "plan": Kind.MAP,
+    "deadline_s": Kind.NUMBER,
+    "parts": Kind.INTEGER,
+}
 
 
 class RoundKind(StrEnum):
@@ -141,7 +143,13 @@ class RoundManifest:
     @classmethod
     def from_bytes(cls, payload: bytes) -> Self:
         """Raises PayloadError unless every field is of its type and in its range."""
-        fields = wire.decode_map(payload, "round manifest", fields=_FIELDS, max_bytes=MAX_BYTES)
+        fields = wire.decode_map(
+            payload,
+            "round manifest",
+            fields=_FIELDS,
+            max_bytes=MAX_BYTES,
+            max_values=_MAX_VALUES,
+        )
         plan = wire.typed(fields["plan"], dict, "round plan")
         return cls(
             job=read_job(fields["job"], "manifest job"),

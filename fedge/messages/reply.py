@@ -6,14 +6,16 @@ from typing import TypeAlias
 
 from fedge.errors import PayloadError
 from fedge.messages import wire
-from fedge.messages.blob import read_ranges
+from fedge.messages.blob import MAX_RANGE_VALUES, read_ranges
 from fedge.messages.chunks import Range
+from fedge.messages.skim import Kind
 from fedge.messages.topics import read_job
 from fedge.messages.update import MAX_ROUND, NONCE_BYTES
 from fedge.types import JobId, RoundId
 
 _MAX_BYTES = 4096
 _MAX_DETAIL = 500
+_FIELDS = (Kind.TEXT, Kind.TEXT, Kind.INTEGER, Kind.OCTETS, Kind.LIST_OR_NOTHING)
 
 
 class Reason(StrEnum):
@@ -83,7 +85,7 @@ def decode_reply(payload: bytes) -> Reply:
         PayloadError: if it is not a reply this version knows.
     """
     kind, job, round_, nonce, rest = wire.decode_array(
-        payload, "reply", n_fields=5, max_bytes=_MAX_BYTES
+        payload, "reply", fields=_FIELDS, max_bytes=_MAX_BYTES, max_values=MAX_RANGE_VALUES
     )
     job = read_job(job, "reply job")
     round_ = RoundId(wire.bounded(round_, 0, MAX_ROUND, "reply round"))

@@ -6,6 +6,7 @@ from typing import Self
 
 from fedge.errors import PayloadError
 from fedge.messages import wire
+from fedge.messages.skim import Kind
 from fedge.messages.topics import read_job
 from fedge.messages.update import MAX_ROUND, RUN_BYTES
 from fedge.types import JobId, RoundId
@@ -13,6 +14,13 @@ from fedge.types import JobId, RoundId
 INSTANCE_BYTES = 8
 _MAX_BYTES = 1024
 _MAX_WHY = 200  # characters
+_DEVICE = {
+    "presence": Kind.TEXT,
+    "instance": Kind.OCTETS,
+    "software": Kind.TEXT,
+    "claim": Kind.BOOLEAN,
+}
+_AGGREGATOR = _DEVICE | {"job": Kind.TEXT, "run": Kind.OCTETS}
 
 
 class Presence(StrEnum):
@@ -91,7 +99,7 @@ class DeviceState:
         fields = wire.decode_map(
             payload,
             "device state",
-            fields=("presence", "instance", "software", "claim"),
+            fields=_DEVICE,
             max_bytes=_MAX_BYTES,
         )
         return cls(
@@ -139,7 +147,7 @@ class AggregatorState:
         fields = wire.decode_map(
             payload,
             "aggregator state",
-            fields=("presence", "instance", "software", "job", "run", "claim"),
+            fields=_AGGREGATOR,
             max_bytes=_MAX_BYTES,
         )
         return cls(

@@ -11,6 +11,7 @@ from fedge.artifact import InputSpec, Manifest
 from fedge.artifact.layout import schema_hash
 from fedge.errors import DataError, PayloadError
 from fedge.messages import wire
+from fedge.messages.skim import Kind
 from fedge.messages.update import MAX_ROUND
 from fedge.training.statistics import FeatureStatistics, federated
 from fedge.types import Array, RoundId
@@ -22,6 +23,13 @@ MAX_EXAMPLES = 2**53
 MAX_MOMENT = 1e20
 _OVERHEAD = 256  # of the map, its keys and numbers
 _INPUT_OVERHEAD = 32  # of an input's entry, beside its name and numbers
+_INPUT_VALUES = 5  # its name, a list and three byte strings
+_FIELDS = {
+    "schema": Kind.OCTETS,
+    "round": Kind.INTEGER,
+    "n_examples": Kind.INTEGER,
+    "features": Kind.MAP,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +75,9 @@ class StatisticsReport:
         fields = wire.decode_map(
             payload,
             "statistics",
-            fields=("schema", "round", "n_examples", "features"),
+            fields=_FIELDS,
             max_bytes=max_bytes(manifest),
+            max_values=wire.MAX_VALUES + _INPUT_VALUES * len(manifest.inputs),
         )
         schema = wire.octets(fields["schema"], SCHEMA_BYTES, "statistics schema")
         if schema != schema_hash(manifest.layout):

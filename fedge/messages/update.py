@@ -6,12 +6,17 @@ from typing import Self
 
 from fedge.messages import wire
 from fedge.messages.chunks import CHUNK_BYTES, MAX_CHUNKS, digest16, n_chunks, slice_chunk
+from fedge.messages.skim import Kind
 from fedge.types import RoundId
 
 RUN_BYTES = 4
 NONCE_BYTES = 8
 MAX_ROUND = 2**31 - 1
 _OVERHEAD = 128
+_CHUNK = (
+    *(Kind.OCTETS, Kind.INTEGER, Kind.OCTETS, Kind.INTEGER, Kind.INTEGER),
+    *(Kind.OCTETS, Kind.OCTETS),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +55,7 @@ class UpdateChunk:
     def from_bytes(cls, payload: bytes) -> Self:
         """Raises PayloadError unless every field is of its type and in its range."""
         fields = wire.decode_array(
-            payload, "update chunk", n_fields=7, max_bytes=CHUNK_BYTES + _OVERHEAD
+            payload, "update chunk", fields=_CHUNK, max_bytes=CHUNK_BYTES + _OVERHEAD
         )
         run, round_, nonce, index, total, digest, data = fields
         total = wire.bounded(total, 1, MAX_CHUNKS, "update chunks")

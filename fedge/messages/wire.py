@@ -1,16 +1,16 @@
 """Bounded CBOR: bytes to checked Python values and back."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import cbor2
 
 from fedge.errors import PayloadError
+from fedge.messages.skim import Form, Kind, skim
 
 VERSION = 1  # of every message; a reader refuses any other
-# Of values in values; messages need 3. A list makes room for the 65 536 values that three bytes
-# may claim before any of them is read, so this bounds what a message costs: 4 MiB.
-MAX_DEPTH = 8
+MAX_DEPTH = 8  # of values in values; messages need 3
+MAX_VALUES = 64  # in a message, unless its kind says otherwise; with those of later releases
 
 T = TypeVar("T")
 
@@ -20,23 +20,36 @@ def encode(value: object) -> bytes:
     return cbor2.dumps(value, canonical=True)
 
 
-def decode_array(data: bytes, what: str, *, n_fields: int, max_bytes: int) -> list[Any]:
-    """A message that is an array: the version, then n_fields values, which are returned."""
-    fields = _decode(data, what, max_bytes)
-    if not isinstance(fields, list) or len(fields) != n_fields + 1:
-        raise PayloadError(what, expected=f"an array of {n_fields + 1}", found=_shape(fields))
-    _check_version(fields[0], what)
-    return fields[1:]
+def decode_array(
+    data: bytes,
+    what: str,
+    *,
+    fields: Sequence[Kind],
+    max_bytes: int,
+    max_values: int = MAX_VALUES,
+) -> list[Any]:
+    """A message that is an array: the version, then these fields, which are returned."""
+    found = _decode(data, what, (Kind.ANYTHING, *fields), max_bytes, max_values)
+    assert isinstance(found, list)  # noqa: S101 - a skim has seen it
+    _check_version(found[0], what)
+    return found[1:]
 
 
-def decode_map(data: bytes, what: str, *, fields: Iterable[str], max_bytes: int) -> dict[str, Any]:
-    """A message that is a map: `v`, the version, and these fields; unknown ones are ignored.
+def decode_map(
+    data: bytes,
+    what: str,
+    *,
+    fields: Mapping[str, Kind],
+    optional: Mapping[str, Kind] | None = None,
+    max_bytes: int,
+    max_values: int = MAX_VALUES,
+) -> dict[str, Any]:
+    """A message that is a map: `v`, the version, these fields, and perhaps the optional ones.
 
     Unknown fields are ignored so that a later release can add one.
     """
-    found = _decode(data, what, max_bytes)
-    if not isinstance(found, dict):
-        raise PayloadError(what, expected="a map", found=_shape(found))
+    found = _decode(data, what, {**fields, **(optional or {})}, max_bytes, max_values)
+    assert isinstance(found, dict)  # noqa: S101 - a skim has seen it
     _check_version(found.get("v"), what)
     for field in fields:
         if field not in found:
@@ -67,9 +80,10 @@ def octets(value: object, size: int, what: str) -> bytes:
     return data
 
 
-def _decode(data: bytes, what: str, max_bytes: int) -> object:
+def _decode(data: bytes, what: str, form: Form, max_bytes: int, max_values: int) -> object:
     if len(data) > max_bytes:
         raise PayloadError(what, expected=f"at most {max_bytes} bytes", found=len(data))
+    skim(data, what, form, max_values)
     try:
         value: object = cbor2.loads(data, max_depth=MAX_DEPTH)
         # Encoding it again finds trailing bytes, tags and every second spelling of a value.

@@ -11,13 +11,30 @@ from paho.mqtt.properties import Properties
 
 from fedge.transport.url import BrokerUrl
 
-# Four times the largest that fedge sends. Brokers drop what is larger, which keeps a
-# stranger's message of 256 MB off a device with little memory.
+# Four times the largest that fedge sends. A broker that heeds it drops what is larger, so that a
+# stranger's message ends no connection; one that sends it all the same is not read any further.
 LARGEST_PACKET = 262_144
 _TIMEOUT_S = 5.0  # to connect, and again for TLS
 
 Version: TypeAlias = Literal["5", "3.1.1"]
 _VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
+
+
+class OversizedError(Exception):
+    """A broker has announced a packet of so many bytes; not one of them was read."""
+
+
+class _BoundedClient(Client):
+    """A client that reads no packet larger than `LARGEST_PACKET`.
+
+    paho asks the socket for the whole rest of a packet at once, and Python makes room for all of it
+    before the first byte is there: 835 MB for one of 256.
+    """
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if bufsize > LARGEST_PACKET:
+            raise OversizedError(bufsize)
+        return super()._sock_recv(bufsize)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +51,7 @@ class LinkOptions:
 
 def new_client(options: LinkOptions, version: Version) -> Client:
     """A client for one connection: it neither reconnects nor acknowledges by itself."""
-    client = Client(
+    client = _BoundedClient(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
         protocol=_VERSIONS[version],

@@ -19,7 +19,14 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from fedge.transport.base import Connected, Event, Message, Undelivered
 from fedge.transport.certificate import validity
-from fedge.transport.client import LARGEST_PACKET, LinkOptions, Version, connect, new_client
+from fedge.transport.client import (
+    LARGEST_PACKET,
+    LinkOptions,
+    OversizedError,
+    Version,
+    connect,
+    new_client,
+)
 from fedge.transport.probe import refuses_mqtt5
 from fedge.transport.progress import Progress
 from fedge.transport.url import BrokerUrl
@@ -207,6 +214,9 @@ class Link:
             step()
         except MemoryError:
             raise
+        except OversizedError as error:
+            most = f"fedge reads packets of at most {LARGEST_PACKET}"
+            self._end(f"{self._options.url} sent a packet of {error} bytes, and {most}")
         except Exception as error:
             log.debug("the link to %s broke", self._options.url, exc_info=True)
             self._end(f"{self._options.url} sent what is not MQTT ({error!r:.80})")

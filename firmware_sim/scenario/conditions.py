@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from firmware_sim.emulator.console import Console
 from firmware_sim.emulator.hardware import BROKER_ADDRESS, HOST_ADDRESS
 from firmware_sim.errors import EmulationError
 from firmware_sim.scenario.certificates import Door
@@ -66,7 +67,7 @@ def _run(stage: Stage, computer: Computer, port_after: int, tell: Tell) -> dict[
         n_before, acted_s = len(stage.rounds()), time.monotonic()
         stage.await_(lambda: len(stage.rounds()) > n_before, "the next round", until_s)
         facts["next_round_after_s"] = round(time.monotonic() - acted_s, 1)
-    facts["exit_code"] = console.await_exit(max(1.0, until_s - time.monotonic()))
+    facts["exit_code"] = _exit_code(stage, computer, console, until_s)
     facts["killed_by_kernel"] = [line for line in console.kernel if "Killed process" in line]
     facts["last_words"] = last_line(computer.log)
     if stage.scenario.fault == "fill":
@@ -77,6 +78,15 @@ def _run(stage: Stage, computer: Computer, port_after: int, tell: Tell) -> dict[
         facts["exit_code_with_room"] = console.await_exit(max(1.0, until_s - time.monotonic()))
     computer.shut_down()
     return facts
+
+
+def _exit_code(stage: Stage, computer: Computer, console: Console, until_s: float) -> int:
+    """How the device has ended; 0 of one that lives."""
+    if not stage.scenario.lives:
+        return console.await_exit(max(1.0, until_s - time.monotonic()))
+    words = stage.scenario.says
+    stage.await_(lambda: words in computer.log, repr(words), until_s)
+    return console.exit_code or 0
 
 
 def _pull(stage: Stage, computer: Computer, _port_after: int, tell: Tell) -> None:
@@ -116,7 +126,8 @@ def _faults(scenario: Scenario, facts: dict[str, Any], log: str) -> Iterator[str
         yield f"the kernel killed it: {facts['killed_by_kernel'][0]}"
     if facts.get("exit_code_with_room", 0) != 0:
         yield f"with room again it ended with {facts['exit_code_with_room']}"
-    if (scenario.exit_code == 0 or scenario.fault == "fill") and facts["rounds"] != scenario.rounds:
+    is_done = scenario.exit_code == 0 and not scenario.lives
+    if (is_done or scenario.fault == "fill") and facts["rounds"] != scenario.rounds:
         yield f"{facts['rounds']} rounds ended, not {scenario.rounds}"
 
 

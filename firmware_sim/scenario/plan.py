@@ -48,6 +48,7 @@ class Scenario:
 
     exit_code: int = setting(0, rule=within(0, 255), about="of the device")
     says: str = setting("", about="what is in its log at the end")
+    lives: bool = setting(default=False, about="whether it goes on after it has said so")
 
     def __post_init__(self) -> None:
         check(self)

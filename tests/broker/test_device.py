@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from fedge.messages import Presence, RoundState
 from fedge.transport.mqtt import MqttTransport
 from tests.support import models
 from tests.support.broker import Broker, any_broker
+from tests.support.hostile import HOSTILE, slow_artifact
 from tests.support.processes import (
     FedgeProcess,
     environment,
@@ -149,6 +151,72 @@ def test_data_that_come_later_are_waited_for(
         write_examples(later)
         wait_until(lambda: len(aggregator.updates) == 1, work=aggregator.work)
     assert device.said().count("no examples yet in") == 1
+
+
+def _has_skipped(device: FedgeProcess, n_times: int) -> bool:
+    return device.said().count("round 1 is skipped, nothing is sent: ") == n_times
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_a_process_outlives_a_hostile_artifact_and_does_the_next_round(
+    tmp_path: Path, any_broker: Broker, aggregator: ScriptedAggregator, name: str
+) -> None:
+    data, words = HOSTILE[name]
+    (tmp_path / "secret.bin").write_bytes(b"s" * 64)
+    aggregator.announce(1, artifact=aggregator.add_blob(data))
+    for n_skips in (1, 2):  # the manifest is retained: a restart meets it again
+        device = start(tmp_path, any_broker.url)
+        with stopping(device):
+            wait_until(partial(_has_skipped, device, n_skips), work=aggregator.work)
+            assert words in device.said()
+            assert device.process.poll() is None
+            if n_skips == 2:
+                aggregator.announce(2)
+                wait_until(lambda: bool(aggregator.updates), work=aggregator.work)
+    assert "Traceback" not in device.said()
+    assert any(state.skipped and words in state.skipped.why for state in aggregator.states)
+    assert aggregator.updates[0][1] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_process_within_five_seconds_whatever_the_graph_does(
+    tmp_path: Path, any_broker: Broker, number: signal.Signals
+) -> None:
+    """The engine is in the middle of half a minute of arithmetic, where no handler runs."""
+    aggregator = ScriptedAggregator(MqttTransport(any_broker.url, "scripted"), slow_artifact())
+    sound = aggregator.add_blob(models.linear().to_bytes())
+    aggregator.announce(1)
+    device = start(tmp_path, any_broker.url)
+    with stopping(device):
+        wait_until(lambda: "training, 3 steps" in device.said(), work=aggregator.work)
+        time.sleep(2.0)
+        began = time.monotonic()
+        device.process.send_signal(number)
+        assert device.wait() == 128 + number
+        assert 3.0 < time.monotonic() - began < 5.0
+    assert "ended in the middle of it" in device.said()
+    aggregator.announce(2, artifact=sound)
+    device = start(tmp_path, any_broker.url)  # on the same state directory
+    with stopping(device):
+        wait_until(lambda: bool(aggregator.updates), work=aggregator.work)
+    aggregator.close()
+
+
+def test_a_second_signal_ends_the_process_at_once(tmp_path: Path, any_broker: Broker) -> None:
+    aggregator = ScriptedAggregator(MqttTransport(any_broker.url, "scripted"), slow_artifact())
+    aggregator.announce(1)
+    device = start(tmp_path, any_broker.url)
+    with stopping(device):
+        wait_until(lambda: "training, 3 steps" in device.said(), work=aggregator.work)
+        time.sleep(2.0)
+        device.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        began = time.monotonic()
+        device.process.send_signal(signal.SIGINT)
+        device.wait()
+        assert time.monotonic() - began < 1.0
+    aggregator.close()
 
 
 def test_a_full_disk_gives_exit_code_8_in_one_sentence(tmp_path: Path, any_broker: Broker) -> None:

@@ -11,11 +11,13 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
 
 from fedge.transport import Connected, Disconnected, Message
+from fedge.transport.client import LARGEST_PACKET
 from tests.broker.transports import next_event, receive_payloads, transport
 from tests.support.broker import Broker
 from tests.support.slow_link import slow_link
@@ -306,6 +308,43 @@ def test_no_bytes_of_a_broker_stop_the_network_thread(liar: Liar) -> None:
             one.receive(0.01)
         assert liar.n_connections >= len(answers)
         assert any(thread.name == "fedge mqtt" for thread in threading.enumerate())
+
+
+def publish_packet(size: int) -> bytes:
+    """A PUBLISH of QoS 0 on topic "a", without properties, of so many bytes behind its length."""
+    length, rest = b"", size
+    while rest > 0x7F:
+        length, rest = length + bytes([rest & 0x7F | 0x80]), rest >> 7
+    return b"\x30" + length + bytes([rest]) + b"\x00\x01a\x00"
+
+
+@pytest.mark.parametrize("size", [LARGEST_PACKET + 1, 268_435_455])
+def test_a_packet_larger_than_ours_ends_the_connection_before_it_is_read(
+    liar: Liar, size: int
+) -> None:
+    """The largest that MQTT knows took 835 MB of memory before."""
+    liar.stays = 0.5
+    packet = publish_packet(size)
+    liar.start(itertools.repeat(CONNACK_5 + packet + bytes(100_000)))
+    tracemalloc.start()
+    with transport(liar.url, "one") as one:
+        reason = next_event(one, Disconnected).reason
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert reason.startswith(
+        f"{liar.url} sent a packet of {size} bytes, and fedge reads packets of at most 262144; "
+    )
+    assert peak < 2**20
+
+
+def test_a_packet_as_large_as_we_take_arrives(liar: Liar) -> None:
+    liar.stays = 1.0
+    packet = publish_packet(LARGEST_PACKET)
+    suback = bytes.fromhex("90 04 00 01 00 01")
+    liar.start(itertools.repeat(CONNACK_5 + suback + packet + bytes(LARGEST_PACKET - 4)))
+    with transport(liar.url, "one") as one:
+        one.subscribe("a")
+        assert receive_payloads(one, 1) == [bytes(LARGEST_PACKET - 4)]
 
 
 def test_a_refusal_is_told_in_the_brokers_words(liar: Liar) -> None:

@@ -12,7 +12,8 @@ _HEAD = """\
 
 What `fedge build` can train through. Anything else on the way from a trained parameter
 to the loss is refused when the artifact is built, by name of node and operator; behind frozen
-parameters (`--trainable`) any operator that onnxruntime runs will do. Models may have opset 7 or
+parameters (`--trainable`) any operator whose output has a size known beforehand will do
+([artifacts](artifacts.md)). Models may have opset 7 or
 later, batch axis open or fixed, weights as initialisers, as graph inputs too, as `Constant` nodes,
 or behind `Identity`.
 

@@ -26,6 +26,13 @@ def test_a_machine_without_wheels_is_not_asked_for_what_pip_cannot_install(machi
     assert asked_for(machine) == EVERYWHERE
 
 
+def test_onnxruntime_is_one_that_keeps_to_the_models_folder() -> None:
+    """1.24 refuses paths that lead out of it for tensors, 1.27 for sparse ones too; tried."""
+    (runtime,) = (r for r in map(Requirement, PROJECT["dependencies"]) if r.name == "onnxruntime")
+    assert "1.26.0" not in runtime.specifier
+    assert "1.27.0" in runtime.specifier
+
+
 def test_the_second_engine_is_an_extra_that_debians_onnx_fulfils() -> None:
     (onnx,) = map(Requirement, PROJECT["optional-dependencies"]["reference"])
     assert onnx.name == "onnx"

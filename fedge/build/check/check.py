@@ -37,7 +37,7 @@ def check_artifact(
         TrainingError: if a graph fails on an example.
     """
     rng = np.random.default_rng(seed)
-    data = kinds_of_examples(artifact, rng)
+    data = kinds_of_examples(artifact.manifest, artifact.eval_graph, rng)
     loss, gradient = Trainer(artifact).loss_and_gradient(
         artifact.parameters, data.inputs, data.targets
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fedge.artifact import Artifact, InputSpec, Manifest, TargetSpec
+from fedge.artifact import InputSpec, Manifest, TargetSpec
 from fedge.build.check.indices import index_bounds
 from fedge.training import ArrayData
 from fedge.types import Array
@@ -24,14 +24,13 @@ def random_examples(manifest: Manifest, rng: Rng) -> ArrayData:
     return ArrayData(inputs, _random_targets(manifest.target, n, rng)).check(manifest)
 
 
-def kinds_of_examples(artifact: Artifact, rng: Rng) -> ArrayData:
+def kinds_of_examples(manifest: Manifest, eval_graph: bytes, rng: Rng) -> ArrayData:
     """Whole batches, the kinds of `NUMBERS` and `INDICES` in turn, each kind at least once.
 
     Integers that the graph looks up in a table are indices into it; others are a mask, of ones
     with zeros at the end of some; those of 8 or 16 bits are numbers from 0 on.
     """
-    manifest = artifact.manifest
-    bounds = index_bounds(artifact.eval_graph, [spec.name for spec in manifest.inputs])
+    bounds = index_bounds(eval_graph, [spec.name for spec in manifest.inputs])
     size = manifest.batch_size
     n = -(-len(NUMBERS) // size) * size
     inputs = {

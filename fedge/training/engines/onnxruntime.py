@@ -7,11 +7,20 @@ import sys
 import warnings
 from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 from fedge.errors import ArtifactError, ConfigError, TrainingError
 from fedge.training.engines.protocol import Shape, check_values, first_line
 from fedge.types import Array
 
+# What onnxruntime calls NumPy's types, where it has another word.
+_TYPES = {
+    "float32": "float",
+    "float64": "double",
+    "float16": "float16",
+    "bool": "bool",
+    **{name: name for name in ("int8", "uint8", "int16", "int32", "int64")},
+}
 _TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
@@ -44,6 +53,8 @@ class OnnxRuntime:
             ) from None
         check_values("inputs", _shapes(self._session.get_inputs()), inputs)
         check_values("outputs", _shapes(self._session.get_outputs()), outputs)
+        _check_types(self._session.get_inputs(), inputs)
+        _check_types(self._session.get_outputs(), outputs)
         self._binding = self._session.io_binding()
         share = runtime.OrtValue.ortvalue_from_numpy  # on a CPU the same memory, not a copy
         for name, array in inputs.items():
@@ -100,6 +111,15 @@ def _options(runtime: ModuleType, threads: int) -> object:
     options.log_severity_level = 4  # errors arrive as exceptions; told once is enough
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning costs power
     return options
+
+
+def _check_types(values: list[Any], buffers: Mapping[str, Array]) -> None:
+    for value in values:
+        expected = f"tensor({_TYPES.get(buffers[value.name].dtype.name, '?')})"
+        if value.type != expected:
+            raise ArtifactError(
+                f"type of {value.name} in graph", expected=expected, found=value.type
+            )
 
 
 def _shapes(values: list[object]) -> dict[str, Shape]:

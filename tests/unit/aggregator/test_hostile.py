@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedge import codecs
-from fedge.aggregator.partials import MAX_PARTIALS, PER_DEVICE, Partials
+from fedge.aggregator.partials import (
+    ASK_DEVICE_S,
+    CHUNK_COST,
+    MAX_ASKED,
+    MAX_PARTIALS,
+    PARTIAL_COST,
+    PER_DEVICE,
+    Partials,
+)
 from fedge.aggregator.verify import RefusedError
 from fedge.codecs import Stamp
 from fedge.messages import Reason, Topics, UpdateChunk, split_update
-from fedge.types import DeviceId, RoundId
+from fedge.types import DeviceId, JobId, RoundId
 from tests.support.scripted import ScriptedDevice, scripted_nonce, scripted_payload
 from tests.unit.aggregator.harness import Bench
 
@@ -175,14 +185,55 @@ def test_one_device_cannot_fill_the_memory() -> None:
     partials = Partials(max_bytes=4000)
     for number in range(1000):
         partials.add(EVE, a_chunk(number), float(number))
-    assert partials.size_bytes == PER_DEVICE * 1000
+    assert partials.size_bytes == PER_DEVICE * (1000 + CHUNK_COST + PARTIAL_COST)
 
 
 def test_many_names_cannot_fill_the_memory() -> None:
     partials = Partials(max_bytes=4000)
     for number in range(MAX_PARTIALS + 100):
         partials.add(DeviceId(f"d{number}"), a_chunk(number), 0.0)
-    assert partials.size_bytes == MAX_PARTIALS * 1000
+    assert partials.size_bytes == MAX_PARTIALS * (1000 + CHUNK_COST + PARTIAL_COST)
+
+
+def test_empty_chunks_count_as_what_python_needs_for_them() -> None:
+    """A thousand updates of 65 chunks without data: nothing but objects."""
+    partials = Partials(max_bytes=40_000)
+    chunks = [
+        a_chunk(number, total=66, size=0, index=index)
+        for number in range(1000)
+        for index in range(65)
+    ]
+    tracemalloc.start()
+    for chunk in chunks:
+        # As they come: every chunk brings its own objects.
+        given = replace(
+            chunk, data=bytes(bytearray(chunk.data)), nonce=bytes(bytearray(chunk.nonce))
+        )
+        partials.add(DeviceId(f"d{chunk.nonce.hex()}"), given, 0.0)
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert partials.size_bytes == 1000 * (PARTIAL_COST + 65 * CHUNK_COST)
+    assert used < partials.size_bytes
+
+
+def test_a_device_that_repeats_its_last_chunk_is_not_asked_each_time() -> None:
+    partials, job = Partials(max_bytes=5000), JobId("default")
+    n_asked = 0
+    for step in range(200):  # ten seconds, twenty chunks a second, of two updates in turn
+        now_s = step / 20
+        partials.add(EVE, a_chunk(step % 2, index=2), now_s)
+        n_asked += len(list(partials.missing(job, now_s)))
+    assert 10 / ASK_DEVICE_S - 1 <= n_asked <= 10 / ASK_DEVICE_S + 1
+
+
+def test_all_devices_together_are_asked_so_often_a_second_and_none_is_forgotten() -> None:
+    partials, job = Partials(max_bytes=5000), JobId("default")
+    for number in range(3 * MAX_ASKED):
+        partials.add(DeviceId(f"d{number}"), a_chunk(number, index=2), 0.0)
+    asked = [list(partials.missing(job, now_s)) for now_s in (0.0, 0.5, 0.99, 1.0, 1.5, 2.0)]
+    assert [len(found) for found in asked[:4]] == [MAX_ASKED, 0, 0, MAX_ASKED]
+    devices = {device for found in asked for device, _ in found}
+    assert len(devices) == 3 * MAX_ASKED
 
 
 def test_an_update_that_grows_too_large_is_refused_and_forgotten() -> None:

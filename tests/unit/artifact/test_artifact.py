@@ -16,6 +16,7 @@ from fedge.artifact import Artifact, container, load_artifact
 from fedge.artifact.artifact import MEMBERS
 from fedge.errors import ArtifactError, ConfigError, StorageError
 from tests.support import models
+from tests.support.hostile import repacked
 
 
 def same(a: Artifact, b: Artifact) -> bool:
@@ -26,16 +27,6 @@ def same(a: Artifact, b: Artifact) -> bool:
         b.infer_graph,
         b.parameters.tobytes(),
     )
-
-
-def repacked(artifact: Artifact, **contents: bytes) -> bytes:
-    """An artifact with some members exchanged, and hashes and CRCs made to fit again."""
-    parts = container.unpack(artifact.to_bytes(), MEMBERS)
-    members = dict(zip(MEMBERS, map(bytes, parts), strict=True))
-    members |= {name.replace("_", "."): data for name, data in contents.items()}
-    hashes = {name: hashlib.sha256(members[name]).hexdigest() for name in MEMBERS[1:]}
-    members["manifest.json"] = artifact.manifest.to_json(hashes)
-    return container.pack(list(members.items()))
 
 
 def test_the_file_is_a_zip_whose_manifest_tells_the_hashes(tmp_path: Path) -> None:

@@ -136,6 +136,15 @@ def test_contradictions_are_refused(changes: dict[str, Any]) -> None:
         dataclasses.replace(MANIFEST, **changes)
 
 
+def test_buffers_are_bounded_by_what_they_take_in_memory() -> None:
+    """Batch 4, x (2,) and target (1,): each example 8 bytes, 8 and 4; two weights and a bias."""
+    assert MANIFEST.memory_bytes == 4 * (8 + 8 + 4) + 16 * 3
+    assert DROPPING.memory_bytes == MANIFEST.memory_bytes + 4 * 9
+    wide = tuple(InputSpec(name=f"x{i}", dtype="float64", shape=(2**27,)) for i in range(5))
+    with pytest.raises(ArtifactError, match="bytes of buffers"):
+        dataclasses.replace(MANIFEST, inputs=wide)
+
+
 def test_only_canonical_json_is_taken() -> None:
     data = MANIFEST.to_json(HASHES)
     for other in (

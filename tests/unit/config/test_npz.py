@@ -1,6 +1,7 @@
 """Data files."""
 
 import io
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,51 @@ def test_a_member_said_to_begin_before_the_file_is_damage(tmp_path: Path) -> Non
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"intact \.npz"):
         read_npz(path)
+
+
+def test_a_header_that_unpacks_to_gigabytes_is_not_read(tmp_path: Path) -> None:
+    """NumPy's second format has room for a header of 4 GiB, and spaces deflate to a thousandth."""
+    size = 64 * 2**20
+    bomb = b"\x93NUMPY\x02\x00" + size.to_bytes(4, "little") + b" " * size
+    path = zipped(tmp_path, x=bomb, y=npy(Y))
+    assert path.stat().st_size < 2**17
+    del bomb
+    tracemalloc.start()
+    with pytest.raises(DataError, match=f"a header of {size} bytes"):
+        read_npz(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [
+        (np.uint8, (2**30, 1)),  # 1 GiB as bytes, 5 as numbers to train on
+        (np.float32, (2**40, 0)),  # no bytes at all, and a trillion examples to put in order
+    ],
+)
+def test_arrays_count_as_what_they_take_in_memory(
+    tmp_path: Path, dtype: type, shape: tuple[int, int]
+) -> None:
+    liar = npy(np.zeros(0, dtype), shape=shape)
+    y = npy(np.zeros(0, np.float32), shape=(shape[0], 0))
+    with pytest.raises(DataError, match=r"at most 4294967296 bytes of memory"):
+        read_npz(zipped(tmp_path, x=liar, y=y))
+
+
+def test_the_clients_of_many_examples_are_compared_as_they_are() -> None:
+    """As text each would take 84 bytes."""
+    n = 200_000
+    data = Dataset({"x": np.zeros((n, 1), np.int8)}, np.zeros(n, np.int8), client=np.arange(n))
+    tracemalloc.start()
+    assert data.of_client("199999").n_examples == 1
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * n
+    for name in ("-1", "07", "1.0", "", "9" * 30, "x", "\u0663"):
+        with pytest.raises(DataError, match="client"):
+            data.of_client(name)
 
 
 def test_too_many_arrays_are_refused(tmp_path: Path) -> None:

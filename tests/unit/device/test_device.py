@@ -26,6 +26,7 @@ from fedge.messages import (
     CHUNK_BYTES,
     Accepted,
     AggregatorState,
+    Assembly,
     DeviceState,
     Followed,
     Presence,
@@ -40,6 +41,7 @@ from fedge.training import ArrayData, Plan, Trainer
 from fedge.types import RoundId
 from tests.support import models
 from tests.support.bus import Bus
+from tests.support.hostile import HOSTILE
 from tests.unit.device.scripted import FLEET, JOB, PLAN, ScriptedAggregator, accept
 
 ROUND = f"fedge/v1/{FLEET}/job/{JOB}/round"
@@ -523,6 +525,53 @@ def test_examples_that_do_not_fit_the_artifact_skip_its_rounds_and_the_aggregato
     scene.aggregator.announce(2, artifact=scene.aggregator.add_blob(models.linear(3).to_bytes()))
     scene.settle(device)
     assert "global model" in str(device.phase)  # the next artifact fits, and its model is too short
+    device.close()
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_whatever_an_artifact_holds_the_device_lives_and_tells_why_it_skips(
+    scene: Scene, name: str
+) -> None:
+    """After a restart too; and the next round, with a sound artifact, is done."""
+    data, words = HOSTILE[name]
+    scene.aggregator.announce(1, artifact=scene.aggregator.add_blob(data))
+    for _ in range(2):
+        device = scene.device()
+        scene.settle(device)
+        skipped = scene.aggregator.states[-1].skipped
+        assert skipped is not None
+        assert skipped.round == 1
+        assert words in skipped.why
+        device.close()
+        scene.aggregator.work()
+    device = scene.device()
+    scene.settle(device)
+    scene.aggregator.announce(2)
+    scene.settle(device)
+    assert [update[1] for update in scene.aggregator.updates] == [2]
+    device.close()
+
+
+@pytest.mark.parametrize("where", ["read", "trained", "fetched"])
+def test_an_artifact_that_finds_no_memory_is_skipped(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        raise MemoryError("Unable to allocate 8 GiB")
+
+    places = {"read": Artifact, "trained": Trainer, "fetched": Assembly}
+    names = {"read": "from_bytes", "trained": "_start", "fetched": "add"}
+    monkeypatch.setattr(places[where], names[where], no_room)
+    scene.aggregator.announce(1)
+    device = scene.device()
+    scene.settle(device)
+    skipped = scene.aggregator.states[-1].skipped
+    assert skipped is not None
+    assert skipped.why.startswith("this machine has too little memory for the job (no room for ")
+    monkeypatch.undo()
+    scene.aggregator.announce(2)
+    scene.settle(device)
+    assert [update[1] for update in scene.aggregator.updates] == [2]
     device.close()
 
 

@@ -19,6 +19,7 @@ from fedge.messages import (
     UpdateChunk,
     decode_reply,
 )
+from fedge.messages.skim import _Reader
 from fedge.messages.state import AggregatorState
 from tests.unit.messages.examples import EXAMPLES
 
@@ -145,8 +146,86 @@ def test_a_message_too_large_is_refused_before_it_is_decoded(decode: Decoder) ->
 def test_lists_that_are_announced_and_do_not_come_cost_little() -> None:
     """Three bytes announce 65 535 values, for which a decoder makes room: 200 MiB in 1200 bytes."""
     tracemalloc.start()
-    with pytest.raises(PayloadError, match="nesting"):
+    with pytest.raises(PayloadError, match="array of 6"):
         decode_reply(b"\x99\xff\xff" * 400)
+    with pytest.raises(PayloadError, match="at most 200 values"):
+        decode_reply(b"\x86\x01\x60\x60\x00\x40" + b"\x99\xff\xff" * 400)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 5 * 2**20
+    assert peak < 2**14
+
+
+def heads_read(decode: Decoder, payload: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many values a decoder looks at before it refuses; a call of cbor2 looks at all."""
+    n = 0
+    head, loads = _Reader.head, cbor2.loads
+
+    def counted(reader: _Reader) -> tuple[int, int]:
+        nonlocal n
+        n += 1
+        return head(reader)
+
+    def all_at_once(*given: object, **named: object) -> object:
+        nonlocal n
+        n += len(payload)
+        return loads(*given, **named)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Reader, "head", counted)
+        patch.setattr(cbor2, "loads", all_at_once)
+        with pytest.raises(PayloadError):
+            decode(payload)
+    return n
+
+
+EMPTY = 61_000
+FLOODS = {
+    "a list of empty lists": b"\x99" + EMPTY.to_bytes(2) + b"\x80" * EMPTY,
+    "eight fields, the last of empty lists": b"\x88\x01" + b"\x80" * EMPTY,
+    "a field of empty lists": b"\x88\x01\x44run1\x07\x48" + bytes(8) + b"\x00\x01\x50"
+    + bytes(16) + b"\x99" + EMPTY.to_bytes(2) + b"\x80" * EMPTY,
+    "a map of small integers": b"\xb9" + (EMPTY // 2).to_bytes(2) + b"\x00" * EMPTY,
+    "a map with an unknown field of lists": b"\xa2\x61v\x01\x61z\x99\x03\xe8" + b"\x80" * 1000,
+    "lists in lists": b"\x81" * 1000,
+    "one after another": b"\x80" * EMPTY,
+    "a list of a whole reply": b"\x86\x01\x60\x60\x00\x40\x99\x07\xd0" + b"\x80" * 2000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FLOODS)
+@pytest.mark.parametrize("decode", [one for one in DECODERS if one != Broadcasts.from_bytes])
+def test_a_flood_of_values_is_refused_after_a_few_heads(
+    decode: Decoder, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as the largest honest message has, and for most kinds fewer than ten."""
+    assert heads_read(decode, FLOODS[name], monkeypatch) <= 257
+
+
+def test_a_flood_where_a_chunk_should_be_is_refused_by_its_first_wrong_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decode = UpdateChunk.from_bytes
+    expected = {
+        "a list of empty lists": 1,  # an array of another length
+        "eight fields, the last of empty lists": 2,  # the version; a list where a run should be
+        "a field of empty lists": 8,  # seven sound fields, then a list where data should be
+        "a map of small integers": 1,
+    }
+    found = {name: heads_read(decode, FLOODS[name], monkeypatch) for name in expected}
+    assert found == expected
+
+
+@pytest.mark.parametrize(("decode", "message"), EXAMPLES)
+def test_a_field_of_another_type_is_refused_before_anything_is_decoded(
+    decode: Decoder, message: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every known field but the version, of which any value is told as a version."""
+    fields = cbor2.loads(message)
+    keys = list(fields) if isinstance(fields, dict) else range(len(fields))
+    for key in keys:
+        if key in ("v", 0, "skipped", "engine"):
+            continue
+        spoilt = fields.copy()
+        spoilt[key] = {} if not isinstance(fields[key], dict) else []
+        payload = cbor2.dumps(spoilt, canonical=True)
+        assert heads_read(decode, payload, monkeypatch) < len(payload)

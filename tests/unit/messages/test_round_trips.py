@@ -145,7 +145,7 @@ def test_round_trip(
 
 
 def fields() -> dict[str, object]:
-    return decode_map(MANIFEST.to_bytes(), "manifest", fields=(), max_bytes=8192)
+    return decode_map(MANIFEST.to_bytes(), "manifest", fields={}, max_bytes=8192, max_values=256)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from fedge.cli.main import main
 from fedge.errors import ArtifactError
 from fedge.training.engines import EngineName
 from fedge.types import Vector
+from tests.support.hostile import HOSTILE
 from tests.support.networks import build_network
 from tests.unit.build.check.planted import spoiled
 from tests.unit.build.models import model_of, perceptron
@@ -154,13 +155,25 @@ def test_a_model_that_mixes_its_examples_is_found(monkeypatch: pytest.MonkeyPatc
 
 def test_a_graph_that_does_not_load_is_refused() -> None:
     sound = artifact()
-    for spoilt in (
-        replace(sound, train_graph=b"nothing"),
-        replace(sound, eval_graph=b"nothing"),
-        replace(sound, infer_graph=b"nothing"),
-    ):
-        with pytest.raises(ArtifactError):
-            check_artifact(spoilt)
+    with pytest.raises(ArtifactError, match=r"train\.onnx"):
+        replace(sound, train_graph=b"nothing")
+    with pytest.raises(ArtifactError, match=r"eval\.onnx"):
+        replace(sound, eval_graph=b"nothing")
+    with pytest.raises(ArtifactError, match=r"infer\.onnx"):
+        replace(sound, infer_graph=b"nothing")
+
+
+@pytest.mark.parametrize("command", ["check", "inspect"])
+@pytest.mark.parametrize(
+    "name", ["reads a file", "loops", "is huge", "has an operator of its own", "is no artifact"]
+)
+def test_commands_refuse_a_hostile_artifact_before_an_engine_sees_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, name: str
+) -> None:
+    data, words = HOSTILE[name]
+    (tmp_path / "m.fedge").write_bytes(data)
+    assert main([command, str(tmp_path / "m.fedge")]) != 0
+    assert words in capsys.readouterr().err
 
 
 def test_the_commands_build_and_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,9 @@ from tests.unit.build.models import model_of
 
 def drawn(model: onnx.ModelProto, batch_size: int = 6) -> dict[str, Array]:
     artifact = build_artifact(model, loss="cross_entropy", batch_size=batch_size)
-    return kinds_of_examples(artifact, np.random.default_rng(0)).inputs
+    return kinds_of_examples(
+        artifact.manifest, artifact.eval_graph, np.random.default_rng(0)
+    ).inputs
 
 
 def images() -> onnx.ModelProto:

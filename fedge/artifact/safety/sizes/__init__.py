@@ -1,0 +1,16 @@
+"""Shapes of operators' outputs, for opset 18: a rule for each that a training graph may have."""
+
+from fedge.artifact.safety.sizes import (
+    contraction,
+    elementwise,
+    layout,
+    recurrent,
+    reduce,
+    resize,
+    window,
+)
+from fedge.artifact.safety.sizes.table import Call, UnsizedError, knows, shapes_of, work_of
+
+__all__ = ["Call", "UnsizedError", "knows", "shapes_of", "work_of"]
+
+_RULES = (contraction, elementwise, layout, recurrent, reduce, resize, window)  # fill the table
