@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from fedge.aggregator.presence import Membership
 from fedge.config.aggregator import AggregatorConfig
+from fedge.config.login import broker_url
 from fedge.errors import TransportError
 from fedge.messages import (
     CHUNK_BYTES,
@@ -130,7 +131,7 @@ class Post:
     def _connect(self) -> Transport:
         config = self._config
         return MqttTransport(
-            config.broker,
+            broker_url(config.broker, config.password_file),
             self._membership.client_id,
             will=self._membership.will,
             version=config.mqtt,

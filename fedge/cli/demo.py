@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fedge.cli.commands import write_json
+from fedge.cli.passwords import warn_of_password
 from fedge.errors import FedgeError
 from fedge.simulation.demo import DemoOptions, Prepared, play, prepare
 from fedge.simulation.plot import plot
@@ -50,6 +51,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " to choose which one is started (mosquitto if it is installed)",
     )
     add(
+        "--password-file",
+        type=Path,
+        metavar="FILE",
+        help="file with the password of the user that the URL of --broker names",
+    )
+    add(
         "--standardize",
         action="store_true",
         help="scale features by the fleet's own mean and spread, and fill missing values"
@@ -77,6 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prepare, run, report."""
     options = _options(args)
+    warn_of_password(args.broker, "--password-file")
     out = sys.stdout
     print(f"fedge demo: everything of this run goes to {options.folder}", file=out, flush=True)
     ready = prepare(options)
@@ -112,6 +120,7 @@ def _options(args: argparse.Namespace) -> DemoOptions:
         downlink_codec=args.downlink_codec,
         strategy=args.strategy,
         broker=args.broker,
+        password_file=args.password_file,
         standardize=args.standardize,
         alpha=args.alpha,
         seed=args.seed,

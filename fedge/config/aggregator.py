@@ -15,7 +15,12 @@ class AggregatorConfig:
 
     section: ClassVar[str] = "aggregator"
 
-    broker: str = setting(BROKER_URL, about="where the broker is, mqtt:// or mqtts://")
+    broker: str = setting(
+        BROKER_URL, is_secret=True, about="where the broker is, mqtt:// or mqtts://"
+    )
+    password_file: Path | None = setting(
+        None, about="file with the password of the user that the broker's URL names"
+    )
     fleet: str = setting("default", rule=NAME, about="the fleet it serves")
     job: str = setting("default", rule=NAME, about="the job it runs")
     name: str = setting("aggregator", rule=NAME, about="its name, its own in the fleet")

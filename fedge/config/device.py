@@ -15,7 +15,12 @@ class DeviceConfig:
 
     section: ClassVar[str] = "device"
 
-    broker: str = setting(BROKER_URL, about="where the broker is, mqtt:// or mqtts://")
+    broker: str = setting(
+        BROKER_URL, is_secret=True, about="where the broker is, mqtt:// or mqtts://"
+    )
+    password_file: Path | None = setting(
+        None, about="file with the password of the user that the broker's URL names"
+    )
     fleet: str = setting("default", rule=NAME, about="the fleet it belongs to")
     job: str = setting("default", rule=NAME, about="the job it trains for")
     id: str = setting(factory=host_id, rule=NAME, about="its name, its own in the fleet")

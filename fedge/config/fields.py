@@ -49,12 +49,16 @@ def setting(
     about: str,
     rule: Rule | None = None,
     factory: Callable[[], Any] | None = None,
+    is_secret: bool = False,
 ) -> Any:
-    """A field of a configuration; without default and factory it must be given."""
+    """A field of a configuration; without default and factory it must be given.
+
+    A secret one is not in the configuration's `repr`.
+    """
     metadata = {"about": about, "rule": rule}
     if factory is not None:
-        return field(default_factory=factory, metadata=metadata)
-    return field(default=default, metadata=metadata)
+        return field(default_factory=factory, metadata=metadata, repr=not is_secret)
+    return field(default=default, metadata=metadata, repr=not is_secret)
 
 
 class Settings(Protocol):

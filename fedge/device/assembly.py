@@ -3,6 +3,7 @@
 import random
 
 from fedge.config.device import DeviceConfig
+from fedge.config.login import broker_url
 from fedge.config.npz import read_npz
 from fedge.device.bench import Bench
 from fedge.device.cache import BlobCache
@@ -44,7 +45,7 @@ def load_examples(config: DeviceConfig) -> DataSource:
 def connect(config: DeviceConfig, membership: Membership) -> Transport:
     """A connection of the device's own, not yet started."""
     return MqttTransport(
-        config.broker,
+        broker_url(config.broker, config.password_file),
         membership.client_id,
         will=membership.will,
         version=config.mqtt,

@@ -19,6 +19,7 @@ from fedge.messages import Topics
 from fedge.training import DataSource
 from fedge.training.engines import EngineName, choose
 from fedge.transport import Connected, Disconnected, Event, Message, Transport, Undelivered
+from fedge.transport.url import BrokerUrl
 from fedge.types import DeviceId
 
 _log = logging.getLogger(__name__)
@@ -178,7 +179,8 @@ class Device:
     def _start(self) -> Watch:
         if self._watch is None:
             config = self.config
-            self._watch = Watch(config.broker, config.connect_timeout_s, self._clock())
+            broker = str(BrokerUrl.parse(config.broker))  # without the password
+            self._watch = Watch(broker, config.connect_timeout_s, self._clock())
             self._inbox.subscribe()
             self._transport.start()
         return self._watch

@@ -12,7 +12,7 @@ class Watch:
     """The connection as a device sees it; every change is said once in the log.
 
     Args:
-        broker: its URL, for the sentences.
+        broker: its URL for people, without a password.
         timeout_s: how long it may never have been reached; 0: for ever.
         now_s: when the first try began.
 

@@ -27,7 +27,7 @@ class MqttTransport:
     next failed try, what was published without a link.
 
     Args:
-        url: `mqtt://[user:password@]host[:port]`, or `mqtts://`.
+        url: `mqtt://[user:password@]host[:port]`, or `mqtts://`, as a text or read already.
         client_id: unique at the broker; a second one throws the first one out.
         will: topic and payload, which the broker publishes, retained, when we vanish.
         receive_maximum: messages not `done` that an MQTT 5 broker may send.
@@ -42,7 +42,7 @@ class MqttTransport:
 
     def __init__(  # noqa: PLR0913 - a connection has that many options; all but two have defaults
         self,
-        url: str,
+        url: str | BrokerUrl,
         client_id: str,
         *,
         will: tuple[str, bytes] | None = None,
@@ -52,7 +52,7 @@ class MqttTransport:
         keepalive_s: int = 30,
         rng: random.Random | None = None,
     ) -> None:
-        broker = BrokerUrl.parse(url)
+        broker = url if isinstance(url, BrokerUrl) else BrokerUrl.parse(url)
         options = LinkOptions(
             url=broker,
             client_id=client_id,
