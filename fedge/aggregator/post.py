@@ -132,7 +132,6 @@ class Post:
         config = self._config
         return MqttTransport(
             broker_url(config.broker, config.password_file),
-            self._membership.client_id,
             will=self._membership.will,
             version=config.mqtt,
             ca_file=config.ca_file,

@@ -46,7 +46,6 @@ def connect(config: DeviceConfig, membership: Membership) -> Transport:
     """A connection of the device's own, not yet started."""
     return MqttTransport(
         broker_url(config.broker, config.password_file),
-        membership.client_id,
         will=membership.will,
         version=config.mqtt,
         ca_file=config.ca_file,

@@ -23,7 +23,6 @@ class Membership:
         engine: what it trains with, for whoever wonders why it is slow.
 
     Attributes:
-        client_id: a name for the MQTT client that no other process has.
         will: topic and payload for the broker to publish when the connection is lost.
     """
 
@@ -33,7 +32,6 @@ class Membership:
         self._connected_at_s: float | None = None
         self._is_ours = True
         self._skipped: Skipped | None = None
-        self.client_id = f"fedge-{device}-{self._instance.hex()}"
         self.will = (topic, self._state(Presence.OFFLINE))
 
     def join(self, transport: Transport, now_s: float) -> None:

@@ -32,7 +32,11 @@ _PATIENCE = 1.9  # keepalives of silence until the broker is given up
 _TIME = "%Y-%m-%d %H:%M"
 _OUT_OF_TIME = (9, 10)  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED
 # MQTT 5 reason codes
-_NOBODY, _UNSUPPORTED_VERSION, _KEEP_ALIVE_TIMEOUT = 0x10, 0x84, 0x8D
+_NOBODY, _UNSUPPORTED_VERSION, _RETAIN_NOT_SUPPORTED = 0x10, 0x84, 0x9A
+_KEEPS_NOTHING = (
+    "takes no retained messages, and fedge needs them: rounds and states are kept there "
+    "(mosquitto: retain_available true)"
+)
 
 log = logging.getLogger(__name__)
 
@@ -223,6 +227,9 @@ class Link:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
+        takes_retained = getattr(properties, "RetainAvailable", 1)
+        if reason.value == _RETAIN_NOT_SUPPORTED or not takes_retained:
+            return self._end(f"{self._options.url} {_KEEPS_NOTHING}")
         if reason.is_failure:
             self.is_wrong_version = reason.value == _UNSUPPORTED_VERSION
             return self._end(f"{self._options.url} refuses us ({str(reason).lower()})")
@@ -282,7 +289,8 @@ class Link:
             self.is_wrong_version = (
                 True  # brokers before MQTT 5 may hang up on a CONNECT they cannot read
             )
-            self._end(f"{url} closed the connection without an answer")
+            hint = "" if self._version == "5" else f"; perhaps it {_KEEPS_NOTHING}"
+            self._end(f"{url} closed the connection without an answer{hint}")
 
 
 def _say(error: OSError) -> str:

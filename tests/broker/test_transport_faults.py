@@ -12,12 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from fedge.transport import Connected, Disconnected, Message
 from tests.broker.transports import next_event, receive_payloads, transport
 from tests.support.broker import Broker
+from tests.support.configured import configured
 from tests.support.slow_link import slow_link
 
 pytestmark = pytest.mark.broker
@@ -369,3 +371,20 @@ def test_a_signal_does_not_disturb_the_network_thread(any_broker: Broker) -> Non
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert seen
+
+
+@pytest.mark.parametrize(
+    ("version", "will"),
+    [("5", None), ("5", ("fedge/state", b"gone")), ("3.1.1", ("fedge/state", b"gone"))],
+)
+def test_a_broker_that_keeps_nothing_is_named_with_what_to_change(
+    tmp_path: Path, version: str, will: tuple[str, bytes] | None
+) -> None:
+    """On 3.1.1 mosquitto closes without a word, if a message or a will is to be retained."""
+    with (
+        configured(tmp_path / "broker", lines="retain_available false") as broker,
+        transport(broker.url(), None, version=version, will=will) as one,
+    ):
+        reason = next_event(one, Disconnected).reason
+    assert "takes no retained messages, and fedge needs them" in reason
+    assert "retain_available true" in reason

@@ -52,7 +52,13 @@ def configured(
     if users:
         (folder / "passwords").touch(mode=0o600)
         for name, password in users.items():
-            command = [need_tool("mosquitto_passwd"), "-b", folder / "passwords", name, password]
+            command = [
+                need_tool("mosquitto_passwd"),
+                "-b",
+                str(folder / "passwords"),
+                name,
+                password,
+            ]
             subprocess.run(command, check=True)
         conf += f"password_file {folder}/passwords\n"
     if rights:
