@@ -7,6 +7,7 @@ from pathlib import Path
 from fedge.artifact import Artifact, load_artifact
 from fedge.artifact.files import write_file
 from fedge.cli.commands import write_json
+from fedge.cli.screen import say
 from fedge.errors import ConfigError
 from fedge.types import Vector
 
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     model = artifact.to_onnx(parameters)
     write_file(args.output, model)
     digest = hashlib.sha256(model).hexdigest()
-    print(f"{args.output}: {which}, {artifact.n_params} parameters, SHA-256 {digest}")
+    say(f"{args.output}: {which}, {artifact.n_params} parameters, SHA-256 {digest}")
     write_json(
         args.json,
         {

@@ -12,6 +12,7 @@ from fedge.artifact import Artifact
 from fedge.artifact.container import MAX_FILE
 from fedge.artifact.files import read_file
 from fedge.cli.commands import write_json
+from fedge.cli.screen import say
 from fedge.config.npz import read_npz
 from fedge.errors import ConfigError
 
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the file's facts, and the artifact's parameters as a table."""
     facts = describe(args.file)
     for name, value in facts.items():
-        print(_table(value) if name == "layout" else f"{name:<16}{_text(value)}")
+        say(*(_table(value) if name == "layout" else [f"{name:<16}{_text(value)}"]))
     write_json(args.json, facts)
     return 0
 
@@ -148,7 +149,7 @@ def _text(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def _table(layout: list[dict[str, Any]]) -> str:
+def _table(layout: list[dict[str, Any]]) -> list[str]:
     lines = [
         f"{'parameter':<40} {'shape':<16} {'kind':<10} {'trained':<8} {'mean':>11} {'std':>11}"
     ]
@@ -157,4 +158,4 @@ def _table(layout: list[dict[str, Any]]) -> str:
         f" {'yes' if slot['trainable'] else 'no':<8} {slot['mean']:>11.4g} {slot['std']:>11.4g}"
         for slot in layout
     ]
-    return "\n".join(["", *lines])
+    return ["", *lines]

@@ -1,10 +1,9 @@
 """What must not stand on a command line."""
 
-import logging
-
+from fedge.logs import logger
 from fedge.transport.url import BrokerUrl
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 def warn_of_password(broker: str | None, instead: str) -> None:

@@ -1,6 +1,5 @@
 """The runtime of a device: one connection, one worker, one loop."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +14,7 @@ from fedge.device.presence import Membership
 from fedge.device.report import process_figures
 from fedge.device.storage import StateLock
 from fedge.device.watch import Watch
+from fedge.logs import logger
 from fedge.messages import Topics
 from fedge.training import DataSource
 from fedge.training.engines import EngineName, choose
@@ -22,7 +22,7 @@ from fedge.transport import Connected, Disconnected, Event, Message, Transport, 
 from fedge.transport.url import BrokerUrl
 from fedge.types import DeviceId
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 MAX_PAUSE_S = 0.5  # between two looks at whether somebody asked to stop
 _FAREWELL_S = 2.0  # to say goodbye to the broker

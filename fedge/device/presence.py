@@ -1,17 +1,17 @@
 """A device's presence on the broker: birth, farewell, and what to do about a twin."""
 
-import logging
 import os
 
 from fedge import __version__
 from fedge.errors import IdentityError
+from fedge.logs import logger
 from fedge.messages import DeviceState, Presence, Skipped
 from fedge.messages.identity import Verdict, judge
 from fedge.messages.state import INSTANCE_BYTES
 from fedge.transport import Transport
 from fedge.types import DeviceId
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 class Membership:

@@ -1,11 +1,10 @@
 """Whether the broker is there, and for how long it has not been."""
 
-import logging
-
 from fedge.errors import TransportError
+from fedge.logs import logger
 from fedge.transport import Connected, Disconnected
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 class Watch:

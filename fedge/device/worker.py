@@ -1,6 +1,5 @@
 """Rounds on a device: get what a round needs, train step by step, put the result in the outbox."""
 
-import logging
 from collections.abc import Generator
 
 from fedge.artifact import Artifact
@@ -10,11 +9,12 @@ from fedge.device.memory import making
 from fedge.device.models import Models
 from fedge.device.phases import Answer, Answered, Fetching, Finished, Idle, Phase, Training, heed
 from fedge.errors import ArtifactError, ConfigError, PayloadError, TrainingError
+from fedge.logs import logger
 from fedge.messages import BlobRef, RoundKind, RoundManifest, Skipped
 from fedge.training import StepReport
 from fedge.types import RoundId, Update
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 # What a round can be refused for without the device being at fault: it waits for the next one.
 _SKIP = (ArtifactError, ConfigError, PayloadError, TrainingError)

@@ -5,7 +5,6 @@ so every connection has a client of its own. paho's errors and reason codes beco
 sentences and events here.
 """
 
-import logging
 import socket
 import ssl
 import time
@@ -17,6 +16,7 @@ from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from fedge.logs import logger
 from fedge.transport.base import Connected, Event, Message, Undelivered
 from fedge.transport.certificate import validity
 from fedge.transport.client import LARGEST_PACKET, LinkOptions, Version, connect, new_client
@@ -38,7 +38,7 @@ _KEEPS_NOTHING = (
     "(mosquitto: retain_available true)"
 )
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 class Link:

@@ -4,7 +4,6 @@ It waits in a selector, which knows no limit of 1024 descriptors.
 """
 
 import contextlib
-import logging
 import queue
 import selectors
 import socket
@@ -14,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
+from fedge.logs import logger
 from fedge.transport.backoff import Backoff
 from fedge.transport.base import Connected, Disconnected, Event, Message, Traffic, Undelivered
 from fedge.transport.client import LARGEST_PACKET, LinkOptions, Version
@@ -22,7 +22,7 @@ from fedge.transport.link import OVERHEAD, Link
 _GOOD_S = 10.0  # after a link that was up so long, pauses are short again
 _MAX_UNASKED = 4096  # QoS 0 messages that may wait for the caller; no window limits them
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 class Network:
