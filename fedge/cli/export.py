@@ -5,10 +5,10 @@ import hashlib
 from pathlib import Path
 
 from fedge.artifact import Artifact, load_artifact
-from fedge.artifact.files import write_file
 from fedge.cli.commands import write_json
 from fedge.cli.screen import say
 from fedge.errors import ConfigError
+from fedge.storage import write_file
 from fedge.types import Vector
 
 HELP = "write a trained model as ONNX for inference"

@@ -6,12 +6,14 @@ own; this one:
     identity(fleet, device)     one row: whose state it is
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from fedge.errors import ConfigError, StorageError
+from fedge.storage import open_private
 
 _IDENTITY = "CREATE TABLE IF NOT EXISTS identity (fleet TEXT NOT NULL, device TEXT NOT NULL)"
 
@@ -31,6 +33,7 @@ class Database:
 
     def __init__(self, path: Path, *, fleet: str, device: str) -> None:
         self._path = path
+        os.close(open_private(path, os.O_RDWR | os.O_CREAT))  # SQLite's other files follow it
         with self._storing():
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")

@@ -16,6 +16,7 @@ from fedge.errors import ConfigError, FedgeError
 from fedge.simulation.data import Parts, digits, part
 from fedge.simulation.fleet import Fleet
 from fedge.simulation.model import default_loss, default_model
+from fedge.storage import make_private
 from fedge.transport.broker import RunningBroker, start_broker
 from fedge.transport.programs import AnyKind
 
@@ -85,7 +86,8 @@ def _write(options: DemoOptions, data: Dataset, parts: Parts) -> Prepared:
         standardize="federated" if options.standardize or own_scale else None,
     )
     folder = options.folder
-    (folder / "data").mkdir(parents=True)
+    make_private(folder)  # every device's own data is in it
+    (folder / "data").mkdir()
     artifact.save(folder / "model.fedge")
     for name, own in parts.devices.items():
         write_npz(folder / "data" / f"{name}.npz", own)

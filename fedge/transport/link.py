@@ -74,6 +74,7 @@ class Link:
         self._asked: dict[int, list[str]] = {}  # message id of a SUBSCRIBE to its filters
         self._renewal: int | None = None  # message id of the first SUBSCRIBE
         self._is_probed = False
+        self._up_at: float | None = None
         self._progress, self._moved_at = Progress(), float("-inf")
         self._opened_at = self._heard_at = time.monotonic()
         self._client = new_client(options, version)
@@ -87,6 +88,11 @@ class Link:
     def n_in_flight(self) -> int:
         """Messages that the broker has not acknowledged yet."""
         return len(self._in_flight)
+
+    @property
+    def stood_s(self) -> float | None:
+        """For how long it has been up; None if it never was."""
+        return None if self._up_at is None else time.monotonic() - self._up_at
 
     @property
     def has_room(self) -> bool:
@@ -242,7 +248,7 @@ class Link:
         return None if self._asked else self._come_up()
 
     def _come_up(self) -> None:
-        self.is_up = True
+        self.is_up, self._up_at = True, time.monotonic()
         self._emit(Connected(f"MQTT {self._version}", self.max_payload_bytes))
 
     def _on_subscribe(

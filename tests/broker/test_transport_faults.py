@@ -388,3 +388,24 @@ def test_a_broker_that_keeps_nothing_is_named_with_what_to_change(
         reason = next_event(one, Disconnected).reason
     assert "takes no retained messages, and fedge needs them" in reason
     assert "retain_available true" in reason
+
+
+class Highest(random.Random):
+    """Draws the longest pause."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+def test_a_link_that_breaks_soon_after_an_outage_is_tried_again_at_once(mosquitto: Broker) -> None:
+    """Six failed tries make pauses of 3.2 s; the link that follows ends them, however short."""
+    mosquitto.kill()
+    with transport(mosquitto.url, "one", rng=Highest()) as one:
+        while next_event(one, Disconnected).retry_in_s < 3.0:
+            pass
+        mosquitto.restart()
+        next_event(one, Connected)
+        mosquitto.kill()
+        assert next_event(one, Disconnected).retry_in_s == 0.1
+        mosquitto.restart()
+        next_event(one, Connected)
