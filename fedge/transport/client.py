@@ -51,7 +51,10 @@ def new_client(options: LinkOptions, version: Version) -> Client:
         protocol=_VERSIONS[version],
         reconnect_on_failure=False,
         manual_ack=True,
+        transport="tcp" if options.url.path is None else "websockets",
     )
+    if options.url.path is not None:
+        client.ws_set_options(options.url.path)
     client.connect_timeout = _TIMEOUT_S
     if options.will is not None:
         client.will_set(options.will[0], options.will[1], qos=1, retain=True)

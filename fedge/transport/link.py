@@ -12,7 +12,13 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import (
+    Client,
+    ConnectFlags,
+    DisconnectFlags,
+    MQTTMessage,
+    WebsocketConnectionError,
+)
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -113,10 +119,13 @@ class Link:
         """Connect, for at most a few seconds, and send CONNECT; the answer comes later."""
         try:
             connect(self._client, self._options, self._version)
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _raw(self.socket).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except ssl.SSLError as error:
             url = self._options.url
             self._end(f"no TLS with {url} ({_say(error)}{_about_clock(error, url)})")
+        except (WebsocketConnectionError, IndexError, UnicodeError) as error:
+            url = self._options.url
+            self._end(f"no WebSocket at {url}, whose path may be another ({error!s:.80})")
         except OSError as error:
             self._end(f"nobody answers at {self._options.url} ({_say(error)})")
         self._opened_at = self._heard_at = time.monotonic()
@@ -146,9 +155,7 @@ class Link:
         """Take what has come in."""
         self._heard_at = time.monotonic()
         self._try(self._client.loop_read)
-        while self.ended is None and isinstance(self.socket, ssl.SSLSocket):
-            if not self.socket.pending():  # decrypted bytes do not wake the selector
-                break
+        while self.ended is None and self._has_pending():
             self._try(self._client.loop_read)
 
     def write(self) -> None:
@@ -162,7 +169,7 @@ class Link:
         Until we are up there are no pings: their answers would hide that the other answer is lost.
         """
         now = time.monotonic()
-        if self._progress.look(self.socket):
+        if self._progress.look(_raw(self.socket)):
             self._moved_at = self._heard_at = now
         if self.is_up and now - self._moved_at > self._options.keepalive_s:
             self._try(self._client.loop_misc)
@@ -196,12 +203,18 @@ class Link:
         if self.socket is not None:
             self.socket.close()
 
+    def _has_pending(self) -> bool:
+        """Whether there are decrypted bytes, which do not wake the selector."""
+        raw = _raw(self.socket)
+        return isinstance(raw, ssl.SSLSocket) and raw.pending() > 0
+
     def _wait_for_answer(self, waited_s: float) -> None:
         url = self._options.url
         if waited_s > _ANSWER_S:
             taken = "subscriptions" if self.is_answered else "connections"
+            self.is_wrong_version = self._is_in_doubt  # in a WebSocket there is no way to ask
             self._end(f"{url} takes {taken} and does not answer")
-        elif self._is_in_doubt and waited_s > _DOUBT_S:
+        elif self._is_in_doubt and url.path is None and waited_s > _DOUBT_S:
             self._is_probed = True
             if refuses_mqtt5(self._options):
                 self.is_wrong_version = True
@@ -297,6 +310,11 @@ class Link:
             )
             hint = "" if self._version == "5" else f"; perhaps it {_KEEPS_NOTHING}"
             self._end(f"{url} closed the connection without an answer{hint}")
+
+
+def _raw(sock: Any) -> Any:
+    """The socket itself: paho wraps that of a WebSocket into what has few of its methods."""
+    return getattr(sock, "_socket", sock)
 
 
 def _say(error: OSError) -> str:

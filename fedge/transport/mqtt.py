@@ -27,7 +27,8 @@ class MqttTransport:
     next failed try, what was published without a link.
 
     Args:
-        url: `mqtt://[user:password@]host[:port]`, or `mqtts://`, as a text or read already.
+        url: `mqtt://[user:password@]host[:port]`, `mqtts://`, or for WebSocket `ws://` or
+            `wss://`, as a text or read already.
         client_id: unique at the broker: a second client of that id throws the first one out.
             None draws one that nobody can guess; it is published nowhere.
         will: topic and payload, which the broker publishes, retained, when we vanish.

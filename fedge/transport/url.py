@@ -7,14 +7,18 @@ from urllib.parse import unquote, urlsplit
 
 from fedge.errors import ConfigError
 
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
-_FORM = "expected mqtt://host:port or mqtts://"
+_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+_FORM = "expected mqtt://host:port or mqtts://, or for WebSocket ws:// or wss://"
+_PATH = "/mqtt"  # of a WebSocket, where brokers have it unless they are told otherwise
 _ENCODED = "percent-encode /, ?, #, %, @ and spaces in user and password: %2F, %3F, %23, %25, ..."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerUrl:
     """`mqtt://[user[:password]@]host[:port]`; `mqtts` for TLS.
+
+    `ws://[user[:password]@]host[:port][/path]` is MQTT in a WebSocket, whose path is /mqtt if
+    there is none; `wss` for TLS.
 
     Only its `str` is for people: neither that nor its `repr` has the password.
     """
@@ -24,6 +28,7 @@ class BrokerUrl:
     is_tls: bool
     username: str | None
     password: str | None = field(repr=False)
+    path: str | None = None  # of the WebSocket; None: there is none
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -33,15 +38,19 @@ class BrokerUrl:
             ConfigError: if it is not one; the sentence does not repeat a password.
         """
         scheme, separator, rest = text.partition("://")
+        scheme = scheme.lower()
         authority, tail = _split(rest)
-        if not separator or scheme.lower() not in _PORTS:
+        if not separator or scheme not in _PORTS:
             raise _refused(_FORM, text)
         if "@" in tail or not rest.isprintable() or " " in rest:
             raise ConfigError(f"broker URL: {_ENCODED}")
         if "?" in tail or "#" in tail:
             raise ConfigError("broker URL: it has no query (?) and no fragment (#)")
-        if tail.strip("/"):
-            raise _refused("it has no path", text)
+        is_websocket = scheme in {"ws", "wss"}
+        if tail.strip("/") and not is_websocket:
+            raise _refused("only ws:// and wss:// have a path", text)
+        if not tail.isascii():
+            raise _refused("a path of ASCII, percent-encoded", text)
         try:
             parts = urlsplit(f"//{authority}")
             port = parts.port
@@ -54,10 +63,11 @@ class BrokerUrl:
             raise _refused(_FORM, text)
         return cls(
             host=parts.hostname,
-            port=_PORTS[scheme.lower()] if port is None else port,
-            is_tls=scheme.lower() == "mqtts",
+            port=_PORTS[scheme] if port is None else port,
+            is_tls=scheme in {"mqtts", "wss"},
             username=username,
             password=password,
+            path=(tail or _PATH) if is_websocket else None,
         )
 
     def with_password(self, password: str) -> Self:
@@ -75,7 +85,8 @@ class BrokerUrl:
     def __str__(self) -> str:
         """The URL for people: without user and password."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'mqtts' if self.is_tls else 'mqtt'}://{host}:{self.port}"
+        scheme = ("mqtt" if self.path is None else "ws") + ("s" if self.is_tls else "")
+        return f"{scheme}://{host}:{self.port}{self.path or ''}"
 
 
 def _split(rest: str) -> tuple[str, str]:

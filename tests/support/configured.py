@@ -31,7 +31,12 @@ class Configured:
 
 @contextmanager
 def configured(
-    folder: Path, *, lines: str = "", users: Mapping[str, str] | None = None, rights: str = ""
+    folder: Path,
+    *,
+    lines: str = "",
+    users: Mapping[str, str] | None = None,
+    rights: str = "",
+    port: int = 0,
 ) -> Iterator[Configured]:
     """A mosquitto for the length of a test; it listens on loopback.
 
@@ -40,11 +45,13 @@ def configured(
         lines: of its configuration; those right after the listener's.
         users: name to password; without any everybody is let in.
         rights: an ACL file, if it is to have one.
+        port: where to listen; 0 takes a free one.
     """
     program = need_tool("mosquitto")
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
     conf = f"listener {port} 127.0.0.1\n{lines}\nallow_anonymous {str(not users).lower()}\n"
     if os.geteuid() == 0:

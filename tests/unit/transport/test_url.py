@@ -20,6 +20,10 @@ from fedge.transport.url import BrokerUrl
         ("mqtt://127.0.0.1:99/", "mqtt://127.0.0.1:99", None, None),
         ("mqtt://[::1]:99", "mqtt://[::1]:99", None, None),
         ("mqtts://me@pi", "mqtts://pi:8883", "me", None),
+        ("ws://pi", "ws://pi:80/mqtt", None, None),
+        ("wss://me:p@pi", "wss://pi:443/mqtt", "me", "p"),
+        ("ws://pi:8080/", "ws://pi:8080/", None, None),
+        ("WSS://[::1]:99/a/b%20c", "wss://[::1]:99/a/b%20c", None, None),
         ("mqtts://me:a%40b%3Ac@pi:1", "mqtts://pi:1", "me", "a@b:c"),
     ],
 )
@@ -29,13 +33,15 @@ def test_a_url_has_host_port_and_who_we_are(
     url = BrokerUrl.parse(text)
     assert str(url) == shown
     assert (url.username, url.password) == (username, password)
-    assert url.is_tls == text.startswith("mqtts")
+    assert url.is_tls == (text.split(":", maxsplit=1)[0].lower() in {"mqtts", "wss"})
+    assert (url.path is not None) == text.lower().startswith("ws")
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "pi", "pi:1883", "http://pi", "mqtt://", "mqtt://:1883", "mqtt://pi:x", "mqtt://pi:99999",
-     "mqtt://pi/topic", "mqtt://[::1", "mqtt://pi:0"],
+     "mqtt://pi/topic", "mqtts://pi/mqtt", "mqtt://[::1", "mqtt://pi:0", "ws://pi/\u00e9",
+     "ws://pi/a b", "ws://pi/mqtt?x", "wss://pi/mqtt#x", "ws://"],
 )  # fmt: skip
 def test_what_is_no_broker_url_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="broker URL"):
