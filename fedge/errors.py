@@ -13,6 +13,8 @@ FedgeError                     exit code 1
 +-- MissingDependencyError     11  an optional package is needed and not installed
 """
 
+from fedge.text import line
+
 
 class FedgeError(Exception):
     """Base class: catch this to catch everything fedge raises on purpose."""
@@ -31,14 +33,13 @@ class _RefusalError(FedgeError):
 
     def __init__(self, what: str, *, expected: object, found: object) -> None:
         self.what, self.expected, self.found = what, expected, found
-        said = (_line(str(part)) for part in (what, expected, found))
+        said = (_short(str(part)) for part in (what, expected, found))
         super().__init__("{}: expected {}, found {}".format(*said))
 
 
-def _line(text: str) -> str:
+def _short(text: str) -> str:
     """What fits into a line of a log, whatever names somebody else has put into a file."""
-    short = text if len(text) <= 300 else f"{text[:300]}..."
-    return short if short.isprintable() else ascii(short)[1:-1]
+    return line(text if len(text) <= 300 else f"{text[:300]}...")
 
 
 class PayloadError(_RefusalError):

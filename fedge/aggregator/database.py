@@ -1,5 +1,6 @@
 """SQLite as the aggregator uses it: durable at every commit, its failures turned into sentences."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from fedge.aggregator.schema import FORMAT, MIGRATIONS, TABLES
 from fedge.errors import StorageError
+from fedge.storage import open_private
 
 NAME = "state.sqlite3"
 
@@ -17,6 +19,7 @@ def connect(folder: Path) -> sqlite3.Connection:
     Raises:
         StorageError: if it cannot be read or written, or another version wrote it.
     """
+    os.close(open_private(folder / NAME, os.O_RDWR | os.O_CREAT))  # SQLite's other files follow
     with mapped(folder):
         connection = sqlite3.connect(folder / NAME, isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")

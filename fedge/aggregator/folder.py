@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from fedge.aggregator.records import ModelRecord
-from fedge.artifact.files import write_file
 from fedge.errors import StorageError
+from fedge.storage import check_private, make_private, open_private, write_file
 from fedge.types import Vector
 
 
@@ -51,10 +51,14 @@ class StateFolder:
         return self._held(model.held)
 
     def make(self) -> None:
-        """Make the directory, if it is not there."""
-        with storing(self.path):
-            for name in ("models", "held"):
-                (self.path / name).mkdir(parents=True, exist_ok=True)
+        """Make the directory, if it is not there; nobody else may read anything in it.
+
+        Raises:
+            StorageError: if it cannot be made, others may read it, or a link is in it.
+        """
+        for folder in (self.path, self.path / "models", self.path / "held"):
+            make_private(folder)
+        check_private(self.path)
 
     def sweep(self) -> None:
         """Take away what a killed aggregator was writing; nothing refers to it."""
@@ -121,7 +125,7 @@ class StateFolder:
 
     def _put(self, data: bytes, place: Callable[[bytes], Path]) -> bytes:
         sha256 = hashlib.sha256(data).digest()
-        write_file(place(sha256), data)
+        write_file(place(sha256), data, is_private=True)
         return sha256
 
 
@@ -144,8 +148,7 @@ def locked(folder: Path) -> Iterator[None]:
         StorageError: if another process holds it.
     """
     path = folder / "lock"
-    with storing(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,5 @@
 """What the aggregator tells people: a line in the log, and for some things an event."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,11 +7,12 @@ from fedge.aggregator.events import Events
 from fedge.aggregator.outcome import missing
 from fedge.aggregator.records import UpdateRecord
 from fedge.aggregator.throttle import Throttle
+from fedge.logs import logger
 from fedge.messages import Refused, Skipped
 from fedge.rounds import Round
 from fedge.types import DeviceId, RoundId
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 _MOST_LINES = 10
 _REPEAT_S = 30.0  # how often a wait that goes on is told again

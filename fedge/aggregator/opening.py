@@ -15,11 +15,11 @@ from fedge.aggregator.premises import Premises
 from fedge.aggregator.records import JobRecord, ModelRecord
 from fedge.aggregator.store import Store
 from fedge.artifact import Artifact, load_artifact
-from fedge.artifact.files import write_file
 from fedge.config.aggregator import AggregatorConfig
 from fedge.errors import ConfigError
 from fedge.messages import BlobRef
 from fedge.messages.update import RUN_BYTES
+from fedge.storage import write_file
 from fedge.types import JobId
 
 
@@ -46,7 +46,7 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Premises]:
             ref = BlobRef(bytes.fromhex(artifact.sha256), len(data))
             found = store.job()
             if not folder.artifact.is_file():
-                write_file(folder.artifact, data)
+                write_file(folder.artifact, data, is_private=True)
             if found is None:
                 found = _begin(config, folder, store, artifact)
             else:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from fedge.aggregator.presence import Membership
 from fedge.config.aggregator import AggregatorConfig
+from fedge.config.login import broker_url
 from fedge.errors import TransportError
 from fedge.messages import (
     CHUNK_BYTES,
@@ -136,8 +137,7 @@ class Post:
     def _connect(self) -> Transport:
         config = self._config
         return MqttTransport(
-            config.broker,
-            self._membership.client_id,
+            broker_url(config.broker, config.password_file),
             will=self._membership.will,
             version=config.mqtt,
             ca_file=config.ca_file,

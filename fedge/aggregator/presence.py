@@ -18,7 +18,6 @@ class Membership:
     """One process that runs one job.
 
     Attributes:
-        client_id: a name for the MQTT client that no other process has.
         will: topic and payload for the broker to publish when the connection is lost.
         quiet_until_s: tell devices nothing before; another aggregator may be at work.
     """
@@ -30,7 +29,6 @@ class Membership:
         self._connected_at_s = 0.0
         self._is_ours = True
         self.quiet_until_s = float("-inf")
-        self.client_id = f"fedge-{config.name}-{self._instance.hex()}"
         self.will = (self._topic, self._state(Presence.OFFLINE))
 
     def join(self, transport: Transport, now_s: float) -> None:

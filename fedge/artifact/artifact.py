@@ -12,6 +12,7 @@ from fedge.artifact.layout import Layout
 from fedge.artifact.manifest import Manifest
 from fedge.artifact.safety import check_graph
 from fedge.errors import ArtifactError
+from fedge.storage import write_file
 from fedge.types import Vector
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Artifact:
         Raises:
             StorageError: if it cannot be written.
         """
-        _write(path, self.to_bytes())
+        write_file(path, self.to_bytes())
 
     def export_onnx(self, parameters: Vector, path: "StrPath") -> None:
         """Writes `to_onnx(parameters)`, whole or not at all.
@@ -136,13 +137,7 @@ class Artifact:
         Raises:
             StorageError: if it cannot be written.
         """
-        _write(path, self.to_onnx(parameters))
-
-
-def _write(path: "StrPath", data: bytes) -> None:
-    from fedge.artifact import files  # noqa: PLC0415 - it reads artifacts, so it imports this file
-
-    files.write_file(path, data)
+        write_file(path, self.to_onnx(parameters))
 
 
 def _sha256(data: bytes | memoryview) -> str:

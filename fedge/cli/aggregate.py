@@ -7,6 +7,7 @@ from types import FrameType
 from fedge.aggregator import Aggregator
 from fedge.cli import logs
 from fedge.cli.commands import write_json
+from fedge.cli.passwords import warn_of_password
 from fedge.config.aggregator import AggregatorConfig
 from fedge.config.settings import add_flags, load_args
 
@@ -26,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """Until the job is done, or SIGTERM or SIGINT: then the state is kept for the next start."""
     config = load_args(AggregatorConfig, args)
     logs.set_up(config.log_level, f"aggregator {config.name}")
+    warn_of_password(args.broker, "FEDGE_AGGREGATOR_BROKER or --password-file")
     aggregator = Aggregator(config)
     _stop_on_signals(aggregator)
     write_json(args.json, aggregator.run())

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import logging
 import signal
 import tempfile
 from pathlib import Path
@@ -13,11 +12,12 @@ from fedge.cli.commands import write_json
 from fedge.config.broker import BrokerConfig
 from fedge.config.settings import add_flags, load_args
 from fedge.errors import TransportError
+from fedge.logs import logger
 from fedge.transport.broker import RunningBroker, start_broker
 
 HELP = "run an MQTT broker for a bench or a demo"
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

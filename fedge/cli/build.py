@@ -7,6 +7,8 @@ from pathlib import Path
 from fedge.bench.table import table
 from fedge.build import Built, Choice, build
 from fedge.cli.commands import write_json
+from fedge.cli.screen import say
+from fedge.text import line
 
 HELP = "make a training artifact from an ONNX model"
 
@@ -61,15 +63,15 @@ def run(args: argparse.Namespace) -> int:
     artifact = built.artifact
     artifact.save(args.output)
     write_json(args.json, _summary(built))
-    print(_tensors(built.tensors))
-    print(
+    say(*_tensors(built.tensors))
+    say(
         f"{args.output}: {artifact.n_params} parameters, {artifact.n_trainable} of them trained, "
         f"{args.loss}, batches of {args.batch_size}"
     )
     return 0
 
 
-def _tensors(choices: Sequence[Choice]) -> str:
+def _tensors(choices: Sequence[Choice]) -> list[str]:
     """A table of what the model came with, and in words what deserves a second look."""
     numbers = [choice for choice in choices if _is_number(choice)]
     listed = [choice for choice in choices if not _is_number(choice)]
@@ -80,7 +82,7 @@ def _tensors(choices: Sequence[Choice]) -> str:
         lines.append(f"and {len(numbers)} constants of one number each")
     if any(choice.is_doubtful for choice in listed):
         lines.append("? may be meant otherwise: --trainable NAME trains it, --freeze NAME does not")
-    return "\n".join(lines)
+    return lines
 
 
 def _is_number(choice: Choice) -> bool:
@@ -89,7 +91,7 @@ def _is_number(choice: Choice) -> bool:
 
 def _row(choice: Choice) -> tuple[str, ...]:
     shape = " x ".join(map(str, choice.stored.value.shape)) or "scalar"
-    return (choice.name, shape, _fate(choice))
+    return (line(choice.name), shape, _fate(choice))  # a line end in it would break the table
 
 
 def _fate(choice: Choice) -> str:

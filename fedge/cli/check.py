@@ -14,6 +14,7 @@ from fedge.artifact import load_artifact
 from fedge.build import CheckReport, SlotCheck, check_artifact
 from fedge.cli.bench.common import tell
 from fedge.cli.commands import write_json
+from fedge.cli.screen import say
 from fedge.errors import ArtifactError
 
 HELP = "verify an artifact: hashes, shapes, gradient"
@@ -41,20 +42,20 @@ def run(args: argparse.Namespace) -> int:
     if is_terminal:
         tell("")
     _print_table(report)
-    print(f"{args.artifact}: {_summary(report)}, SHA-256 {artifact.sha256}")
+    say(f"{args.artifact}: {_summary(report)}, SHA-256 {artifact.sha256}")
     found = {"is_right": report.is_right, "sha256": artifact.sha256, **asdict(report)}
     write_json(args.json, found)
     return 0 if report.is_right else ArtifactError.exit_code
 
 
 def _print_table(report: CheckReport) -> None:
-    print(_ROW.format("", "gradient", "slope", "float32 off", "parameter"))
+    say(_ROW.format("", "gradient", "slope", "float32 off", "parameter"))
     for slot in report.slots:
-        print(_row(slot))
+        say(_row(slot))
     if any(slot.verdict == "none" for slot in report.slots):
-        print("none: no gradient arrives there, and the loss has no slope there either")
-    print(f"loss {report.loss:.6g}, gradient norm {report.gradient_norm:.6g}")
-    print(f"scores of training and of inference agree within {report.inference_error:.1e}")
+        say("none: no gradient arrives there, and the loss has no slope there either")
+    say(f"loss {report.loss:.6g}, gradient norm {report.gradient_norm:.6g}")
+    say(f"scores of training and of inference agree within {report.inference_error:.1e}")
 
 
 def _row(slot: SlotCheck) -> str:

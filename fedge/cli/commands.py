@@ -11,10 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from fedge import __version__
+from fedge.cli.screen import say
 from fedge.errors import FedgeError
+from fedge.text import line
+
+
+class _Parser(argparse.ArgumentParser):
+    """Its subparsers are of its kind."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(line(message))
 
 
 class Command(Protocol):
@@ -42,18 +51,18 @@ class Program:
             args = parser.parse_args(words)
             return command.run(args) if command else 0
         except (FedgeError, OSError) as error:
-            print(f"{self.name.split()[-1]}: {error}", file=sys.stderr)
+            say(f"{self.name.split()[-1]}: {error}", to=sys.stderr)
             return getattr(error, "exit_code", 1)
         except (MemoryError, ImportError) as error:
             if not _is_lack_of_memory(error):
                 raise
-            print(f"{self.name.split()[-1]}: too little memory to run", file=sys.stderr)
+            say(f"{self.name.split()[-1]}: too little memory to run", to=sys.stderr)
             return 1
         except KeyboardInterrupt:
             return 130
 
     def _parser(self, name: str | None) -> tuple[argparse.ArgumentParser, Command | None]:
-        parser = argparse.ArgumentParser(
+        parser = _Parser(
             prog=self.name,
             description=self.description,
             epilog=f"`{self.name} COMMAND --help` says what a command takes.",

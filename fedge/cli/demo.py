@@ -10,10 +10,13 @@ from typing import Any, TextIO
 
 from fedge import codecs, strategies
 from fedge.cli.commands import write_json
+from fedge.cli.passwords import warn_of_password
+from fedge.cli.screen import say
 from fedge.errors import FedgeError
 from fedge.simulation.demo import DemoOptions, Prepared, play, prepare
 from fedge.simulation.plot import plot
 from fedge.simulation.report import Measured, as_json, human, reach
+from fedge.text import line
 
 HELP = "train a fleet of processes on this machine: broker, aggregator and devices"
 _TARGET = 0.95
@@ -61,6 +64,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " to choose which one is started (mosquitto if it is installed)",
     )
     add(
+        "--password-file",
+        type=Path,
+        metavar="FILE",
+        help="file with the password of the user that the URL of --broker names",
+    )
+    add(
         "--standardize",
         action="store_true",
         help="scale features by the fleet's own mean and spread, and fill missing values"
@@ -88,14 +97,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prepare, run, report."""
     options = _options(args)
+    warn_of_password(args.broker, "--password-file")
     out = sys.stdout
-    print(f"fedge demo: everything of this run goes to {options.folder}", file=out, flush=True)
+    say(f"fedge demo: everything of this run goes to {options.folder}", to=out)
     ready = prepare(options)
-    print(
+    say(
         f"{len(ready.devices)} devices, {ready.n_trainable} trained parameters,"
         f" codec {options.codec} up, {options.downlink_codec} down, strategy {options.strategy}",
-        file=out,
-        flush=True,
+        to=out,
     )
     measured = _watch(options, ready, out)
     result = as_json(options, ready, measured)
@@ -123,6 +132,7 @@ def _options(args: argparse.Namespace) -> DemoOptions:
         downlink_codec=args.downlink_codec,
         strategy=args.strategy,
         broker=args.broker,
+        password_file=args.password_file,
         standardize=args.standardize,
         alpha=args.alpha,
         seed=args.seed,
@@ -179,12 +189,12 @@ class _Screen:
 
     def line(self, text: str) -> None:
         self._clear()
-        print(text, file=self._out, flush=True)
+        say(text, to=self._out)
 
     def status(self, text: str) -> None:
         self._clear()
         if self._is_terminal and text:
-            print(f"… {text}", end="", file=self._out, flush=True)
+            print(f"… {line(text)}", end="", file=self._out, flush=True)
 
     def _clear(self) -> None:
         if self._is_terminal:
@@ -247,9 +257,9 @@ def _summary(options: DemoOptions, result: dict[str, Any], picture: Path, out: T
         ("all figures", str(options.folder / "result.json")),
         ("logs and state", f"{options.folder}/logs, {options.folder}/aggregator"),
     ]
-    print(file=out)
+    say("", to=out)
     for name, value in rows:
-        print(f"{name:>24}  {value}", file=out)
+        say(f"{name:>24}  {value}", to=out)
 
 
 def _interrupt(*_: object) -> None:

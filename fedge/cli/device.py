@@ -30,13 +30,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until a signal, or until the job is finished under --exit-when-finished."""
-    from fedge.config import settings  # noqa: PLC0415 - see configure
+    from fedge.cli.passwords import warn_of_password  # noqa: PLC0415 - see configure
+    from fedge.config import settings  # noqa: PLC0415
     from fedge.config.device import DeviceConfig  # noqa: PLC0415
     from fedge.device import Device  # noqa: PLC0415
     from fedge.device.memory import within_memory  # noqa: PLC0415
 
     config = settings.load_args(DeviceConfig, args)
     logs.set_up(config.log_level, f"device {config.id}")
+    warn_of_password(args.broker, "FEDGE_DEVICE_BROKER or --password-file")
     with within_memory():
         device = Device(config)
         with stopping_on_signals(device.stop):

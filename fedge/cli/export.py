@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from fedge.artifact import Artifact, load_artifact
-from fedge.artifact.files import write_file
 from fedge.cli.commands import write_json
+from fedge.cli.screen import say
 from fedge.errors import ConfigError
+from fedge.storage import write_file
 from fedge.types import Vector
 
 _Facts: TypeAlias = dict[str, str | int | float | None]
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     model = artifact.to_onnx(parameters, metadata=metadata)
     write_file(args.output, model)
     digest = hashlib.sha256(model).hexdigest()
-    print(f"{args.output}: {which}, {artifact.n_params} parameters, SHA-256 {digest}")
+    say(f"{args.output}: {which}, {artifact.n_params} parameters, SHA-256 {digest}")
     write_json(
         args.json,
         {

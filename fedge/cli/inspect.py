@@ -12,6 +12,7 @@ from fedge.artifact import Artifact
 from fedge.artifact.container import MAX_FILE
 from fedge.artifact.files import read_file
 from fedge.cli.commands import write_json
+from fedge.cli.screen import say
 from fedge.cli.state import check_name, describe_file, describe_folder
 from fedge.config.npz import read_npz
 from fedge.errors import ConfigError
@@ -37,11 +38,11 @@ def run(args: argparse.Namespace) -> int:
     facts = describe(args.file)
     for name, value in facts.items():
         if name == "layout":
-            print(_table(value))
+            say(*_table(value))
         elif name in {"files", "jobs", "models"}:
-            print(_rows(value))
+            say(*_rows(value))
         else:
-            print(f"{name:<16}{_text(value)}")
+            say(f"{name:<16}{_text(value)}")
     write_json(args.json, facts)
     return 0
 
@@ -166,17 +167,17 @@ def _text(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def _rows(rows: list[dict[str, Any]]) -> str:
+def _rows(rows: list[dict[str, Any]]) -> list[str]:
     """Facts of a kind, one below the other, in columns."""
     if not rows:
-        return ""
+        return [""]
     lines = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
-    return "\n".join(["", *padded])
+    return ["", *padded]
 
 
-def _table(layout: list[dict[str, Any]]) -> str:
+def _table(layout: list[dict[str, Any]]) -> list[str]:
     lines = [
         f"{'parameter':<40} {'shape':<16} {'kind':<10} {'trained':<8} {'mean':>11} {'std':>11}"
     ]
@@ -185,4 +186,4 @@ def _table(layout: list[dict[str, Any]]) -> str:
         f" {'yes' if slot['trainable'] else 'no':<8} {slot['mean']:>11.4g} {slot['std']:>11.4g}"
         for slot in layout
     ]
-    return "\n".join(["", *lines])
+    return ["", *lines]

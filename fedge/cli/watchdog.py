@@ -6,7 +6,6 @@ once, and a thread of its own reads it there. Ending the process so loses nothin
 or an aggregator has said to be kept is on the disk by then.
 """
 
-import logging
 import os
 import select
 import signal
@@ -16,11 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from fedge.logs import logger
+
 GRACE_S = 4.5  # from the first signal to the end, at the latest
 _STACK_BYTES = 1 << 18  # it does next to nothing, and boards have little memory
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 @contextmanager

@@ -20,7 +20,14 @@ class AggregatorConfig:
 
     section: ClassVar[str] = "aggregator"
 
-    broker: str = setting(BROKER_URL, about="where the broker is, mqtt:// or mqtts://")
+    broker: str = setting(
+        BROKER_URL,
+        is_secret=True,
+        about="where the broker is, mqtt:// or mqtts://, in a WebSocket ws:// or wss://",
+    )
+    password_file: Path | None = setting(
+        None, about="file with the password of the user that the broker's URL names"
+    )
     fleet: str = setting("default", rule=NAME, about="the fleet it serves")
     job: str = setting("default", rule=NAME, about="the job it runs")
     name: str = setting("aggregator", rule=NAME, about="its name, its own in the fleet")
@@ -97,7 +104,9 @@ class AggregatorConfig:
         60.0, rule=at_least(0), about="give up when the broker never answered for so long; 0: never"
     )
     mqtt: MqttVersion = setting("auto", about="MQTT version; auto: 5, else 3.1.1")
-    ca_file: Path | None = setting(None, about="certificates to trust with mqtts://, PEM")
+    ca_file: Path | None = setting(
+        None, about="certificates to trust with mqtts:// and wss://, PEM"
+    )
     log_level: LogLevel = setting("info", about="how much to log")
 
     def __post_init__(self) -> None:

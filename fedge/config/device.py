@@ -15,7 +15,14 @@ class DeviceConfig:
 
     section: ClassVar[str] = "device"
 
-    broker: str = setting(BROKER_URL, about="where the broker is, mqtt:// or mqtts://")
+    broker: str = setting(
+        BROKER_URL,
+        is_secret=True,
+        about="where the broker is, mqtt:// or mqtts://, in a WebSocket ws:// or wss://",
+    )
+    password_file: Path | None = setting(
+        None, about="file with the password of the user that the broker's URL names"
+    )
     fleet: str = setting("default", rule=NAME, about="the fleet it belongs to")
     job: str = setting("default", rule=NAME, about="the job it trains for")
     id: str = setting(factory=host_id, rule=NAME, about="its name, its own in the fleet")
@@ -44,7 +51,9 @@ class DeviceConfig:
     )
     exit_when_finished: bool = setting(default=False, about="end when the job is finished")
     mqtt: MqttVersion = setting("auto", about="MQTT version; auto: 5, else 3.1.1")
-    ca_file: Path | None = setting(None, about="certificates to trust with mqtts://, PEM")
+    ca_file: Path | None = setting(
+        None, about="certificates to trust with mqtts:// and wss://, PEM"
+    )
     log_level: LogLevel = setting("info", about="how much to log")
 
     def __post_init__(self) -> None:

@@ -59,15 +59,17 @@ def setting(
     rule: Rule | None = None,
     factory: Callable[[], Any] | None = None,
     off: str | None = None,
+    is_secret: bool = False,
 ) -> Any:
     """A field of a configuration; without default and factory it must be given.
 
-    Of an optional one, `off` is the word that stands for None where a value can be given.
+    Of an optional one, `off` is the word that stands for None where a value can be given. A secret
+    one is not in the configuration's `repr`.
     """
     metadata = {"about": about, "rule": rule, "off": off}
     if factory is not None:
-        return field(default_factory=factory, metadata=metadata)
-    return field(default=default, metadata=metadata)
+        return field(default_factory=factory, metadata=metadata, repr=not is_secret)
+    return field(default=default, metadata=metadata, repr=not is_secret)
 
 
 class Settings(Protocol):

@@ -12,6 +12,7 @@ Relative paths are relative to the working directory, whichever way they come.
 
 import argparse
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING
@@ -22,6 +23,10 @@ from fedge.config.fields import C, Setting, Settings, read_value, settings_of, v
 from fedge.errors import ConfigError
 
 _MAX_FILE_BYTES = 1 << 20
+_SERVICE = re.compile(
+    r"_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$"
+)
+_ADDRESS = re.compile("(tcp|udp|sctp)://")
 
 
 def load(
@@ -95,14 +100,28 @@ def _read_file(file: Path | None, known: list[Setting]) -> dict[str, object]:
 
 
 def _read_env(env: Mapping[str, str], section: str, known: list[Setting]) -> dict[str, str]:
-    """The section's variables; an empty one counts as not set."""
+    """The section's variables; an empty one counts as not set, and so does one of Kubernetes."""
     prefix = variable_prefix(section)
-    found = {name: text for name, text in env.items() if name.startswith(prefix) and text}
+    found = {
+        name: text
+        for name, text in env.items()
+        if name.startswith(prefix) and text and not _is_of_kubernetes(name, text)
+    }
     names = [one.variable for one in known]
     for name in found:
         if name not in names:
             raise ConfigError(f"variable {name}: expected one of {', '.join(names)}")
     return found
+
+
+def _is_of_kubernetes(name: str, text: str) -> bool:
+    """Whether it tells of a service, which may be called fedge-device or begin like that.
+
+    Source: Kubernetes, Services, "Environment variables" (docker-compatible links included).
+    """
+    return _SERVICE.search(name) is not None or (
+        name.endswith("_PORT") and _ADDRESS.match(text) is not None
+    )
 
 
 def _metavar(one: Setting) -> str:

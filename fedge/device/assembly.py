@@ -3,6 +3,7 @@
 import random
 
 from fedge.config.device import DeviceConfig
+from fedge.config.login import broker_url
 from fedge.device.bench import Bench
 from fedge.device.cache import BlobCache
 from fedge.device.examples import Examples
@@ -23,8 +24,7 @@ from fedge.types import DeviceId, JobId
 def connect(config: DeviceConfig, membership: Membership) -> Transport:
     """A connection of the device's own, not yet started."""
     return MqttTransport(
-        config.broker,
-        membership.client_id,
+        broker_url(config.broker, config.password_file),
         will=membership.will,
         version=config.mqtt,
         ca_file=config.ca_file,

@@ -1,6 +1,5 @@
 """What a device's worker works with, and the results that it lays into the outbox."""
 
-import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from fedge.device.learner import Learner
 from fedge.device.outbox import Outbox, Result
 from fedge.device.sender import Sender
 from fedge.device.uplink import Uplink
+from fedge.logs import logger
 from fedge.messages import RoundManifest
 from fedge.messages.statistics import StatisticsReport
 from fedge.messages.update import NONCE_BYTES
@@ -20,7 +20,7 @@ from fedge.training.engines import EngineName
 from fedge.training.statistics import measure
 from fedge.types import DeviceId, JobId, Update, Vector
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

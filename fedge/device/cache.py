@@ -5,9 +5,9 @@ import hmac
 import os
 from pathlib import Path
 
-from fedge.artifact.files import write_file
 from fedge.device.storage import storing
 from fedge.messages import BlobRef
+from fedge.storage import make_private, write_file
 
 
 class BlobCache:
@@ -20,8 +20,8 @@ class BlobCache:
 
     def __init__(self, folder: Path, *, keep: int = 2) -> None:
         self._folder, self._keep = folder, keep
+        make_private(folder)
         with storing(folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for left_over in folder.glob(".*"):  # a write that a power cut ended
                 left_over.unlink()
 
@@ -49,7 +49,7 @@ class BlobCache:
             StorageError: if it cannot be written.
         """
         path = self._path(ref)
-        write_file(path, data)
+        write_file(path, data, is_private=True)
         with storing(path):
             others = [other for other in self._folder.iterdir() if other != path]
             others.sort(key=_written_ns, reverse=True)

@@ -6,6 +6,7 @@ own; this one:
     identity(fleet, device)     one row: whose state it is
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from fedge.device.room import LOG_BYTES
 from fedge.errors import ConfigError, StorageError
+from fedge.storage import open_private
 
 _PAGE_BYTES = 4096  # SQLite's own
 _IDENTITY = "CREATE TABLE IF NOT EXISTS identity (fleet TEXT NOT NULL, device TEXT NOT NULL)"
@@ -33,6 +35,7 @@ class Database:
 
     def __init__(self, path: Path, *, fleet: str, device: str) -> None:
         self._path = path
+        os.close(open_private(path, os.O_RDWR | os.O_CREAT))  # SQLite's other files follow it
         with self._storing():
             # Any thread may use it; that it is one at a time is the device's to see to.
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)

@@ -1,6 +1,5 @@
 """The runtime of a device: one connection, one worker, one loop."""
 
-import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,13 +18,15 @@ from fedge.device.room import check_start
 from fedge.device.storage import StateLock
 from fedge.device.turns import Turns
 from fedge.device.watch import Watch
+from fedge.logs import logger
 from fedge.messages import Topics
 from fedge.training import DataSource
 from fedge.training.engines import EngineName, choose
 from fedge.transport import Connected, Disconnected, Event, Message, Transport, Undelivered
+from fedge.transport.url import BrokerUrl
 from fedge.types import DeviceId, JobId
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 MAX_PAUSE_S = 0.5  # between two looks at whether somebody asked to stop
 _LAST_STEP_S = 10.0  # to wait, in `close`, for a thread that is in `run` or `step`
@@ -206,7 +207,8 @@ class Device:
     def _start(self) -> Watch:
         if self._watch is None:
             config = self.config
-            self._watch = Watch(config.broker, config.connect_timeout_s, self._clock())
+            broker = str(BrokerUrl.parse(config.broker))  # without the password
+            self._watch = Watch(broker, config.connect_timeout_s, self._clock())
             self._inbox.subscribe()
             self._transport.start()
         return self._watch

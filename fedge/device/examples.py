@@ -1,15 +1,15 @@
 """The device's own examples: given by the host, or in a file; they may be yet to come."""
 
-import logging
 from pathlib import Path
 
 from fedge.config.device import DeviceConfig
 from fedge.config.npz import read_npz
 from fedge.device.memory import making
 from fedge.errors import ConfigError, DataError
+from fedge.logs import logger
 from fedge.training import ArrayData, DataSource
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 _Stamp = tuple[int, int, int]  # what changes when a file does
 
 

@@ -13,6 +13,7 @@ from fedge.device.sender import Sender
 from fedge.device.uplink import Uplink
 from fedge.device.worker import Worker
 from fedge.errors import PayloadError
+from fedge.logs import logger
 from fedge.messages import (
     Accepted,
     AggregatorState,
@@ -25,7 +26,7 @@ from fedge.messages import (
 from fedge.transport import Message, Transport
 from fedge.types import DeviceId, JobId
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 # All devices hear of a new aggregator at once. It must not hear all of them at once, and how many
 # there are no device knows; two seconds are the first pause between two sends of an update.

@@ -1,13 +1,12 @@
 """What a device hears where it hears no round: the fleets and jobs that are there instead."""
 
-import logging
-
 from fedge.errors import PayloadError
+from fedge.logs import logger
 from fedge.messages import AggregatorState, Presence, Topics
 from fedge.messages.topics import ANY_AGGREGATOR, fleet_of
 from fedge.transport import Message, Transport, Undelivered
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 PATIENCE_S = 15.0  # of silence, until the device looks around
 LOOK_S = 3.0  # how long it looks

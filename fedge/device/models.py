@@ -6,7 +6,6 @@ the whole model is fetched.
 """
 
 import hashlib
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +15,12 @@ from fedge.artifact import Artifact
 from fedge.device.cache import BlobCache
 from fedge.device.phases import Answer
 from fedge.errors import PayloadError
+from fedge.logs import logger
 from fedge.messages import BlobRef, Broadcasts, RoundManifest
 from fedge.training.statistics import federated
 from fedge.types import RoundId
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,17 @@
 """A device's presence on the broker: birth, farewell, and what to do about a twin."""
 
-import logging
 import os
 
 from fedge import __version__
 from fedge.errors import IdentityError
+from fedge.logs import logger
 from fedge.messages import DeviceState, Followed, Presence, Skipped
 from fedge.messages.identity import Verdict, judge
 from fedge.messages.state import INSTANCE_BYTES
 from fedge.transport import Transport
 from fedge.types import DeviceId, JobId, RoundId
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 class Membership:
@@ -24,7 +24,6 @@ class Membership:
         engine: what it trains with, for whoever wonders why it is slow.
 
     Attributes:
-        client_id: a name for the MQTT client that no other process has.
         will: topic and payload for the broker to publish when the connection is lost.
     """
 
@@ -35,7 +34,6 @@ class Membership:
         self._is_ours = True
         self._skipped: Skipped | None = None
         self._followed: Followed | None = None
-        self.client_id = f"fedge-{device}-{self._instance.hex()}"
         self.will = (topic, self._state(Presence.OFFLINE))
 
     def join(self, transport: Transport, followed: Followed | None, now_s: float) -> None:

@@ -6,16 +6,18 @@
     {state_dir}/models/{sha256}          global parameters, by content
 
 Nothing is written outside of it. What trained on private data is in it, so
-only the owner may read it.
+only the owner may read it: folders have mode 0700, files 0600.
 """
 
 import errno
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from fedge.errors import StorageError
+from fedge.storage import check_private, make_private, open_private
 
 
 @contextmanager
@@ -33,15 +35,14 @@ class StateLock:
     """One process on a state directory: an advisory lock that ends with the process.
 
     Raises:
-        StorageError: on construction, if the directory cannot be written or another process
-            holds the lock.
+        StorageError: on construction, if the directory cannot be written, another process
+            holds the lock, others may read anything in it, or a symbolic link is in it.
     """
 
     def __init__(self, state_dir: Path) -> None:
-        path = state_dir / "lock"
-        with storing(path):
-            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = path.open("ab")
+        make_private(state_dir)
+        check_private(state_dir)
+        self._file = os.fdopen(open_private(state_dir / "lock", os.O_RDWR | os.O_CREAT), "ab")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -1,14 +1,14 @@
 """Measures the way up by the results that take it, and says how large the next update may be."""
 
-import logging
 from dataclasses import dataclass
 
 from fedge.device.database import Database
 from fedge.device.goodput import Goodput, Send
+from fedge.logs import logger
 from fedge.transport import Transport
 from fedge.types import RoundId
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 _TABLES = "CREATE TABLE IF NOT EXISTS send (n_bytes INTEGER NOT NULL, took_s REAL NOT NULL);"
 _TOO_LONG = 2  # times the upload time: then a send has failed, whether it arrives or not

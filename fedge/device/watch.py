@@ -1,18 +1,17 @@
 """Whether the broker is there, and for how long it has not been."""
 
-import logging
-
 from fedge.errors import TransportError
+from fedge.logs import logger
 from fedge.transport import Connected, Disconnected
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 class Watch:
     """The connection as a device sees it; every change is said once in the log.
 
     Args:
-        broker: its URL, for the sentences.
+        broker: its URL for people, without a password.
         timeout_s: how long it may never have been reached; 0: for ever.
         now_s: when the first try began.
 

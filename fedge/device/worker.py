@@ -1,6 +1,5 @@
 """Rounds on a device: get what a round needs, train step by step, put the result in the outbox."""
 
-import logging
 from collections.abc import Generator
 
 from fedge.artifact import Artifact
@@ -11,11 +10,12 @@ from fedge.device.models import Models
 from fedge.device.phases import Answer, Answered, Fetching, Finished, Idle, Phase, Training, heed
 from fedge.device.room import check_artifact
 from fedge.errors import ArtifactError, ConfigError, DataError, PayloadError, TrainingError
+from fedge.logs import logger
 from fedge.messages import BlobRef, Followed, RoundKind, RoundManifest, RoundState, Skipped
 from fedge.training import StepReport
 from fedge.types import RoundId, Update
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 # Whatever an artifact, a graph or a plan can bring about: the device waits for the next round.
 _SKIP = (ArtifactError, ConfigError, DataError, PayloadError, TrainingError, MemoryError)
@@ -278,8 +278,8 @@ class Worker:
         else:
             self._waiting = manifest
         is_news, self._told = why != self._told, why
-        level = logging.ERROR if is_news else logging.DEBUG
-        _log.log(level, "round %d is skipped, nothing is sent: %s", manifest.round, why)
+        say = _log.error if is_news else _log.debug
+        say("round %d is skipped, nothing is sent: %s", manifest.round, why)
         if manifest.round != self._skipped_round:
             self._skipped_round = manifest.round
             self.n_skipped += 1

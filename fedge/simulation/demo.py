@@ -3,17 +3,20 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from fedge import codecs, strategies
 from fedge.build import build_artifact
+from fedge.config.fields import variable_prefix
+from fedge.config.login import broker_url
 from fedge.config.npz import Dataset, read_npz, write_npz
-from fedge.errors import FedgeError
+from fedge.errors import ConfigError, FedgeError
 from fedge.simulation.data import Parts, digits, part
 from fedge.simulation.fleet import Fleet
 from fedge.simulation.model import default_loss, default_model
+from fedge.storage import make_private
 from fedge.transport.broker import RunningBroker, start_broker
 from fedge.transport.programs import AnyKind
 
@@ -35,7 +38,8 @@ class DemoOptions:
     codec: str = "topk:0.01/sign"
     downlink_codec: str = "topk:0.03/sign"
     strategy: str = "fedavg"
-    broker: str | None = None  # a URL, or one of OWN_BROKERS
+    broker: str | None = field(default=None, repr=False)  # a URL, or one of OWN_BROKERS
+    password_file: Path | None = None  # with the password of the URL's user
     standardize: bool = False
     alpha: float = 0.3
     seed: int = 0
@@ -82,7 +86,8 @@ def _write(options: DemoOptions, data: Dataset, parts: Parts) -> Prepared:
         standardize="federated" if options.standardize or own_scale else None,
     )
     folder = options.folder
-    (folder / "data").mkdir(parents=True)
+    make_private(folder)  # every device's own data is in it
+    (folder / "data").mkdir()
     artifact.save(folder / "model.fedge")
     for name, own in parts.devices.items():
         write_npz(folder / "data" / f"{name}.npz", own)
@@ -106,11 +111,12 @@ def play(options: DemoOptions, ready: Prepared) -> Iterator[dict[str, Any]]:
     folder = ready.folder
     with Fleet(folder / "logs") as fleet:
         with _Broker(options, folder) as broker:
-            url = broker.url
-            yield {"event": "broker", "url": url, "broker": broker.name}
-            fleet.start("aggregator", _aggregate(options, ready, url))
+            yield {"event": "broker", "url": broker.shown, "broker": broker.name}
+            env = _login("aggregator", broker.url, options)
+            fleet.start("aggregator", _aggregate(options, ready), env=env)
             for name, own in ready.devices.items():
-                fleet.start(name, _device(ready, name, own, url))
+                env = _login("device", broker.url, options)
+                fleet.start(name, _device(ready, name, own), env=env)
             yield from _events(fleet, folder / "events.jsonl")
             fleet.stop([*ready.devices, "aggregator"])
         fleet.run(
@@ -124,16 +130,26 @@ def play(options: DemoOptions, ready: Prepared) -> Iterator[dict[str, Any]]:
 
 
 class _Broker:
-    """The broker that was asked for, or one of our own for as long as the context lasts."""
+    """The broker that was asked for, or one of our own for as long as the context lasts.
+
+    Attributes:
+        url: perhaps with a password.
+        shown: the same for people.
+        name: its program and version.
+    """
 
     def __init__(self, options: DemoOptions, folder: Path) -> None:
         self._own: RunningBroker | None = None
         self.url, self.name = options.broker or "auto", "yours"
-        for kind in OWN_BROKERS:
-            if self.url == kind:
-                self._own = start_broker(kind=kind, folder=folder / "broker")
-                self.url, self.name = self._own.url, f"{self._own.kind} {self._own.version}"
-                break
+        kind = next((kind for kind in OWN_BROKERS if kind == self.url), None)
+        if kind is None:
+            self.shown = str(broker_url(self.url, options.password_file))
+            return
+        if options.password_file is not None:
+            raise ConfigError("--password-file is for a broker of yours: give --broker URL too")
+        self._own = start_broker(kind=kind, folder=folder / "broker")
+        self.url = self.shown = self._own.url
+        self.name = f"{self._own.kind} {self._own.version}"
 
     def __enter__(self) -> Self:
         return self
@@ -143,11 +159,20 @@ class _Broker:
             self._own.stop()
 
 
-def _aggregate(options: DemoOptions, ready: Prepared, url: str) -> list[str]:
+def _login(section: str, url: str, options: DemoOptions) -> dict[str, str]:
+    """How a process gets to the broker: as variables, which only their owner can read."""
+    prefix = variable_prefix(section)
+    file = options.password_file
+    return {
+        f"{prefix}BROKER": url,
+        f"{prefix}PASSWORD_FILE": "" if file is None else str(file.absolute()),
+    }
+
+
+def _aggregate(options: DemoOptions, ready: Prepared) -> list[str]:
     n_devices = len(ready.devices)
     return _flags(
         "aggregate",
-        broker=url,
         fleet="demo",
         job="demo",
         artifact=ready.artifact,
@@ -169,10 +194,9 @@ def _aggregate(options: DemoOptions, ready: Prepared, url: str) -> list[str]:
     )
 
 
-def _device(ready: Prepared, name: str, own: Path, url: str) -> list[str]:
+def _device(ready: Prepared, name: str, own: Path) -> list[str]:
     return _flags(
         "device",
-        broker=url,
         fleet="demo",
         job="demo",
         id=name,

@@ -39,15 +39,20 @@ class Fleet:
     ) -> None:
         self.stop()
 
-    def start(self, name: str, words: Sequence[str]) -> None:
-        """Start `fedge WORDS` under a name; what it prints goes to NAME.log."""
+    def start(
+        self, name: str, words: Sequence[str], *, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Start `fedge WORDS` under a name; what it prints goes to NAME.log.
+
+        Secrets go into `env`, the variables of its own: everybody may read its words.
+        """
         with self._log(name).open("ab") as log:
             self._running[name] = subprocess.Popen(  # noqa: S603 - our own command
                 [sys.executable, "-m", "fedge", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_environment(),
+                env={**_environment(), **(env or {})},
                 start_new_session=True,
             )
 

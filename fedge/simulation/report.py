@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fedge.simulation.demo import DemoOptions, Prepared
+from fedge.simulation.demo import OWN_BROKERS, DemoOptions, Prepared
+from fedge.transport.url import BrokerUrl
 
 _PACKAGES = ("fedge", "numpy", "onnxruntime", "onnx", "paho-mqtt", "scikit-learn", "iotcore")
 
@@ -36,7 +37,7 @@ def as_json(options: DemoOptions, ready: Prepared, measured: Measured) -> dict[s
     every = [*measured.setup, *measured.rounds]
     return {
         "versions": _versions(measured.broker),
-        "arguments": {name: _plain(value) for name, value in asdict(options).items()},
+        "arguments": _arguments(options),
         "n_devices": len(ready.devices),
         "n_params": ready.n_params,
         "n_trainable": ready.n_trainable,
@@ -154,6 +155,14 @@ def _versions(broker: str) -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
+    return found
+
+
+def _arguments(options: DemoOptions) -> dict[str, object]:
+    """What was asked for, without a password."""
+    found = {name: _plain(value) for name, value in asdict(options).items()}
+    if options.broker not in (None, *OWN_BROKERS):
+        found["broker"] = str(BrokerUrl.parse(options.broker or ""))
     return found
 
 

@@ -1,6 +1,7 @@
 """Start a broker on this machine, for a bench or a demo: mosquitto, else iotcore."""
 
 import ipaddress
+import os
 import socket
 import subprocess
 import time
@@ -10,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from fedge.errors import ConfigError, TransportError
+from fedge.storage import make_private, open_private
 from fedge.transport import programs
 from fedge.transport.client import Version
 from fedge.transport.programs import AnyKind, BrokerKind, Listener
@@ -92,10 +94,11 @@ def start_broker(
         raise ConfigError(
             f"{found} keeps nothing over a restart: for state_dir, apt install mosquitto"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)  # retained messages are kept there
     port = _claim(host, port)
     command = programs.command(found, Listener(host, port, folder, version, is_persistent))
-    with (folder / _LOG).open("ab") as log:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    with os.fdopen(open_private(folder / _LOG, flags), "ab") as log:
         process = subprocess.Popen(  # noqa: S603 - the command is ours, nothing in it is a shell's
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )

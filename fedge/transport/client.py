@@ -1,5 +1,6 @@
 """A paho client as fedge wants it."""
 
+import secrets
 import ssl
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -14,6 +15,7 @@ from fedge.transport.url import BrokerUrl
 # Four times the largest that fedge sends. A broker that heeds it drops what is larger, so that a
 # stranger's message ends no connection; one that sends it all the same is not read any further.
 LARGEST_PACKET = 262_144
+_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _TIMEOUT_S = 5.0  # to connect, and again for TLS
 
 Version: TypeAlias = Literal["5", "3.1.1"]
@@ -49,6 +51,15 @@ class LinkOptions:
     tls: ssl.SSLContext | None
 
 
+def new_client_id() -> str:
+    """An id for a client that nobody can guess: who knows it can throw the client out.
+
+    Its form is the one that every broker must take (MQTT 3.1.1, 3.1.3.1): 1 to 23 letters
+    and digits. 18 of them are drawn, 93 bits.
+    """
+    return "fedge" + "".join(secrets.choice(_LETTERS) for _ in range(18))
+
+
 def new_client(options: LinkOptions, version: Version) -> Client:
     """A client for one connection: it neither reconnects nor acknowledges by itself."""
     client = _BoundedClient(
@@ -57,7 +68,10 @@ def new_client(options: LinkOptions, version: Version) -> Client:
         protocol=_VERSIONS[version],
         reconnect_on_failure=False,
         manual_ack=True,
+        transport="tcp" if options.url.path is None else "websockets",
     )
+    if options.url.path is not None:
+        client.ws_set_options(options.url.path)
     client.connect_timeout = _TIMEOUT_S
     if options.will is not None:
         client.will_set(options.will[0], options.will[1], qos=1, retain=True)

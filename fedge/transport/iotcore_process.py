@@ -9,6 +9,8 @@ import sys
 
 from iotcore.iotcore import IotCoreBroker
 
+from fedge.logs import logger
+
 
 def _serve(configuration: str) -> None:
     broker = IotCoreBroker(config_path=configuration)
@@ -18,5 +20,5 @@ def _serve(configuration: str) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("rumqttd").setLevel(logging.CRITICAL)  # it logs every packet as an error
+    logger("rumqttd").setLevel(logging.CRITICAL)  # it logs every packet as an error
     _serve(sys.argv[1])

@@ -5,7 +5,6 @@ so every connection has a client of its own. paho's errors and reason codes beco
 sentences and events here.
 """
 
-import logging
 import socket
 import ssl
 import time
@@ -13,10 +12,17 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import (
+    Client,
+    ConnectFlags,
+    DisconnectFlags,
+    MQTTMessage,
+    WebsocketConnectionError,
+)
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from fedge.logs import logger
 from fedge.transport.base import Connected, Event, Message, Undelivered
 from fedge.transport.certificate import validity
 from fedge.transport.client import (
@@ -39,9 +45,13 @@ _PATIENCE = 1.9  # keepalives of silence until the broker is given up
 _TIME = "%Y-%m-%d %H:%M"
 _OUT_OF_TIME = (9, 10)  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED
 # MQTT 5 reason codes
-_NOBODY, _UNSUPPORTED_VERSION, _KEEP_ALIVE_TIMEOUT = 0x10, 0x84, 0x8D
+_NOBODY, _UNSUPPORTED_VERSION, _RETAIN_NOT_SUPPORTED = 0x10, 0x84, 0x9A
+_KEEPS_NOTHING = (
+    "takes no retained messages, and fedge needs them: rounds and states are kept there "
+    "(mosquitto: retain_available true)"
+)
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 class Link:
@@ -77,6 +87,7 @@ class Link:
         self._asked: dict[int, list[str]] = {}  # message id of a SUBSCRIBE to its filters
         self._renewal: int | None = None  # message id of the first SUBSCRIBE
         self._is_probed = False
+        self._up_at: float | None = None
         self._progress, self._moved_at = Progress(), float("-inf")
         self._opened_at = self._heard_at = time.monotonic()
         self._client = new_client(options, version)
@@ -90,6 +101,11 @@ class Link:
     def n_in_flight(self) -> int:
         """Messages that the broker has not acknowledged yet."""
         return len(self._in_flight)
+
+    @property
+    def stood_s(self) -> float | None:
+        """For how long it has been up; None if it never was."""
+        return None if self._up_at is None else time.monotonic() - self._up_at
 
     @property
     def has_room(self) -> bool:
@@ -110,10 +126,13 @@ class Link:
         """Connect, for at most a few seconds, and send CONNECT; the answer comes later."""
         try:
             connect(self._client, self._options, self._version)
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _raw(self.socket).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except ssl.SSLError as error:
             url = self._options.url
             self._end(f"no TLS with {url} ({_say(error)}{_about_clock(error, url)})")
+        except (WebsocketConnectionError, IndexError, UnicodeError) as error:
+            url = self._options.url
+            self._end(f"no WebSocket at {url}, whose path may be another ({error!s:.80})")
         except OSError as error:
             self._end(f"nobody answers at {self._options.url} ({_say(error)})")
         self._opened_at = self._heard_at = time.monotonic()
@@ -143,9 +162,7 @@ class Link:
         """Take what has come in."""
         self._heard_at = time.monotonic()
         self._try(self._client.loop_read)
-        while self.ended is None and isinstance(self.socket, ssl.SSLSocket):
-            if not self.socket.pending():  # decrypted bytes do not wake the selector
-                break
+        while self.ended is None and self._has_pending():
             self._try(self._client.loop_read)
 
     def write(self) -> None:
@@ -159,7 +176,7 @@ class Link:
         Until we are up there are no pings: their answers would hide that the other answer is lost.
         """
         now = time.monotonic()
-        if self._progress.look(self.socket):
+        if self._progress.look(_raw(self.socket)):
             self._moved_at = self._heard_at = now
         if self.is_up and now - self._moved_at > self._options.keepalive_s:
             self._try(self._client.loop_misc)
@@ -193,12 +210,18 @@ class Link:
         if self.socket is not None:
             self.socket.close()
 
+    def _has_pending(self) -> bool:
+        """Whether there are decrypted bytes, which do not wake the selector."""
+        raw = _raw(self.socket)
+        return isinstance(raw, ssl.SSLSocket) and raw.pending() > 0
+
     def _wait_for_answer(self, waited_s: float) -> None:
         url = self._options.url
         if waited_s > _ANSWER_S:
             taken = "subscriptions" if self.is_answered else "connections"
+            self.is_wrong_version = self._is_in_doubt  # in a WebSocket there is no way to ask
             self._end(f"{url} takes {taken} and does not answer")
-        elif self._is_in_doubt and waited_s > _DOUBT_S:
+        elif self._is_in_doubt and url.path is None and waited_s > _DOUBT_S:
             self._is_probed = True
             if refuses_mqtt5(self._options):
                 self.is_wrong_version = True
@@ -233,6 +256,9 @@ class Link:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
+        takes_retained = getattr(properties, "RetainAvailable", 1)
+        if reason.value == _RETAIN_NOT_SUPPORTED or not takes_retained:
+            return self._end(f"{self._options.url} {_KEEPS_NOTHING}")
         if reason.is_failure:
             self.is_wrong_version = reason.value == _UNSUPPORTED_VERSION
             return self._end(f"{self._options.url} refuses us ({str(reason).lower()})")
@@ -245,7 +271,7 @@ class Link:
         return None if self._asked else self._come_up()
 
     def _come_up(self) -> None:
-        self.is_up = True
+        self.is_up, self._up_at = True, time.monotonic()
         self._emit(Connected(f"MQTT {self._version}", self.max_payload_bytes))
 
     def _on_subscribe(
@@ -292,7 +318,13 @@ class Link:
             self.is_wrong_version = (
                 True  # brokers before MQTT 5 may hang up on a CONNECT they cannot read
             )
-            self._end(f"{url} closed the connection without an answer")
+            hint = "" if self._version == "5" else f"; perhaps it {_KEEPS_NOTHING}"
+            self._end(f"{url} closed the connection without an answer{hint}")
+
+
+def _raw(sock: Any) -> Any:
+    """The socket itself: paho wraps that of a WebSocket into what has few of its methods."""
+    return getattr(sock, "_socket", sock)
 
 
 def _say(error: OSError) -> str:

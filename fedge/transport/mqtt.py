@@ -12,7 +12,7 @@ from typing import Literal
 from fedge.errors import ConfigError, PayloadError
 from fedge.transport.backoff import Backoff
 from fedge.transport.base import Connected, Event, Message, Traffic
-from fedge.transport.client import LinkOptions, Version
+from fedge.transport.client import LinkOptions, Version, new_client_id
 from fedge.transport.network import Network
 from fedge.transport.url import BrokerUrl
 
@@ -27,8 +27,10 @@ class MqttTransport:
     next failed try, what was published without a link.
 
     Args:
-        url: `mqtt://[user:password@]host[:port]`, or `mqtts://`.
-        client_id: unique at the broker; a second one throws the first one out.
+        url: `mqtt://[user:password@]host[:port]`, `mqtts://`, or for WebSocket `ws://` or
+            `wss://`, as a text or read already.
+        client_id: unique at the broker: a second client of that id throws the first one out.
+            None draws one that nobody can guess; it is published nowhere.
         will: topic and payload, which the broker publishes, retained, when we vanish.
         receive_maximum: messages not `done` that an MQTT 5 broker may send.
         version: of MQTT; "auto" tries 5, then 3.1.1.
@@ -42,8 +44,8 @@ class MqttTransport:
 
     def __init__(  # noqa: PLR0913 - a connection has that many options; all but two have defaults
         self,
-        url: str,
-        client_id: str,
+        url: str | BrokerUrl,
+        client_id: str | None = None,
         *,
         will: tuple[str, bytes] | None = None,
         receive_maximum: int = 64,
@@ -52,10 +54,10 @@ class MqttTransport:
         keepalive_s: int = 30,
         rng: random.Random | None = None,
     ) -> None:
-        broker = BrokerUrl.parse(url)
+        broker = url if isinstance(url, BrokerUrl) else BrokerUrl.parse(url)
         options = LinkOptions(
             url=broker,
-            client_id=client_id,
+            client_id=new_client_id() if client_id is None else client_id,
             will=will,
             receive_maximum=receive_maximum,
             keepalive_s=keepalive_s,

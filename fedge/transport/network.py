@@ -4,7 +4,6 @@ It waits in a selector, which knows no limit of 1024 descriptors.
 """
 
 import contextlib
-import logging
 import queue
 import selectors
 import socket
@@ -14,15 +13,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
+from fedge.logs import logger
 from fedge.transport.backoff import Backoff
 from fedge.transport.base import Connected, Disconnected, Event, Message, Traffic, Undelivered
 from fedge.transport.client import LARGEST_PACKET, LinkOptions, Version
 from fedge.transport.link import OVERHEAD, Link
 
-_GOOD_S = 10.0  # after a link that was up so long, pauses are short again
 _MAX_UNASKED = 4096  # QoS 0 messages that may wait for the caller; no window limits them
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 class Network:
@@ -53,6 +52,7 @@ class Network:
         self._is_stopping = self.lacks_memory = False
         self._link: Link | None = None
         self._n_links = 0
+        self._stood_s: float | None = None  # the last one; None if it did not come up
         self._filters: dict[str, None] = {}  # in the order they were asked for
         self._outbox: deque[tuple[str, bytes, bool]] = deque()
         self._flushes: list[Future[None]] = []
@@ -110,6 +110,7 @@ class Network:
 
     def _run(self) -> None:
         while not self._is_stopping:
+            self._stood_s = None
             try:
                 why = self._connect_and_serve()
             except Exception as error:  # the thread must live: report it and try again
@@ -121,7 +122,7 @@ class Network:
                 why = f"the link to {self._options.url} broke ({error!r:.80})"
             self._drop()
             if not self._is_stopping:
-                pause = self._backoff.next_pause_s()
+                pause = self._backoff.next_pause_s(self._stood_s)
                 self.events.put(Disconnected(f"{why}; next try in {pause:.1f} s", pause))
                 self._rest(pause)
 
@@ -129,7 +130,6 @@ class Network:
         """A link from its beginning to its end, and why it ended; in auto each version in turn."""
         why = ""
         for version in list(self._versions):
-            began = time.monotonic()
             self._n_links += 1
             number, filters = self._n_links, self._filters
             link = Link(self._options, version, filters=filters, number=number, emit=self._emit)
@@ -140,8 +140,7 @@ class Network:
             finally:
                 link.close()
             why = link.ended or ""
-            if link.is_up and time.monotonic() - began > _GOOD_S:
-                self._backoff.reset()
+            self._stood_s = link.stood_s
             if not link.is_wrong_version:
                 self._versions.sort(key=lambda one: one != version)
                 break

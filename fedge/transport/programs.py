@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from fedge.errors import MissingDependencyError
+from fedge.storage import write_file
 from fedge.transport.client import Version
 
 BrokerKind: TypeAlias = Literal["iotcore", "mosquitto"]
@@ -104,10 +105,10 @@ def command(kind: BrokerKind, at: Listener) -> Sequence[str]:
     """Write the configuration into the folder; the words that start the broker with it."""
     if kind == "iotcore":
         file = at.folder / "iotcore.toml"
-        file.write_text(_iotcore_conf(at))
+        write_file(file, _iotcore_conf(at).encode(), is_private=True)
         return [sys.executable, "-m", "fedge.transport.iotcore_process", str(file)]
     file = at.folder / "mosquitto.conf"
-    file.write_text(_mosquitto_conf(at))
+    write_file(file, _mosquitto_conf(at).encode(), is_private=True)
     return [find_mosquitto() or "mosquitto", "-c", str(file)]
 
 

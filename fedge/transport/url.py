@@ -1,23 +1,34 @@
 """Where a broker is and who we are there, as one URL."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from fedge.errors import ConfigError
 
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+_FORM = "expected mqtt://host:port or mqtts://, or for WebSocket ws:// or wss://"
+_PATH = "/mqtt"  # of a WebSocket, where brokers have it unless they are told otherwise
+_ENCODED = "percent-encode /, ?, #, %, @ and spaces in user and password: %2F, %3F, %23, %25, ..."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerUrl:
-    """`mqtt://[user[:password]@]host[:port]`; `mqtts` for TLS."""
+    """`mqtt://[user[:password]@]host[:port]`; `mqtts` for TLS.
+
+    `ws://[user[:password]@]host[:port][/path]` is MQTT in a WebSocket, whose path is /mqtt if
+    there is none; `wss` for TLS.
+
+    Only its `str` is for people: neither that nor its `repr` has the password.
+    """
 
     host: str
     port: int
     is_tls: bool
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
+    path: str | None = None  # of the WebSocket; None: there is none
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -26,24 +37,77 @@ class BrokerUrl:
         Raises:
             ConfigError: if it is not one; the sentence does not repeat a password.
         """
+        scheme, separator, rest = text.partition("://")
+        scheme = scheme.lower()
+        authority, tail = _split(rest)
+        if not separator or scheme not in _PORTS:
+            raise _refused(_FORM, text)
+        if "@" in tail or not rest.isprintable() or " " in rest:
+            raise ConfigError(f"broker URL: {_ENCODED}")
+        if "?" in tail or "#" in tail:
+            raise ConfigError("broker URL: it has no query (?) and no fragment (#)")
+        is_websocket = scheme in {"ws", "wss"}
+        if tail.strip("/") and not is_websocket:
+            raise _refused("only ws:// and wss:// have a path", text)
+        if not tail.isascii():
+            raise _refused("a path of ASCII, percent-encoded", text)
         try:
-            parts = urlsplit(text)
+            parts = urlsplit(f"//{authority}")
             port = parts.port
+            username, password = _decoded(parts.username), _decoded(parts.password)
         except ValueError:  # whose text may hold a password that lost its host
-            raise ConfigError("broker URL: expected mqtt://host:port, a port to 65535") from None
-        is_known = parts.scheme in _PORTS and port != 0 and not parts.path.strip("/")
-        if not parts.hostname or not is_known:
-            shown = text.rpartition("@")[2]
-            raise ConfigError(f"broker URL: expected mqtt://host:port or mqtts://, found {shown!r}")
+            raise ConfigError(
+                f"broker URL: expected mqtt://host:port, a port to 65535; {_ENCODED}"
+            ) from None
+        if not parts.hostname or port == 0:
+            raise _refused(_FORM, text)
         return cls(
             host=parts.hostname,
-            port=_PORTS[parts.scheme] if port is None else port,
-            is_tls=parts.scheme == "mqtts",
-            username=None if parts.username is None else unquote(parts.username),
-            password=None if parts.password is None else unquote(parts.password),
+            port=_PORTS[scheme] if port is None else port,
+            is_tls=scheme in {"mqtts", "wss"},
+            username=username,
+            password=password,
+            path=(tail or _PATH) if is_websocket else None,
         )
+
+    def with_password(self, password: str) -> Self:
+        """The same with a password that came another way.
+
+        Raises:
+            ConfigError: if the URL names no user, or has a password already.
+        """
+        if self.username is None:
+            raise ConfigError(f"a password is for a user: name it, as in {_with_user(self)}")
+        if self.password is not None:
+            raise ConfigError(f"{self} has a password already: give one of the two")
+        return replace(self, password=password)
 
     def __str__(self) -> str:
         """The URL for people: without user and password."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'mqtts' if self.is_tls else 'mqtt'}://{host}:{self.port}"
+        scheme = ("mqtt" if self.path is None else "ws") + ("s" if self.is_tls else "")
+        return f"{scheme}://{host}:{self.port}{self.path or ''}"
+
+
+def _split(rest: str) -> tuple[str, str]:
+    """Before and from the first of / ? #, which end what may hold user and password."""
+    end = re.search(r"[/?#]", rest)
+    return (rest, "") if end is None else (rest[: end.start()], rest[end.start() :])
+
+
+def _decoded(text: str | None) -> str | None:
+    """Percent-decoded; ValueError if that gives no UTF-8 or a % stands for itself."""
+    if text is None:
+        return None
+    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+        raise ValueError("a lone %")
+    return unquote(text, errors="strict")
+
+
+def _refused(expected: str, text: str) -> ConfigError:
+    """What is wrong, and the URL from its host on."""
+    return ConfigError(f"broker URL: {expected}, found {text.rpartition('@')[2]!r}")
+
+
+def _with_user(url: BrokerUrl) -> str:
+    return str(url).replace("://", "://USER@", 1)

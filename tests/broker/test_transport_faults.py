@@ -13,6 +13,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from fedge.transport import Connected, Disconnected, Message
 from fedge.transport.client import LARGEST_PACKET
 from tests.broker.transports import next_event, receive_payloads, transport
 from tests.support.broker import Broker
+from tests.support.configured import configured
 from tests.support.slow_link import slow_link
 
 pytestmark = pytest.mark.broker
@@ -408,3 +410,41 @@ def test_a_signal_does_not_disturb_the_network_thread(any_broker: Broker) -> Non
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert seen
+
+
+@pytest.mark.parametrize(
+    ("version", "will"),
+    [("5", None), ("5", ("fedge/state", b"gone")), ("3.1.1", ("fedge/state", b"gone"))],
+)
+def test_a_broker_that_keeps_nothing_is_named_with_what_to_change(
+    tmp_path: Path, version: str, will: tuple[str, bytes] | None
+) -> None:
+    """On 3.1.1 mosquitto closes without a word, if a message or a will is to be retained."""
+    with (
+        configured(tmp_path / "broker", lines="retain_available false") as broker,
+        transport(broker.url(), None, version=version, will=will) as one,
+    ):
+        reason = next_event(one, Disconnected).reason
+    assert "takes no retained messages, and fedge needs them" in reason
+    assert "retain_available true" in reason
+
+
+class Highest(random.Random):
+    """Draws the longest pause."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+def test_a_link_that_breaks_soon_after_an_outage_is_tried_again_at_once(mosquitto: Broker) -> None:
+    """Six failed tries make pauses of 3.2 s; the link that follows ends them, however short."""
+    mosquitto.kill()
+    with transport(mosquitto.url, "one", rng=Highest()) as one:
+        while next_event(one, Disconnected).retry_in_s < 3.0:
+            pass
+        mosquitto.restart()
+        next_event(one, Connected)
+        mosquitto.kill()
+        assert next_event(one, Disconnected).retry_in_s == 0.1
+        mosquitto.restart()
+        next_event(one, Connected)

@@ -14,7 +14,7 @@ E = TypeVar("E", Connected, Disconnected, Message)
 
 @contextmanager
 def transport(
-    url: str, client_id: str, *, filters: Iterable[str] = (), **options: Any
+    url: str, client_id: str | None, *, filters: Iterable[str] = (), **options: Any
 ) -> Iterator[MqttTransport]:
     """A started transport with seeded pauses, closed at the end.
 

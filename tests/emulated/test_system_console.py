@@ -15,7 +15,7 @@ from firmware_sim.emulator.monitor import Monitor
 from firmware_sim.errors import EmulationError
 
 pytestmark = pytest.mark.emulated
-_TOKEN = "0123456789abcdef"  # noqa: S105 - a mark in a text
+_TOKEN = "0123456789abcdef"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fedge.cli.bench.common import facts, positive, share, tell
 from fedge.cli.commands import write_json
+from fedge.cli.screen import say
 
 if TYPE_CHECKING:  # they need onnx; a board that runs kernels need not have it
     from fedge.bench.codecs.grid import Grid
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     print(report.tables(lines, as_markdown=args.markdown))
     if args.plot:
         plot.plot(results, args.plot)
-        print(f"\nplot: {args.plot}")
+        say("", f"plot: {args.plot}")
     used = facts(start)
     write_json(args.json, report.as_json(lines, results) | used)
     return 0

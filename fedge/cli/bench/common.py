@@ -6,14 +6,16 @@ import time
 from typing import Any
 
 from fedge.bench.machine import describe, peak_rss_mb
+from fedge.cli.screen import say
+from fedge.text import line
 
 
 def tell(what: str) -> None:
     """Progress on stderr: one line that changes on a terminal, plain lines elsewhere."""
     if sys.stderr.isatty():
-        print(f"\r\x1b[K{what[:100]}", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{line(what[:100])}", end="", file=sys.stderr, flush=True)
     elif what:
-        print(what, file=sys.stderr, flush=True)
+        say(what, to=sys.stderr)
 
 
 def facts(start: float) -> dict[str, Any]:
@@ -21,7 +23,7 @@ def facts(start: float) -> dict[str, Any]:
     machine = describe()
     used = {"wall_s": round(time.perf_counter() - start, 1), "peak_rss_mb": round(peak_rss_mb())}
     words = [f"{name} {value}" for name, value in machine.items()]
-    print(f"\n{', '.join(words)}\n{used['wall_s']} s, peak memory {used['peak_rss_mb']} MB")
+    say("", ", ".join(words), f"{used['wall_s']} s, peak memory {used['peak_rss_mb']} MB")
     return {"machine": machine, **used}
 
 

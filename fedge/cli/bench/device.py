@@ -43,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     here("--peer-python", metavar="PROGRAM", help="the Python that has flwr and torch (this one)")
     there = parser.add_argument_group("as the device of a job elsewhere").add_argument
     there("--broker", metavar="URL", help="mqtt://host:port")
+    there("--password-file", type=Path, metavar="FILE", help="the password of the URL's user")
     there("--data", type=Path, metavar="FILE.npz", help="the device's examples")
     there("--fleet", default="default", help="(%(default)s)")
     there("--job", default="default", help="(%(default)s)")
@@ -87,12 +88,15 @@ def _everything(args: argparse.Namespace) -> "tuple[list[Card], list[str]]":
 
 def _take_part(args: argparse.Namespace) -> "Card":
     from fedge.bench.device.probe import measure  # noqa: PLC0415 - loads NumPy
+    from fedge.cli.passwords import warn_of_password  # noqa: PLC0415
     from fedge.config.device import DeviceConfig  # noqa: PLC0415
 
     logs.set_up("warning", f"device {args.id}")
+    warn_of_password(args.broker, "--password-file")
     with tempfile.TemporaryDirectory(prefix="fedge-card-") as folder:
         config = DeviceConfig(
             broker=args.broker,
+            password_file=args.password_file,
             fleet=args.fleet,
             job=args.job,
             id=args.id,

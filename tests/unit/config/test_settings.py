@@ -17,6 +17,7 @@ from fedge.config.broker import BrokerConfig
 from fedge.config.common import host_id
 from fedge.config.device import DeviceConfig
 from fedge.config.fields import Settings, at_least, check, setting, settings_of
+from fedge.config.login import broker_url
 from fedge.config.settings import add_flags, load, load_args
 from fedge.errors import ConfigError
 
@@ -274,3 +275,65 @@ def test_the_settings_of_a_device_load_nothing_of_an_aggregator() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ
     )
     assert done.stdout.strip() == "[]"
+
+
+# What Kubernetes gives to every container of a namespace in which services have these names.
+_OF_KUBERNETES = {
+    "{}_SERVICE_HOST": "10.0.0.1",
+    "{}_SERVICE_PORT": "1883",
+    "{}_SERVICE_PORT_MQTT_TLS": "8883",
+    "{}_PORT": "tcp://10.0.0.1:1883",
+    "{}_PORT_1883_TCP": "tcp://10.0.0.1:1883",
+    "{}_PORT_1883_TCP_PROTO": "tcp",
+    "{}_PORT_1883_TCP_PORT": "1883",
+    "{}_PORT_1883_TCP_ADDR": "10.0.0.1",
+    "{}_PORT_53_UDP": "udp://10.0.0.1:53",
+}
+
+
+@pytest.mark.parametrize(
+    ("cls", "service"),
+    [
+        (DeviceConfig, "FEDGE_DEVICE"),
+        (DeviceConfig, "FEDGE_DEVICE_METRICS"),
+        (AggregatorConfig, "FEDGE_AGGREGATOR"),
+        (BrokerConfig, "FEDGE_BROKER"),
+    ],
+)
+def test_the_variables_of_a_kubernetes_service_stop_nobody(
+    cls: type[Settings], service: str
+) -> None:
+    """One of them is named like a setting: FEDGE_BROKER_PORT."""
+    env = {name.format(service): text for name, text in _OF_KUBERNETES.items()}
+    flags = {"artifact": Path("a.fedge")} if cls is AggregatorConfig else {}
+    config = load(cls, file=None, env=env, flags=flags)
+    assert config == (cls(artifact=Path("a.fedge")) if flags else cls())  # type: ignore[call-arg]
+
+
+def test_a_port_of_ours_is_still_read_and_a_wrong_name_still_refused() -> None:
+    assert load(BrokerConfig, file=None, env={"FEDGE_BROKER_PORT": "99"}, flags={}).port == 99
+    with pytest.raises(ConfigError, match="variable FEDGE_DEVICE_PORT: expected one of"):
+        load(DeviceConfig, file=None, env={"FEDGE_DEVICE_PORT": "99"}, flags={})
+
+
+def test_a_password_may_come_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    for data in (b"a#b/c", b"a#b/c\n", b"a#b/c\r\n"):
+        file.write_bytes(data)
+        assert broker_url("mqtt://me@pi", file).password == "a#b/c"
+    assert broker_url("mqtt://me:x@pi", None).password == "x"
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"one\ntwo\n", b"\xff", b"x" * 65_536])
+def test_a_file_that_holds_no_password_is_refused_without_repeating_it(
+    tmp_path: Path, data: bytes
+) -> None:
+    (tmp_path / "password").write_bytes(data)
+    with pytest.raises(ConfigError, match=r"password file .*: expected") as caught:
+        broker_url("mqtt://me@pi", tmp_path / "password")
+    assert "one" not in str(caught.value).replace("one line", "")
+
+
+def test_a_password_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no-such: No such file"):
+        broker_url("mqtt://me@pi", tmp_path / "no-such")

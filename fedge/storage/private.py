@@ -1,0 +1,91 @@
+"""Folders and files that only their owner can read, whatever the umask.
+
+What trained on private data is in a state directory: updates, residuals, models. It is made
+with mode 0700, its files with 0600. One that others may read is not mended in silence, since
+they may have read it: it is refused, with the command that mends it. Symbolic links are not
+followed, as somebody else may have put them there to have another's file overwritten.
+"""
+
+import errno
+import os
+import shlex
+import stat
+from pathlib import Path
+
+from fedge.errors import StorageError
+
+_OTHERS = 0o077
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder, and what is missing above it; one that is there must be private.
+
+    Raises:
+        StorageError: if it cannot be made, is a symbolic link, or others may read it.
+    """
+    try:
+        try:
+            folder.mkdir(mode=0o700, parents=True)
+            folder.chmod(0o700)  # the umask may have taken even the owner's rights
+        except FileExistsError:
+            _check(folder, folder)
+            if not folder.is_dir():
+                raise
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+
+
+def check_private(folder: Path) -> None:
+    """Refuse a folder with anything in it that others may read, or that is a symbolic link.
+
+    Raises:
+        StorageError: naming the first of them.
+    """
+    _check(folder, folder)
+    for parent, folders, files in os.walk(folder):
+        for name in sorted([*folders, *files]):
+            _check(Path(parent, name), folder)
+
+
+def open_private(path: Path, flags: int) -> int:
+    """A descriptor of a file that only the owner may read; made if `flags` say so.
+
+    Raises:
+        StorageError: if it cannot be opened, or is a symbolic link.
+    """
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        os.fchmod(handle, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _link(path) from error
+        raise _cannot_write(path, error) from error
+    return handle
+
+
+def _check(path: Path, folder: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:  # of another process that is at work here; the lock decides
+        return
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    if stat.S_ISLNK(mode):
+        raise _link(path)
+    if mode & _OTHERS:
+        raise StorageError(
+            f"others may use {path} (mode {stat.S_IMODE(mode):04o}), which holds what was learned "
+            f"from private data: chmod -R go-rwx {shlex.quote(str(folder))}"
+        )
+
+
+def _link(path: Path) -> StorageError:
+    return StorageError(
+        f"{path} is a symbolic link, and links are not followed: name {path.resolve()} instead, "
+        "or put there what it leads to"
+    )
+
+
+def _cannot_write(path: Path, error: OSError) -> StorageError:
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return StorageError(f"cannot write {path}: {'the disk is full' if is_full else error.strerror}")
