@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 from fedge.artifact import Artifact
@@ -23,15 +24,19 @@ from fedge.autodiff import (
     to_bytes,
     trace,
 )
+from fedge.build.agreement import check_scores
 from fedge.build.check.examples import kinds_of_examples
 from fedge.build.choices import Choice, as_built, choose
+from fedge.build.classical import rewrite_classical
+from fedge.build.fixed import fix_inputs
 from fedge.build.forward import check_forward
 from fedge.build.graphs import LossGraph, eval_graph, loss_graph, train_graph
 from fedge.build.infer import inference_model
+from fedge.build.outputs import Output, choose_output, shape_output
 from fedge.build.reading import read_model
 from fedge.build.standardize import Given, add_standardization, plan_standardization
 from fedge.errors import ArtifactError, ConfigError, ModelError, TrainingError
-from fedge.training import Trainer
+from fedge.training import ArrayData, Trainer
 from fedge.types import Vector
 
 
@@ -41,6 +46,7 @@ class Built:
 
     artifact: Artifact
     tensors: tuple[Choice, ...]
+    output: Output
 
 
 def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
@@ -54,6 +60,8 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
     batch_size: int = 16,
     standardize: Given | Literal["federated"] | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    output: str | None = None,
+    input_values: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Artifact:
     """Makes everything a device needs to train an ONNX model.
 
@@ -61,8 +69,8 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
 
     Args:
         model: a path, the bytes of a file, or the model itself; float32, opset 7
-            or later, its first output the scores. Dropout is at work in training
-            only; batch normalisation keeps its statistics.
+            or later, one output the scores. Dropout is at work in training only; batch
+            normalisation keeps its statistics.
         loss: "cross_entropy" (targets int64 (n, ...), scores (n, classes, ...)),
             "mse" or "binary_cross_entropy" (targets float32, of the output's
             shape). A final Softmax or Sigmoid is left out in training.
@@ -78,6 +86,10 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
             float32 input, or (mean, standard deviation) by input. Missing (NaN)
             values then count as the mean.
         input_shapes: the shape of one example, for inputs with open axes.
+        output: the value that holds the scores, by name: an output, or any value that a node
+            gives; None is the only output of floating type. What it does not need is left out.
+        input_values: inputs that are no data, fixed to a number each, or to as many as the
+            input's shape has.
 
     Raises:
         ModelError: what in the model cannot be trained, by node and operator; or where the
@@ -93,6 +105,8 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
         batch_size=batch_size,
         standardize=standardize,
         input_shapes=input_shapes,
+        output=output,
+        input_values=input_values,
     ).artifact
 
 
@@ -105,19 +119,25 @@ def build(  # noqa: PLR0913 - one keyword per decision
     batch_size: int = 16,
     standardize: Given | Literal["federated"] | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    output: str | None = None,
+    input_values: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Built:
     """The same as `build_artifact`, with the table of the model's tensors beside the artifact."""
     chosen = get_loss(loss)
     source = read_model(model)
+    constants = fix_inputs(source, input_values or {})
+    chosen_output = choose_output(source, output)
     specs = plan_standardization(_input_specs(source, input_shapes or {}), standardize)
     add_standardization(source, specs, standardize)
     given = onnx.ModelProto()
     given.CopyFrom(source)
+    constants |= rewrite_classical(source)
     remarks = settle_copies(source)
     statistics = {name for spec in specs for name in (spec.mean_slot, spec.scale_slot)}
-    choices = choose(find_stored(source), statistics, trainable, freeze)
+    choices = choose(find_stored(source), statistics, constants, trainable, freeze)
     wanted = [choice.name for choice in choices if choice.is_parameter]
     traced = trace(source, batch_size=batch_size, input_shapes=input_shapes, wanted=wanted)
+    shape_output(source, traced.graph.shape(traced.outputs[0])[1:])
     parameters = _checked({c.name: c.stored.parameter for c in choices if c.is_parameter})
     made = loss_graph(traced, chosen, [choice.name for choice in choices if choice.is_trained])
     layout = _layout(parameters, made.gradients)
@@ -134,7 +154,7 @@ def build(  # noqa: PLR0913 - one keyword per decision
     graphs = train_graph(made, layout), eval_graph(made, layout), infer
     artifact = Artifact(manifest, *graphs, _values(layout, parameters))
     _check(given, traced, artifact)
-    return Built(artifact, as_built(choices, made.gradients, remarks))
+    return Built(artifact, as_built(choices, made.gradients, remarks), chosen_output)
 
 
 def _check(given: onnx.ModelProto, traced: Traced, artifact: Artifact) -> None:
@@ -149,6 +169,8 @@ def _check(given: onnx.ModelProto, traced: Traced, artifact: Artifact) -> None:
         Trainer(artifact).loss_and_gradient(artifact.parameters, inputs, examples.targets[:size])
     except (ArtifactError, TrainingError) as error:
         raise ModelError(f"the training graph does not run: {error}") from None
+    if artifact.manifest.target.n_classes:
+        check_scores(artifact, (ArrayData(*examples.batch(np.arange(i, i + size))) for i in starts))
 
 
 def _check_options(optimizer: str, quantize: str | None, batch_size: int) -> None:

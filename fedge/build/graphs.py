@@ -104,9 +104,9 @@ def eval_graph(made: LossGraph, layout: Layout) -> bytes:
 def _check_output(g: Graph, traced: Traced) -> None:
     output, first = g.tensors[traced.outputs[0]], traced.inputs[0]
     if output.dtype != np.float32:
-        raise ModelError(f"the first output is {output.dtype}; training needs float32 scores there")
+        raise ModelError(f"the output is {output.dtype}; training needs float32 scores there")
     if output.shape[:1] != g.shape(first)[:1]:
         raise ModelError(
-            f"the first output has shape {list(output.shape)} for a batch of {g.shape(first)[0]}; "
+            f"the output has shape {list(output.shape)} for a batch of {g.shape(first)[0]}; "
             "export the model with an open batch axis, first in every input and output"
         )
