@@ -11,10 +11,9 @@ import onnx
 
 from fedge.artifact import Artifact
 from fedge.artifact.layout import Layout, arrange, flatten, n_params
-from fedge.artifact.manifest import DTYPES, MAX_BATCH, InputSpec, Manifest, TargetSpec
+from fedge.artifact.manifest import DTYPES, MAX_BATCH, InputSpec, Manifest
 from fedge.autodiff import (
     OPSET,
-    Loss,
     Parameter,
     Traced,
     find_stored,
@@ -30,11 +29,12 @@ from fedge.build.choices import Choice, as_built, choose
 from fedge.build.classical import rewrite_classical
 from fedge.build.fixed import fix_inputs
 from fedge.build.forward import check_forward
-from fedge.build.graphs import LossGraph, eval_graph, loss_graph, train_graph
+from fedge.build.graphs import eval_graph, loss_graph, train_graph
 from fedge.build.infer import inference_model
 from fedge.build.outputs import Output, choose_output, shape_output
 from fedge.build.reading import read_model
 from fedge.build.standardize import Given, add_standardization, plan_standardization
+from fedge.build.target import as_choices, scale_output, target_statistics
 from fedge.errors import ArtifactError, ConfigError, ModelError, TrainingError
 from fedge.training import ArrayData, Trainer
 from fedge.types import Vector
@@ -83,8 +83,8 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
         batch_size: examples in one step of the graph, 1 to 65536. A larger batch
             is added up from several steps, a smaller one padded.
         standardize: "federated" if the fleet is to find mean and scale of each
-            float32 input, or (mean, standard deviation) by input. Missing (NaN)
-            values then count as the mean.
+            float32 input, and with mse of the target, or (mean, standard deviation)
+            by input. Missing (NaN) values of inputs then count as the mean.
         input_shapes: the shape of one example, for inputs with open axes.
         output: the value that holds the scores, by name: an output, or any value that a node
             gives; None is the only output of floating type. What it does not need is left out.
@@ -139,22 +139,28 @@ def build(  # noqa: PLR0913 - one keyword per decision
     traced = trace(source, batch_size=batch_size, input_shapes=input_shapes, wanted=wanted)
     shape_output(source, traced.graph.shape(traced.outputs[0])[1:])
     parameters = _checked({c.name: c.stored.parameter for c in choices if c.is_parameter})
-    made = loss_graph(traced, chosen, [choice.name for choice in choices if choice.is_trained])
+    trained = [choice.name for choice in choices if choice.is_trained]
+    scales_target = standardize == "federated" and loss == "mse"
+    made = loss_graph(traced, chosen, trained, scales_target=scales_target)
+    statistics_of_target = target_statistics(made.target)
+    parameters |= statistics_of_target
     layout = _layout(parameters, made.gradients)
     manifest = Manifest(
         batch_size=batch_size,
         loss=loss,
         opset=OPSET,
         inputs=specs,
-        target=_target_spec(made, chosen),
+        target=made.target,
         layout=layout,
         dropout=made.dropout,
     )
+    scale_output(source, made.target)
     infer = to_bytes(inference_model(source, parameters))
     graphs = train_graph(made, layout), eval_graph(made, layout), infer
     artifact = Artifact(manifest, *graphs, _values(layout, parameters))
     _check(given, traced, artifact)
-    return Built(artifact, as_built(choices, made.gradients, remarks), chosen_output)
+    tensors = (*as_built(choices, made.gradients, remarks), *as_choices(statistics_of_target))
+    return Built(artifact, tensors, chosen_output)
 
 
 def _check(given: onnx.ModelProto, traced: Traced, artifact: Artifact) -> None:
@@ -197,7 +203,7 @@ def _input_specs(
     )
 
 
-def _checked(parameters: Mapping[str, Parameter]) -> Mapping[str, Parameter]:
+def _checked(parameters: dict[str, Parameter]) -> dict[str, Parameter]:
     """The same parameters, if a flat vector can hold them."""
     for name, parameter in parameters.items():
         if name.startswith("fedge."):
@@ -221,12 +227,6 @@ def _layout(parameters: Mapping[str, Parameter], gradients: Mapping[str, str]) -
         (name, parameter.value.shape, name in gradients, parameter.kind)
         for name, parameter in parameters.items()
     )
-
-
-def _target_spec(made: LossGraph, loss: Loss) -> TargetSpec:
-    n_classes = made.graph.shape(made.scores)[1] if loss.has_classes else None
-    shape = made.target.shape[1:]
-    return TargetSpec(dtype=made.target.dtype.name, shape=shape, n_classes=n_classes)
 
 
 def _values(layout: Layout, parameters: Mapping[str, Parameter]) -> Vector:

@@ -35,7 +35,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--standardize",
         choices=["federated"],
-        help="let the fleet find mean and scale of each float input; missing values count as mean",
+        help="let the fleet find mean and scale of each float input, where missing values count as"
+        " mean, and with mse those of the target",
     )
     add(
         "--input-shape",

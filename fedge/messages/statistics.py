@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from fedge.artifact import InputSpec, Manifest
+from fedge.artifact import InputSpec, Manifest, TargetSpec
 from fedge.artifact.layout import schema_hash
 from fedge.errors import DataError, PayloadError
 from fedge.messages import wire
@@ -28,8 +28,9 @@ class StatisticsReport:
     """A device's answer to a statistics round.
 
     CBOR map: `v`, `schema` (32 bytes), `round`, `n_examples`, and `features`: for each
-    federated input its name and three byte strings, count, mean and m2, each one
-    float64, little-endian, a feature. It travels as the bytes of an update.
+    federated input, and the target as `fedge.target` if it is federated, its name and three byte
+    strings, count, mean and m2, each one float64, little-endian, a feature. It travels as the bytes
+    of an update.
     """
 
     schema: bytes
@@ -92,7 +93,7 @@ def max_bytes(manifest: Manifest) -> int:
     )
 
 
-def _read(value: object, spec: InputSpec) -> FeatureStatistics:
+def _read(value: object, spec: InputSpec | TargetSpec) -> FeatureStatistics:
     parts = wire.typed(value, list, "statistics of an input")
     if len(parts) != 3:
         raise PayloadError(
