@@ -154,10 +154,10 @@ class Aggregator:
             case Message():
                 self._service.read(event)
             case Connected():
-                self._journal.info(f"connected to the broker, {event.protocol}")
+                self._journal.connected(event)
                 self._greet(post)
             case Disconnected():
-                self._journal.warning(f"no broker: {event.reason}")
+                self._journal.disconnected(event, self._clock.monotonic())
                 self._course.unlink()
             case _:
                 pass  # undelivered: who wants it asks again

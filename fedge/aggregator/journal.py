@@ -10,6 +10,8 @@ from fedge.aggregator.throttle import Throttle
 from fedge.logs import logger
 from fedge.messages import Refused, Skipped
 from fedge.rounds import Round
+from fedge.transport import Connected, Disconnected
+from fedge.transport.trouble import Trouble
 from fedge.types import DeviceId, RoundId
 
 _log = logger(__name__)
@@ -27,6 +29,7 @@ class Journal:
         self._refusals = Throttle(10, 10.0)
         self._leavings = Throttle(20, 10.0)
         self._waits = Throttle(1, _REPEAT_S)
+        self._trouble = Trouble()
         self._waiting: tuple[int, int] | None = None
         self._crowded = Throttle(1, _REPEAT_S)
 
@@ -38,6 +41,15 @@ class Journal:
 
     def debug(self, text: str) -> None:
         _log.debug("%s", text)
+
+    def connected(self, event: Connected) -> None:
+        self._trouble.is_over()
+        self.info(f"connected to the broker, {event.protocol}")
+
+    def disconnected(self, event: Disconnected, now_s: float) -> None:
+        """A try that fails for the same reason as the one before is told once a minute."""
+        tell = self.warning if self._trouble.is_news(event, now_s) else self.debug
+        tell(f"no broker: {event.reason}")
 
     def opened(self, round_: Round, *, resumed: bool) -> None:
         self._waiting = None

@@ -53,20 +53,47 @@ class InputSpec:
 
     @property
     def statistic_shape(self) -> tuple[int, ...]:
-        """Shape of mean and scale: one a feature, or one a channel (C, 1, ..) from rank 2 on."""
-        return self.shape if len(self.shape) < 2 else (self.shape[0], *[1] * (len(self.shape) - 1))
+        """Shape of mean and scale."""
+        return _statistic_shape(self.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSpec:
     """What the loss compares with; `shape` is without the batch axis.
 
-    `n_classes` bounds class indices; None where targets are not classes.
+    `n_classes` bounds class indices; None where targets are not classes. Where `standardize` is
+    "federated", a round of statistics finds the mean and the deviation that training compares in,
+    and that the scores of evaluation and inference are scaled by. The JSON has no such key where
+    it is "none".
     """
 
     dtype: str
     shape: tuple[int, ...]
     n_classes: int | None
+    standardize: Standardize = "none"
+
+    @property
+    def name(self) -> str:
+        """What statistics are reported under; no input can be called so."""
+        return "fedge.target"
+
+    @property
+    def mean_slot(self) -> str:
+        return "target.fedge.centre"
+
+    @property
+    def scale_slot(self) -> str:
+        """Of the deviation itself; that of an input holds its inverse."""
+        return "target.fedge.spread"
+
+    @property
+    def statistic_shape(self) -> tuple[int, ...]:
+        return _statistic_shape(self.shape)
+
+
+def _statistic_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """One a feature, or one a channel (C, 1, ..) from rank 2 on."""
+    return shape if len(shape) < 2 else (shape[0], *[1] * (len(shape) - 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +157,8 @@ class Manifest:
         facts = asdict(self)
         if not self.dropout:
             del facts["dropout"]
+        if self.target.standardize == "none":
+            del facts["target"]["standardize"]
         record = {**facts, "members": dict(hashes), "schema": schema_hash(self.layout).hex()}
         return json.dumps(record, sort_keys=True, separators=(",", ":")).encode("ascii")
 
@@ -182,9 +211,10 @@ def _input(item: object) -> InputSpec:
 
 def _target(item: object) -> TargetSpec:
     classes = int if isinstance(item, dict) and item.get("n_classes") is not None else type(None)
-    return TargetSpec(
-        **records.fields(item, "target", {"dtype": str, "shape": list, "n_classes": classes})
-    )
+    types = {"dtype": str, "shape": list, "n_classes": classes}
+    if isinstance(item, dict) and "standardize" in item:
+        types["standardize"] = str
+    return TargetSpec(**records.fields(item, "target", types))
 
 
 def _dropout(item: object) -> DropoutSpec:
@@ -221,6 +251,10 @@ def _check_target(manifest: Manifest) -> None:
         raise ArtifactError(
             "n_classes", expected="a number with cross_entropy only", found=target.n_classes
         )
+    _one_of("standardize of target", target.standardize, ("none", "federated"))
+    if target.standardize != "none":
+        _one_of("loss of a standardised target", manifest.loss, ("mse",))
+        _check_statistics(target, {slot.name: slot.shape for slot in manifest.layout})
     if target.n_classes is not None:
         _check_batch("scores", (target.n_classes, *target.shape), manifest.batch_size)
 
@@ -253,7 +287,7 @@ def _check_batch(what: str, shape: tuple[int, ...], batch_size: int) -> None:
     _within(f"elements in a batch of {what}", math.prod(shape) * batch_size, 1, MAX_PARAMS)
 
 
-def _check_statistics(spec: InputSpec, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def _check_statistics(spec: InputSpec | TargetSpec, shapes: Mapping[str, tuple[int, ...]]) -> None:
     for slot in (spec.mean_slot, spec.scale_slot):
         if shapes.get(slot) != spec.statistic_shape:
             raise ArtifactError(

@@ -59,7 +59,7 @@ def _before_softmax(g: Graph, output: Name) -> Name:
                 "cross_entropy takes classes along axis 1; transpose the output before it"
             )
         return node.inputs[0]
-    return _decomposed_softmax(g, node) or output
+    return _decomposed_softmax(g, node) or _of_one_probability(g, node) or output
 
 
 def _decomposed_softmax(g: Graph, division: Node) -> Name | None:
@@ -77,6 +77,21 @@ def _decomposed_softmax(g: Graph, division: Node) -> Name | None:
     top = _producer(g, shifted.inputs[1])
     is_max = top is not None and top.op_type == "ReduceMax" and _over_1(g, top)
     return shifted.inputs[0] if is_max else exp.inputs[0]
+
+
+def _of_one_probability(g: Graph, join: Node) -> Name | None:
+    """(0, x) of (1 - p, p), p = sigmoid(x), whose softmax that is: two classes as one score."""
+    if join.op_type != "Concat" or len(join.inputs) != 2 or g.rank(join.outputs[0]) != 2:
+        return None
+    rest, p = join.inputs
+    sigmoid, minus = _producer(g, p), _producer(g, rest)
+    if sigmoid is None or minus is None or (sigmoid.op_type, minus.op_type) != ("Sigmoid", "Sub"):
+        return None
+    one = g.constants.get(minus.inputs[0])
+    if minus.inputs[1] != p or one is None or not (one == 1).all() or g.shape(p)[1] != 1:
+        return None
+    zero = g.constant(np.zeros(g.shape(p), g.tensors[p].dtype))
+    return g.op("Concat", zero, sigmoid.inputs[0], axis=1)
 
 
 def _over_1(g: Graph, node: Node) -> bool:

@@ -138,7 +138,8 @@ def _tensor(info: onnx.ValueInfoProto, batch_size: int, example: Sequence[int] |
     if not dims or min(shape) < 1 or len(shape) != len(dims):
         raise ModelError(
             f"input {info.name!r} has shape {_readable(info)}; it needs a batch axis first "
-            "and fixed sizes after it: give the shape of one example in input_shapes"
+            "and fixed sizes after it: give the shape of one example (input_shapes, --input-shape),"
+            " or its value if it is no data (input_values, --input-value)"
         )
     try:
         return Tensor(numpy_dtype(kind.elem_type), tuple(shape))

@@ -10,11 +10,13 @@ if find_spec("onnx") is None:
 from fedge.build.artifact import Built, build, build_artifact
 from fedge.build.check import CheckReport, SlotCheck, check_artifact
 from fedge.build.choices import Choice
+from fedge.build.outputs import Output
 
 __all__ = [
     "Built",
     "CheckReport",
     "Choice",
+    "Output",
     "SlotCheck",
     "build",
     "build_artifact",

@@ -1,9 +1,11 @@
-"""Whether an artifact's evaluation and inference graphs say the same about an example."""
+"""What an artifact's evaluation graph says of examples: what inference says, and in scores."""
+
+from collections.abc import Iterable
 
 import numpy as np
 
 from fedge.artifact import Artifact
-from fedge.errors import ArtifactError
+from fedge.errors import ArtifactError, ModelError
 from fedge.training import ArrayData
 from fedge.training.engines.onnxruntime import onnxruntime
 from fedge.training.graphs import EvalGraph
@@ -28,6 +30,21 @@ def inference_error(artifact: Artifact, data: ArrayData) -> float:
     with np.errstate(divide="ignore"):
         candidates = (scores, softmax, np.log(softmax), sigmoid)
     return min(_difference(output, candidate) for candidate in candidates)
+
+
+def check_scores(artifact: Artifact, batches: Iterable[ArrayData]) -> None:
+    """Refuses probabilities of classes where cross_entropy takes scores before their softmax.
+
+    Raises:
+        ModelError: if whatever the example, the scores of its classes sum to one.
+    """
+    found = [_scores(artifact, batch) for batch in batches]
+    if all((x >= 0).all() and np.allclose(x.sum(axis=1), 1, atol=1e-3) for x in found):
+        raise ModelError(
+            "the output holds probabilities, but no Softmax at the model's end made them: "
+            "cross_entropy takes scores before that; export raw scores, or name the value that"
+            " holds them with --output NAME (output=)"
+        )
 
 
 def _scores(artifact: Artifact, data: ArrayData) -> Array:

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 from fedge.artifact import Artifact
 from fedge.artifact.layout import Layout, arrange, flatten, n_params
-from fedge.artifact.manifest import DTYPES, MAX_BATCH, InputSpec, Manifest, TargetSpec
+from fedge.artifact.manifest import DTYPES, MAX_BATCH, InputSpec, Manifest
 from fedge.autodiff import (
     OPSET,
-    Loss,
     Parameter,
+    Traced,
     find_stored,
     get_loss,
     input_tensors,
@@ -22,13 +23,18 @@ from fedge.autodiff import (
     to_bytes,
     trace,
 )
+from fedge.build.agreement import check_scores
 from fedge.build.check.examples import kinds_of_examples
 from fedge.build.choices import Choice, as_built, choose
+from fedge.build.classical import rewrite_classical
+from fedge.build.fixed import fix_inputs
 from fedge.build.forward import check_forward
-from fedge.build.graphs import LossGraph, eval_graph, loss_graph, train_graph
+from fedge.build.graphs import eval_graph, loss_graph, train_graph
 from fedge.build.infer import inference_model
+from fedge.build.outputs import Output, choose_output, shape_output
 from fedge.build.reading import read_model
 from fedge.build.standardize import Given, add_standardization, plan_standardization
+from fedge.build.target import as_choices, scale_output, target_statistics
 from fedge.errors import ArtifactError, ConfigError, ModelError, TrainingError
 from fedge.training import ArrayData, Trainer
 from fedge.types import Array, Vector
@@ -40,6 +46,7 @@ class Built:
 
     artifact: Artifact
     tensors: tuple[Choice, ...]
+    output: Output
 
 
 def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
@@ -53,6 +60,8 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
     batch_size: int = 16,
     standardize: Given | Literal["federated"] | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    output: str | None = None,
+    input_values: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Artifact:
     """Makes everything a device needs to train an ONNX model.
 
@@ -60,8 +69,8 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
 
     Args:
         model: a path, the bytes of a file, or the model itself; float32, opset 7
-            or later, its first output the scores. Dropout is at work in training
-            only; batch normalisation keeps its statistics.
+            or later, one output the scores. Dropout is at work in training only; batch
+            normalisation keeps its statistics.
         loss: "cross_entropy" (targets int64 (n, ...), scores (n, classes, ...)),
             "mse" or "binary_cross_entropy" (targets float32, of the output's
             shape). A final Softmax or Sigmoid is left out in training.
@@ -74,9 +83,13 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
         batch_size: examples in one step of the graph, 1 to 65536. A larger batch
             is added up from several steps, a smaller one padded.
         standardize: "federated" if the fleet is to find mean and scale of each
-            float32 input, or (mean, standard deviation) by input. Missing (NaN)
-            values then count as the mean.
+            float32 input, and with mse of the target, or (mean, standard deviation)
+            by input. Missing (NaN) values of inputs then count as the mean.
         input_shapes: the shape of one example, for inputs with open axes.
+        output: the value that holds the scores, by name: an output, or any value that a node
+            gives; None is the only output of floating type. What it does not need is left out.
+        input_values: inputs that are no data, fixed to a number each, or to as many as the
+            input's shape has.
 
     Raises:
         ModelError: what in the model cannot be trained, by node and operator; or where the
@@ -92,6 +105,8 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
         batch_size=batch_size,
         standardize=standardize,
         input_shapes=input_shapes,
+        output=output,
+        input_values=input_values,
     ).artifact
 
 
@@ -104,38 +119,48 @@ def build(  # noqa: PLR0913 - one keyword per decision
     batch_size: int = 16,
     standardize: Given | Literal["federated"] | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    output: str | None = None,
+    input_values: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Built:
     """The same as `build_artifact`, with the table of the model's tensors beside the artifact."""
     chosen = get_loss(loss)
     source = read_model(model)
+    constants = fix_inputs(source, input_values or {})
+    chosen_output = choose_output(source, output)
     specs = plan_standardization(_input_specs(source, input_shapes or {}), standardize)
     add_standardization(source, specs, standardize)
     given = onnx.ModelProto()
     given.CopyFrom(source)
+    constants |= rewrite_classical(source)
     remarks = settle_copies(source)
     statistics = {name for spec in specs for name in (spec.mean_slot, spec.scale_slot)}
-    choices = choose(find_stored(source), statistics, trainable, freeze)
+    choices = choose(find_stored(source), statistics, constants, trainable, freeze)
     wanted = [choice.name for choice in choices if choice.is_parameter]
     traced = trace(source, batch_size=batch_size, input_shapes=input_shapes, wanted=wanted)
+    shape_output(source, traced.graph.shape(traced.outputs[0])[1:])
     parameters = _checked({c.name: c.stored.parameter for c in choices if c.is_parameter})
-    made = loss_graph(traced, chosen, [choice.name for choice in choices if choice.is_trained])
+    trained = [choice.name for choice in choices if choice.is_trained]
+    scales_target = standardize == "federated" and loss == "mse"
+    made = loss_graph(traced, chosen, trained, scales_target=scales_target)
+    statistics_of_target = target_statistics(made.target)
+    parameters |= statistics_of_target
     layout = _layout(parameters, made.gradients)
     manifest = Manifest(
         batch_size=batch_size,
         loss=loss,
         opset=OPSET,
         inputs=specs,
-        target=_target_spec(made, chosen),
+        target=made.target,
         layout=layout,
         dropout=made.dropout,
     )
+    scale_output(source, made.target)
     infer = to_bytes(inference_model(source, parameters))
     graphs = train_graph(made, layout), eval_graph(made, layout), infer
-    examples = kinds_of_examples(manifest, graphs[1], np.random.default_rng(0))
-    inputs = check_forward(given, traced, _batches(examples, batch_size))
     artifact = _artifact(manifest, graphs, _values(layout, parameters))
-    _check_training(artifact, inputs, examples.targets[:batch_size])
-    return Built(artifact, as_built(choices, made.gradients, remarks))
+    _check(given, traced, artifact)
+    tensors = (*as_built(choices, made.gradients, remarks), *as_choices(statistics_of_target))
+    return Built(artifact, tensors, chosen_output)
 
 
 def _artifact(manifest: Manifest, graphs: tuple[bytes, bytes, bytes], values: Vector) -> Artifact:
@@ -153,11 +178,23 @@ def _batches(examples: ArrayData, size: int) -> list[Mapping[str, Array]]:
     return [*batches, {name: np.zeros_like(x) for name, x in batches[0].items()}]
 
 
-def _check_training(artifact: Artifact, inputs: Mapping[str, Array], targets: Array) -> None:
+def _check(given: onnx.ModelProto, traced: Traced, artifact: Artifact) -> None:
+    """Refuses an artifact whose graphs do not run, or compute something else than the model."""
+    manifest = artifact.manifest
+    examples = kinds_of_examples(manifest, artifact.eval_graph, np.random.default_rng(0))
+    inputs = check_forward(given, traced, _batches(examples, manifest.batch_size))
+    _check_training(artifact, inputs, examples)
+
+
+def _check_training(artifact: Artifact, inputs: Mapping[str, Array], examples: ArrayData) -> None:
+    size = artifact.manifest.batch_size
     try:
-        Trainer(artifact).loss_and_gradient(artifact.parameters, inputs, targets)
+        Trainer(artifact).loss_and_gradient(artifact.parameters, inputs, examples.targets[:size])
     except (ArtifactError, TrainingError) as error:
         raise ModelError(f"the training graph does not run: {error}") from None
+    if artifact.manifest.target.n_classes:
+        starts = range(0, examples.n_examples, size)
+        check_scores(artifact, (ArrayData(*examples.batch(np.arange(i, i + size))) for i in starts))
 
 
 def _check_options(optimizer: str, quantize: str | None, batch_size: int) -> None:
@@ -184,7 +221,7 @@ def _input_specs(
     )
 
 
-def _checked(parameters: Mapping[str, Parameter]) -> Mapping[str, Parameter]:
+def _checked(parameters: dict[str, Parameter]) -> dict[str, Parameter]:
     """The same parameters, if a flat vector can hold them."""
     for name, parameter in parameters.items():
         if name.startswith("fedge."):
@@ -208,12 +245,6 @@ def _layout(parameters: Mapping[str, Parameter], gradients: Mapping[str, str]) -
         (name, parameter.value.shape, name in gradients, parameter.kind)
         for name, parameter in parameters.items()
     )
-
-
-def _target_spec(made: LossGraph, loss: Loss) -> TargetSpec:
-    n_classes = made.graph.shape(made.scores)[1] if loss.has_classes else None
-    shape = made.target.shape[1:]
-    return TargetSpec(dtype=made.target.dtype.name, shape=shape, n_classes=n_classes)
 
 
 def _values(layout: Layout, parameters: Mapping[str, Parameter]) -> Vector:

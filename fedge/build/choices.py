@@ -36,6 +36,7 @@ class Choice:
 def choose(
     stored: Mapping[str, Stored],
     statistics: Collection[str],
+    constants: Mapping[str, str],
     trainable: str | Sequence[str] | None,
     freeze: str | Sequence[str],
 ) -> tuple[Choice, ...]:
@@ -44,13 +45,15 @@ def choose(
     Args:
         stored: the model's tensors.
         statistics: those of the standardisation, which are kept but never trained.
+        constants: tensors that are none whatever the rule says, and why.
         trainable: patterns; a pattern that matches no parameter may name other tensors.
         freeze: patterns; what they match is not trained.
 
     Raises:
         ConfigError: if a pattern matches nothing.
     """
-    choices = {name: _by_rule(found, statistics) for name, found in stored.items()}
+    known = {name: _known(found, constants.get(name)) for name, found in stored.items()}
+    choices = {name: _by_rule(found, statistics) for name, found in known.items()}
     if trainable is not None:
         asked = _matching(choices, _patterns(trainable), "trainable")
         for name, choice in choices.items():
@@ -76,6 +79,13 @@ def as_built(
         else choice
         for choice in found
     )
+
+
+def _known(stored: Stored, why: str | None) -> Stored:
+    """The tensor as a constant, if it is known to be one."""
+    if why is None:
+        return stored
+    return replace(stored, is_parameter=False, why=why, is_doubtful=False, padding=None)
 
 
 def _by_rule(stored: Stored, statistics: Collection[str]) -> Choice:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedge.artifact import DropoutSpec, Layout
+from fedge.artifact import DropoutSpec, Layout, TargetSpec
 from fedge.autodiff import (
     FACTORS,
     Graph,
@@ -17,6 +17,7 @@ from fedge.autodiff import (
     to_bytes,
     to_model,
 )
+from fedge.build.target import add_statistics, in_units, standardized
 from fedge.errors import ModelError
 
 TARGET = "fedge.target"
@@ -30,10 +31,10 @@ class LossGraph:
     Attributes:
         graph: the graph; its inputs are the data, the parameters, target, weight and factors.
         inputs: names of the data's inputs.
-        scores: what the loss was taken of, batch first.
+        scores: the output as the target is, before a final activation; batch first.
         losses: one loss per example, shape (batch,).
-        trained_losses: the same with dropout at work.
-        target: type and shape of the targets, batch first.
+        trained_losses: the same with dropout at work, of a standardised target if it is one.
+        target: what the targets are.
         gradients: of sum(weight * trained_losses), by parameter.
         dropout: what the factors are, if anything is dropped.
     """
@@ -43,15 +44,18 @@ class LossGraph:
     scores: str
     losses: str
     trained_losses: str
-    target: Tensor
+    target: TargetSpec
     gradients: Mapping[str, str]
     dropout: tuple[DropoutSpec, ...]
 
 
-def loss_graph(traced: Traced, loss: Loss, trainable: Collection[str]) -> LossGraph:
+def loss_graph(
+    traced: Traced, loss: Loss, trainable: Collection[str], *, scales_target: bool = False
+) -> LossGraph:
     """Adds loss and gradients to a traced model.
 
-    A parameter that no gradient reaches is not among the gradients.
+    A parameter that no gradient reaches is not among the gradients. With `scales_target` the graph
+    has the target's mean and deviation as inputs too.
 
     Raises:
         ModelError: if the output does not fit the loss or an operator has no rule.
@@ -61,12 +65,17 @@ def loss_graph(traced: Traced, loss: Loss, trainable: Collection[str]) -> LossGr
     scores = loss.scores(g, traced.outputs[0])
     batch = g.shape(scores)[:1]
     target = loss.target(g.tensors[scores])
+    spec = _target_spec(target, g.shape(scores), loss, scales_target=scales_target)
     g.add_input(TARGET, target)
     g.add_input(WEIGHT, Tensor(np.dtype(np.float32), batch))
-    losses, _ = loss.losses(g, scores, TARGET)
     trained, dropout = apply_dropout(g, scores)
-    trained_losses, slope = loss.losses(g, trained, TARGET)
-    column = g.reshape(WEIGHT, (*batch, *[1] * (g.rank(scores) - 1)))
+    aim = TARGET
+    if scales_target:
+        add_statistics(g, spec)
+        scores, aim = in_units(g, spec, scores), standardized(g, spec, TARGET)
+    losses, _ = loss.losses(g, scores, TARGET)
+    trained_losses, slope = loss.losses(g, trained, aim)
+    column = g.reshape(WEIGHT, (*batch, *[1] * (g.rank(trained) - 1)))
     found = gradients(g, {trained: g.op("Mul", slope, column)}, trainable)
     return LossGraph(
         graph=g,
@@ -74,7 +83,7 @@ def loss_graph(traced: Traced, loss: Loss, trainable: Collection[str]) -> LossGr
         scores=scores,
         losses=losses,
         trained_losses=trained_losses,
-        target=target,
+        target=spec,
         gradients=found,
         dropout=dropout,
     )
@@ -101,12 +110,23 @@ def eval_graph(made: LossGraph, layout: Layout) -> bytes:
     return to_bytes(to_model(made.graph, inputs, outputs))
 
 
+def _target_spec(
+    target: Tensor, scores: tuple[int, ...], loss: Loss, *, scales_target: bool
+) -> TargetSpec:
+    return TargetSpec(
+        dtype=target.dtype.name,
+        shape=target.shape[1:],
+        n_classes=scores[1] if loss.has_classes else None,
+        standardize="federated" if scales_target else "none",
+    )
+
+
 def _check_output(g: Graph, traced: Traced) -> None:
     output, first = g.tensors[traced.outputs[0]], traced.inputs[0]
     if output.dtype != np.float32:
-        raise ModelError(f"the first output is {output.dtype}; training needs float32 scores there")
+        raise ModelError(f"the output is {output.dtype}; training needs float32 scores there")
     if output.shape[:1] != g.shape(first)[:1]:
         raise ModelError(
-            f"the first output has shape {list(output.shape)} for a batch of {g.shape(first)[0]}; "
+            f"the output has shape {list(output.shape)} for a batch of {g.shape(first)[0]}; "
             "export the model with an open batch axis, first in every input and output"
         )

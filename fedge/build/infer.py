@@ -1,12 +1,12 @@
 """The user's model for inference, with its parameters as inputs."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import onnx
 from onnx import helper
 
 from fedge.autodiff import Parameter
+from fedge.build.protos import replace_items
 
 _OLDEST_IR = 4  # the first in which an initialiser need not be an input too
 
@@ -29,19 +29,12 @@ def inference_model(model: onnx.ModelProto, parameters: Mapping[str, Parameter])
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [info for info in graph.input if info.name not in stored]
     tensors = [t for t in graph.initializer if t.name in used and t.name not in parameters]
-    _replace(graph.node, nodes)
-    _replace(graph.input, [*inputs, *(_input(name, p) for name, p in parameters.items())])
-    _replace(graph.initializer, tensors)
+    replace_items(graph.node, nodes)
+    replace_items(graph.input, [*inputs, *(_input(name, p) for name, p in parameters.items())])
+    replace_items(graph.initializer, tensors)
     return result
 
 
 def _input(name: str, parameter: Parameter) -> onnx.ValueInfoProto:
     element = helper.np_dtype_to_tensor_dtype(parameter.value.dtype)
     return helper.make_tensor_value_info(name, element, parameter.value.shape)
-
-
-def _replace(field: Any, items: Iterable[Any]) -> None:
-    """Sets a repeated field; protobuf's containers have no public type."""
-    kept = list(items)
-    del field[:]
-    field.extend(kept)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fedge.bench.table import table
-from fedge.build import Built, Choice, build
+from fedge.build import Built, Choice, Output, build
 from fedge.cli.commands import write_json
 from fedge.cli.screen import say
 from fedge.text import line
@@ -16,8 +16,8 @@ HELP = "make a training artifact from an ONNX model"
 def configure(parser: argparse.ArgumentParser) -> None:
     """The model, the loss, and what is to be trained."""
     add = parser.add_argument
-    add("model", type=Path, metavar="MODEL.onnx", help="a float32 model, its scores first output")
-    add("-o", "--output", type=Path, required=True, metavar="OUT.fedge", help="where to write")
+    add("model", type=Path, metavar="MODEL.onnx", help="a float32 model")
+    add("-o", "--out", type=Path, required=True, metavar="OUT.fedge", help="where to write")
     add("--loss", required=True, metavar="NAME", help="cross_entropy, mse or binary_cross_entropy")
     add(
         "--trainable",
@@ -37,7 +37,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--standardize",
         choices=["federated"],
-        help="let the fleet find mean and scale of each float input; missing values count as mean",
+        help="let the fleet find mean and scale of each float input, where missing values count as"
+        " mean, and with mse those of the target",
     )
     add(
         "--input-shape",
@@ -46,6 +47,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=_input_shape,
         metavar="NAME=N,N,..",
         help="shape of one example, for an input with open axes; may be given again",
+    )
+    add(
+        "--output",
+        metavar="NAME",
+        help="which value holds the scores: an output, or any other value by name (the only output"
+        " of floating type); what it does not need is left out",
+    )
+    add(
+        "--input-value",
+        action="append",
+        default=[],
+        type=_input_value,
+        metavar="NAME=X[,X..]",
+        help="fix an input that is no data, such as a scale or a training mode (true, false)",
     )
 
 
@@ -59,13 +74,16 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         standardize=args.standardize,
         input_shapes=dict(args.input_shape),
+        output=args.output,
+        input_values=dict(args.input_value),
     )
     artifact = built.artifact
-    artifact.save(args.output)
+    artifact.save(args.out)
     write_json(args.json, _summary(built))
     say(*_tensors(built.tensors))
+    say(_output(built.output))
     say(
-        f"{args.output}: {artifact.n_params} parameters, {artifact.n_trainable} of them trained, "
+        f"{args.out}: {artifact.n_params} parameters, {artifact.n_trainable} of them trained, "
         f"{args.loss}, batches of {args.batch_size}"
     )
     return 0
@@ -83,6 +101,11 @@ def _tensors(choices: Sequence[Choice]) -> list[str]:
     if any(choice.is_doubtful for choice in listed):
         lines.append("? may be meant otherwise: --trainable NAME trains it, --freeze NAME does not")
     return lines
+
+
+def _output(output: Output) -> str:
+    left_out = ", ".join(map(repr, output.left_out))
+    return f"scores: {output.name!r}{f'; left out: {left_out}' if left_out else ''}"
 
 
 def _is_number(choice: Choice) -> bool:
@@ -107,6 +130,8 @@ def _summary(built: Built) -> dict[str, object]:
         "n_trainable": artifact.n_trainable,
         "batch_size": manifest.batch_size,
         "loss": manifest.loss,
+        "output": built.output.name,
+        "left_out": list(built.output.left_out),
         "inputs": {spec.name: list(spec.shape) for spec in manifest.inputs},
         "trained": [slot.name for slot in artifact.layout if slot.trainable],
         "frozen": [slot.name for slot in artifact.layout if not slot.trainable],
@@ -131,3 +156,21 @@ def _input_shape(text: str) -> tuple[str, list[int]]:
         return name, [int(size) for size in sizes.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=N,N,..") from None
+
+
+def _input_value(text: str) -> tuple[str, list[float]]:
+    name, _, values = text.rpartition("=")
+    try:
+        return name, [_number(value.strip()) for value in values.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=X[,X..]") from None
+
+
+def _number(text: str) -> float:
+    """A number, whole where it is written so, or true or false."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

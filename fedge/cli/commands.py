@@ -15,8 +15,10 @@ from typing import NoReturn, Protocol
 
 from fedge import __version__
 from fedge.cli.screen import say
-from fedge.errors import FedgeError
+from fedge.errors import FedgeError, MissingDependencyError
 from fedge.text import line
+
+_OURS = ("fedge", "firmware_sim")  # a module of these that is missing is a fault, not a lack
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,10 +56,9 @@ class Program:
             say(f"{self.name.split()[-1]}: {error}", to=sys.stderr)
             return getattr(error, "exit_code", 1)
         except (MemoryError, ImportError) as error:
-            if not _is_lack_of_memory(error):
-                raise
-            say(f"{self.name.split()[-1]}: too little memory to run", to=sys.stderr)
-            return 1
+            sentence, code = _lack(error)
+            say(f"{self.name.split()[-1]}: {sentence}", to=sys.stderr)
+            return code
         except KeyboardInterrupt:
             return 130
 
@@ -85,6 +86,16 @@ class Program:
     def _load(self, name: str) -> Command:
         module: Command = import_module(f"{self.package}.{name}")
         return module
+
+
+def _lack(error: MemoryError | ImportError) -> tuple[str, int]:
+    """What the machine lacks, and the exit code for it; any other fault is raised again."""
+    if _is_lack_of_memory(error):
+        return "too little memory to run", 1
+    package = (getattr(error, "name", None) or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or package in _OURS:
+        raise error
+    return f"the package {package!r} is not installed here", MissingDependencyError.exit_code
 
 
 def _is_lack_of_memory(error: MemoryError | ImportError) -> bool:

@@ -4,6 +4,9 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,16 +16,17 @@ from fedge.cli.commands import write_json
 from fedge.cli.passwords import warn_of_password
 from fedge.cli.screen import say
 from fedge.errors import FedgeError
-from fedge.simulation.demo import DemoOptions, Prepared, play, prepare
+from fedge.simulation.demo import LR, DemoOptions, Prepared, export, play, prepare, reports
 from fedge.simulation.plot import plot
 from fedge.simulation.report import Measured, as_json, human, reach
 from fedge.text import line
 
 HELP = "train a fleet of processes on this machine: broker, aggregator and devices"
 _TARGET = 0.95
+_INTERRUPTED = 130  # as a shell says it of Ctrl-C
 
-_COLUMNS = "{:>5}  {:>8}  {:>7}  {:>11}  {:>9}  {:>9}  {:>8}  {:>7}"
-_HEAD = ("round", "accuracy", "loss", "in/late/lost", "up", "down", "float32÷", "seconds")
+_COLUMNS = "{:>5}  {:>8}  {:>9}  {:>11}  {:>9}  {:>9}  {:>8}  {:>7}"
+_HEAD = ("round", "accuracy", "loss", "in/late/lost", "up", "published", "float32÷", "seconds")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +88,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="steps a device takes in a round (%(default)s)",
     )
     add("--batch-size", type=_positive, default=start["batch_size"].default, help="(%(default)s)")
-    add("--lr", type=float, default=start["lr"].default, help="local learning rate (%(default)s)")
+    add(
+        "--lr",
+        type=float,
+        help=f"local learning rate ({LR['cross_entropy']} for classes, {LR['mse']} for numbers)",
+    )
     add(
         "--deadline-s",
         type=float,
@@ -106,14 +114,15 @@ def run(args: argparse.Namespace) -> int:
         f" codec {options.codec} up, {options.downlink_codec} down, strategy {options.strategy}",
         to=out,
     )
+    print(f"artifact: {human(ready.artifact_bytes)}, which each device downloads once", file=out)
     measured = _watch(options, ready, out)
     result = as_json(options, ready, measured)
     picture = options.folder / "accuracy.png"
-    plot(result["rounds"], f"{options.codec}, {options.downlink_codec}", picture)
+    plot(result, _TARGET, picture)
     write_json(options.folder / "result.json", result)
     write_json(args.json, result)
     _summary(options, result, picture, out)
-    return 0
+    return 0 if measured.is_whole else _INTERRUPTED
 
 
 def _options(args: argparse.Namespace) -> DemoOptions:
@@ -144,40 +153,66 @@ def _options(args: argparse.Namespace) -> DemoOptions:
 
 
 def _watch(options: DemoOptions, ready: Prepared, out: TextIO) -> Measured:
-    """Play the run and print a line a round; Ctrl-C and SIGTERM stop every process."""
+    """Play the run and print a line a round; Ctrl-C and SIGTERM stop every process.
+
+    What there is by then is measured like a whole run, if a round has ended.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
     began = time.monotonic()
-    screen = _Screen(out)
-    rounds: list[dict[str, Any]] = []
-    setup: list[dict[str, Any]] = []
-    broker, last = "", {}
-    for event in play(options, ready):
+    told = _Told(options, _Screen(out))
+    is_whole = True
+    try:
+        with closing(play(options, ready)) as events:
+            for event in events:
+                told.take(event)
+    except KeyboardInterrupt:
+        if not told.rounds:
+            raise
+        is_whole = False
+        told.screen.line("stopped: what there is by now")
+    told.screen.status("")
+    return Measured(
+        rounds=told.rounds,
+        setup=told.setup,
+        devices=reports(ready),
+        model=export(ready),
+        wall_s=time.monotonic() - began,
+        broker=told.broker,
+        is_whole=is_whole,
+    )
+
+
+@dataclass(slots=True)
+class _Told:
+    """The events so far, each shown when it comes."""
+
+    options: DemoOptions
+    screen: "_Screen"
+    broker: str = ""
+    rounds: list[dict[str, Any]] = field(default_factory=list)
+    setup: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, event: dict[str, Any]) -> None:
         match event["event"]:
             case "broker":
-                broker = event["broker"]
-                screen.line(f"broker: {broker} at {event['url']}")
+                self.broker = event["broker"]
+                self.screen.line(f"broker: {self.broker} at {event['url']}")
             case "waiting":
-                screen.status(f"waiting for devices: {event['online']} of {event['wait_for']}")
+                online, wanted = event["online"], event["wait_for"]
+                self.screen.status(f"waiting for devices: {online} of {wanted}")
             case "round" if event["kind"] == "training":
-                if not rounds:
-                    screen.line(_COLUMNS.format(*_HEAD))
-                rounds.append(event)
-                screen.line(_row(event, rounds))
-                screen.status(f"round {event['round'] + 1} of {options.rounds} is running")
+                if not self.rounds:
+                    self.screen.line(_COLUMNS.format(*_HEAD))
+                self.rounds.append(event)
+                self.screen.line(_row(event, self.rounds))
+                self.screen.status(
+                    f"round {event['round'] + 1} of {self.options.rounds} is running"
+                )
             case "round":
-                setup.append(event)
-                screen.line("statistics: the fleet's own means and spreads are in the model")
+                self.setup.append(event)
+                self.screen.line("statistics: the fleet's own means and spreads are in the model")
             case _:
-                last = event
-    screen.status("")
-    return Measured(
-        rounds=rounds,
-        setup=setup,
-        devices=last["devices"],
-        model=last["model"],
-        wall_s=time.monotonic() - began,
-        broker=broker,
-    )
+                pass
 
 
 class _Screen:
@@ -208,7 +243,7 @@ def _row(event: dict[str, Any], rounds: list[dict[str, Any]]) -> str:
     return _COLUMNS.format(
         event["round"],
         "-" if accuracy is None else f"{accuracy:.2%}",
-        "-" if loss is None else f"{loss:.4f}",
+        "-" if loss is None else f"{loss:#.4g}",
         f"{event['devices_accepted']}/{event['devices_late']}/{event['devices_lost']}",
         human(event["uplink_bytes"]),
         human(event["downlink_bytes"]),
@@ -219,39 +254,24 @@ def _row(event: dict[str, Any], rounds: list[dict[str, Any]]) -> str:
 
 def _summary(options: DemoOptions, result: dict[str, Any], picture: Path, out: TextIO) -> None:
     """The table at the end, and where everything lies."""
-    totals, last = result["totals"], result["rounds"][-1]
-    plain = totals["float32_uplink_bytes"]
-    reached = reach(_TARGET, result["rounds"])
-    plain_down = totals["float32_downlink_bytes"]
-    received = totals["downlink_bytes"] - totals["artifact_bytes"]
-    reports = [report for report in result["devices"].values() if "lost" not in report]
+    totals = result["totals"]
+    up, down, artifact = (totals[f"{way}_bytes"] for way in ("uplink", "downlink", "artifact"))
+    plain_up, plain_down = totals["float32_uplink_bytes"], totals["float32_downlink_bytes"]
+    known = [report for report in result["devices"].values() if "lost" not in report]
     rows = [
         ("rounds", f"{len(result['rounds'])} in {totals['wall_s']:.1f} s, start to end"),
-        ("final test accuracy", "-" if last["accuracy"] is None else f"{last['accuracy']:.2%}"),
-        ("final test loss", "-" if last["loss"] is None else f"{last['loss']:.4f}"),
-        (
-            f"{_TARGET:.0%} accuracy",
-            f"round {reached.round}, {human(reached.uplink_bytes)} up,"
-            f" {human(reached.downlink_bytes)} down"
-            if reached
-            else "not reached",
-        ),
-        ("sent up, all devices", human(totals["uplink_bytes"])),
-        (
-            "as plain float32",
-            f"{human(plain)} ({plain / max(1, totals['uplink_bytes']):.0f}x)",
-        ),
-        ("received, all devices", f"{human(received)}, and the artifact once"),
-        (
-            "as plain float32",
-            f"{human(plain_down)} ({plain_down / max(1, received):.0f}x)",
-        ),
+        *_quality(result["rounds"]),
+        ("up, sent by all devices", human(up)),
+        ("as plain float32", f"{human(plain_up)} ({plain_up / max(1, up):.0f}x)"),
+        ("down, to all devices", human(down)),
+        ("as plain float32", f"{human(plain_down)} ({plain_down / max(1, down):.0f}x)"),
+        ("artifact, once a device", f"{human(artifact)} to all devices, in no other sum"),
         (
             "updates in/late/lost",
             f"{totals['devices_accepted']}/{totals['devices_late']}/{totals['devices_lost']}",
         ),
-        ("device peak memory", human(max((r["peak_rss_bytes"] for r in reports), default=0))),
-        ("device CPU time", f"{max((r['cpu_s'] for r in reports), default=0.0):.2f} s at most"),
+        ("device peak memory", human(max((r["peak_rss_bytes"] for r in known), default=0))),
+        ("device CPU time", f"{max((r['cpu_s'] for r in known), default=0.0):.2f} s at most"),
         ("plot", str(picture)),
         ("trained model", result["model"]["path"]),
         ("all figures", str(options.folder / "result.json")),
@@ -260,6 +280,19 @@ def _summary(options: DemoOptions, result: dict[str, Any], picture: Path, out: T
     say("", to=out)
     for name, value in rows:
         say(f"{name:>24}  {value}", to=out)
+
+
+def _quality(rounds: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """How good the model is; no accuracy where numbers are predicted."""
+    last, reached = rounds[-1], reach(_TARGET, rounds)
+    if last["accuracy"] is not None:
+        yield "final test accuracy", f"{last['accuracy']:.2%}"
+    yield "final test loss", "-" if last["loss"] is None else f"{last['loss']:.4g}"
+    if reached:
+        up, down = human(reached.uplink_bytes), human(reached.downlink_bytes)
+        yield f"{_TARGET:.0%} accuracy", f"round {reached.round}, {up} up, {down} down"
+    elif last["accuracy"] is not None:
+        yield f"{_TARGET:.0%} accuracy", "not reached"
 
 
 def _interrupt(*_: object) -> None:

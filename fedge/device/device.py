@@ -223,7 +223,7 @@ class Device:
                 self._inbox.sender.connected(event.max_payload_bytes, now_s)
                 self._inbox.fetcher.hurry(now_s)
             case Disconnected():
-                watch.disconnected(event)
+                watch.disconnected(event, now_s)
                 self._lookout.down()
                 self._inbox.uplink.lost(now_s)
             case Undelivered() if self._lookout.refused(event):

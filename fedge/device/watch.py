@@ -3,12 +3,15 @@
 from fedge.errors import TransportError
 from fedge.logs import logger
 from fedge.transport import Connected, Disconnected
+from fedge.transport.trouble import Trouble
 
 _log = logger(__name__)
 
 
 class Watch:
     """The connection as a device sees it; every change is said once in the log.
+
+    A try that fails for the same reason as the one before is said once a minute.
 
     Args:
         broker: its URL for people, without a password.
@@ -23,16 +26,19 @@ class Watch:
         self.is_up = False
         self._broker, self._timeout_s, self._began_at_s = broker, timeout_s, now_s
         self._was_up = False
-        self._trouble = "it has not answered yet"
+        self._reason = "it has not answered yet"
+        self._trouble = Trouble()
 
     def connected(self, event: Connected) -> None:
         self.is_up = self._was_up = True
+        self._trouble.is_over()
         _log.info("connected to %s, %s", self._broker, event.protocol)
 
-    def disconnected(self, event: Disconnected) -> None:
+    def disconnected(self, event: Disconnected, now_s: float) -> None:
         self.is_up = False
-        self._trouble = event.reason
-        _log.warning("waiting for the broker %s: %s", self._broker, event.reason)
+        self._reason = event.reason
+        say = _log.warning if self._trouble.is_news(event, now_s) else _log.debug
+        say("waiting for the broker %s: %s", self._broker, event.reason)
 
     def check(self, now_s: float) -> None:
         """Whether waiting still makes sense.
@@ -43,5 +49,5 @@ class Watch:
         waited_s = now_s - self._began_at_s
         if not self._was_up and 0 < self._timeout_s <= waited_s:
             raise TransportError(
-                f"the broker {self._broker} was never reached in {waited_s:.0f} s: {self._trouble}"
+                f"the broker {self._broker} was never reached in {waited_s:.0f} s: {self._reason}"
             )

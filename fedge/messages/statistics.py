@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from fedge.artifact import InputSpec, Manifest
+from fedge.artifact import InputSpec, Manifest, TargetSpec
 from fedge.artifact.layout import schema_hash
 from fedge.errors import DataError, PayloadError
 from fedge.messages import wire
@@ -37,8 +37,9 @@ class StatisticsReport:
     """A device's answer to a statistics round.
 
     CBOR map: `v`, `schema` (32 bytes), `round`, `n_examples`, and `features`: for each
-    federated input its name and three byte strings, count, mean and m2, each one
-    float64, little-endian, a feature. It travels as the bytes of an update.
+    federated input, and the target as `fedge.target` if it is federated, its name and three byte
+    strings, count, mean and m2, each one float64, little-endian, a feature. It travels as the bytes
+    of an update.
 
     A count is at most `n_examples` times the values of the feature in an example, a mean at most
     1e20 away from 0, and so is the deviation: m2 is at most 1e40 times the count.
@@ -77,7 +78,7 @@ class StatisticsReport:
             "statistics",
             fields=_FIELDS,
             max_bytes=max_bytes(manifest),
-            max_values=wire.MAX_VALUES + _INPUT_VALUES * len(manifest.inputs),
+            max_values=wire.MAX_VALUES + _INPUT_VALUES * len(federated(manifest)),
         )
         schema = wire.octets(fields["schema"], SCHEMA_BYTES, "statistics schema")
         if schema != schema_hash(manifest.layout):
@@ -105,7 +106,7 @@ def max_bytes(manifest: Manifest) -> int:
     )
 
 
-def _read(value: object, spec: InputSpec, n_examples: int) -> FeatureStatistics:
+def _read(value: object, spec: InputSpec | TargetSpec, n_examples: int) -> FeatureStatistics:
     parts = wire.typed(value, list, "statistics of an input")
     if len(parts) != 3:
         raise PayloadError(

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +23,9 @@ from fedge.transport.programs import AnyKind
 OWN_BROKERS: tuple[AnyKind, ...] = ("auto", "mosquitto", "iotcore")
 _CONNECT_S = 10  # the broker is on this machine, or should be reachable from it
 _POLL_S = 0.05
+# By loss, where none is asked for. The slope of a cross entropy by a score is at most 1; that of a
+# squared error grows with it.
+LR = {"cross_entropy": 0.2, "binary_cross_entropy": 0.2, "mse": 0.02}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ class DemoOptions:
     seed: int = 0
     local_steps: int = 20
     batch_size: int = 16
-    lr: float = 0.2
+    lr: float | None = None  # None: LR of the loss
     deadline_s: float = 30.0
 
 
@@ -59,6 +62,8 @@ class Prepared:
     test: Path
     n_params: int
     n_trainable: int
+    artifact_bytes: int  # what each device downloads once
+    lr: float
 
 
 def prepare(options: DemoOptions) -> Prepared:
@@ -78,10 +83,11 @@ def prepare(options: DemoOptions) -> Prepared:
 
 def _write(options: DemoOptions, data: Dataset, parts: Parts) -> Prepared:
     model = options.model or default_model(data.inputs, data.targets, seed=options.seed)
+    loss = options.loss or default_loss(data.targets)
     own_scale = options.data is not None and options.model is None
     artifact = build_artifact(
         model,
-        loss=options.loss or default_loss(data.targets),
+        loss=loss,
         batch_size=options.batch_size,
         standardize="federated" if options.standardize or own_scale else None,
     )
@@ -99,34 +105,39 @@ def _write(options: DemoOptions, data: Dataset, parts: Parts) -> Prepared:
         test=folder / "data" / "test.npz",
         n_params=artifact.n_params,
         n_trainable=artifact.n_trainable,
+        artifact_bytes=(folder / "model.fedge").stat().st_size,
+        lr=LR[loss] if options.lr is None else options.lr,
     )
 
 
-def play(options: DemoOptions, ready: Prepared) -> Iterator[dict[str, Any]]:
+def play(options: DemoOptions, ready: Prepared) -> Generator[dict[str, Any], None, None]:
     """Start broker, aggregator and devices, and yield the aggregator's events as they come.
 
-    The last event has the kind `finished` and carries the devices' reports and the
-    exported model's path. Leaving the iterator at any point stops every process.
+    Leaving the iterator at any point stops every process.
     """
     folder = ready.folder
-    with Fleet(folder / "logs") as fleet:
-        with _Broker(options, folder) as broker:
-            yield {"event": "broker", "url": broker.shown, "broker": broker.name}
-            env = _login("aggregator", broker.url, options)
-            fleet.start("aggregator", _aggregate(options, ready), env=env)
-            for name, own in ready.devices.items():
-                env = _login("device", broker.url, options)
-                fleet.start(name, _device(ready, name, own), env=env)
-            yield from _events(fleet, folder / "events.jsonl")
-            fleet.stop([*ready.devices, "aggregator"])
-        fleet.run(
-            "export", ["export", str(folder / "aggregator"), "-o", str(folder / "model.onnx")]
-        )
-    yield {
-        "event": "exported",
-        "model": folder / "model.onnx",
-        "devices": {name: _read_report(folder, name) for name in ready.devices},
-    }
+    with Fleet(folder / "logs") as fleet, _Broker(options, folder) as broker:
+        yield {"event": "broker", "url": broker.shown, "broker": broker.name}
+        env = _login("aggregator", broker.url, options)
+        fleet.start("aggregator", _aggregate(options, ready), env=env)
+        for name, own in ready.devices.items():
+            env = _login("device", broker.url, options)
+            fleet.start(name, _device(ready, name, own), env=env)
+        yield from _events(fleet, folder / "events.jsonl")
+        fleet.stop([*ready.devices, "aggregator"])
+
+
+def export(ready: Prepared) -> Path:
+    """The latest model of a run that is over, or was stopped after a round."""
+    path = ready.folder / "model.onnx"
+    with Fleet(ready.folder / "logs") as fleet:
+        fleet.run("export", ["export", str(ready.folder / "aggregator"), "-o", str(path)])
+    return path
+
+
+def reports(ready: Prepared) -> dict[str, dict[str, Any] | None]:
+    """What each device said of itself when it stopped; None if it never got to."""
+    return {name: _read_report(ready.folder, name) for name in ready.devices}
 
 
 class _Broker:
@@ -183,13 +194,14 @@ def _aggregate(options: DemoOptions, ready: Prepared) -> list[str]:
         wait_for=n_devices,
         quorum=max(1, n_devices // 2),
         deadline_s=options.deadline_s,
+        give_up_after=3,  # somebody looks on, and is better told than kept waiting
         connect_timeout_s=_CONNECT_S,
         strategy=options.strategy,
         codec=options.codec,
         downlink_codec=options.downlink_codec,
         local_steps=options.local_steps,
         batch_size=options.batch_size,
-        lr=options.lr,
+        lr=ready.lr,
         seed=options.seed,
     )
 
@@ -218,7 +230,6 @@ def _report(folder: Path, name: str) -> Path:
 
 
 def _read_report(folder: Path, name: str) -> dict[str, Any] | None:
-    """What a device said of itself when it stopped; None if it never got to."""
     path = _report(folder, name)
     report: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
     return report

@@ -24,10 +24,14 @@ class Measured:
     model: Path
     wall_s: float
     broker: str
+    is_whole: bool  # else somebody stopped it after these rounds
 
 
 def as_json(options: DemoOptions, ready: Prepared, measured: Measured) -> dict[str, Any]:
-    """Everything of one run; bytes are MQTT payload bytes, counted where they pass."""
+    """Everything of one run; bytes are MQTT payload bytes, counted where they pass.
+
+    Up is what devices sent, down what they received, all together, without the artifact.
+    """
     received = _by_round(measured.devices, "received_bytes_by_round")
     artifact = _by_round(measured.devices, "artifact_bytes_by_round")
     model_bytes = 4 * ready.n_params
@@ -37,14 +41,15 @@ def as_json(options: DemoOptions, ready: Prepared, measured: Measured) -> dict[s
     every = [*measured.setup, *measured.rounds]
     return {
         "versions": _versions(measured.broker),
-        "arguments": _arguments(options),
+        "arguments": _arguments(options) | {"lr": ready.lr},
+        "is_whole": measured.is_whole,
         "n_devices": len(ready.devices),
         "n_params": ready.n_params,
         "n_trainable": ready.n_trainable,
         "rounds": rounds,
         "totals": {
             "uplink_bytes": sum(event["uplink_bytes"] for event in every),
-            "downlink_bytes": sum(received.values()),
+            "downlink_bytes": sum(received.values()) - sum(artifact.values()),
             "artifact_bytes": sum(artifact.values()),
             "float32_downlink_bytes": sum(row["float32_downlink_bytes"] for row in rounds),
             "float32_uplink_bytes": sum(event["float32_uplink_bytes"] for event in every),
@@ -69,7 +74,7 @@ class Reached:
 
     round: int
     uplink_bytes: int
-    downlink_bytes: int  # without the artifact, which comes once and whatever the codecs are
+    downlink_bytes: int
 
     @property
     def both_bytes(self) -> int:
@@ -81,7 +86,7 @@ def reach(accuracy: float, rounds: list[dict[str, Any]]) -> Reached | None:
     up = down = 0
     for row in rounds:
         up += row["uplink_bytes"]
-        down += row["downlink_bytes"] - row["artifact_bytes"]
+        down += row["downlink_bytes"]
         if row["accuracy"] is not None and row["accuracy"] >= accuracy:
             return Reached(row["round"], up, down)
     return None
@@ -115,7 +120,7 @@ def _round(
     )
     return {
         **{name: event[name] for name in fields},
-        "downlink_bytes": received.get(event["round"], 0),
+        "downlink_bytes": received.get(event["round"], 0) - artifact.get(event["round"], 0),
         "artifact_bytes": artifact.get(event["round"], 0),
         "float32_downlink_bytes": event["devices_accepted"] * model_bytes,
         "published_bytes": event["downlink_bytes"],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedge.artifact import InputSpec, Manifest
+from fedge.artifact import InputSpec, Manifest, TargetSpec
 from fedge.errors import DataError
 from fedge.training.data import DataSource
 from fedge.types import Array, Vector
@@ -48,18 +48,20 @@ class FeatureStatistics:
         return np.divide(1, std, out=np.zeros_like(std), where=varies)
 
 
-def federated(manifest: Manifest) -> tuple[InputSpec, ...]:
-    """The inputs whose statistics the fleet is asked for."""
-    return tuple(spec for spec in manifest.inputs if spec.standardize == "federated")
+def federated(manifest: Manifest) -> tuple[InputSpec | TargetSpec, ...]:
+    """The inputs whose statistics the fleet is asked for, and the target if it is too."""
+    specs: tuple[InputSpec | TargetSpec, ...] = (*manifest.inputs, manifest.target)
+    return tuple(spec for spec in specs if spec.standardize == "federated")
 
 
 def measure(data: DataSource, manifest: Manifest) -> dict[str, FeatureStatistics]:
-    """Statistics of every federated input, by its name; one pass over the examples."""
+    """Statistics of every federated input, and of the target, by name; one pass over the data."""
     total = {spec.name: _empty(spec) for spec in federated(manifest)}
     for start in range(0, data.n_examples, CHUNK):
-        inputs, _ = data.batch(np.arange(start, min(start + CHUNK, data.n_examples)))
+        inputs, targets = data.batch(np.arange(start, min(start + CHUNK, data.n_examples)))
+        arrays = {**inputs, manifest.target.name: targets}
         for name, before in total.items():
-            total[name] = merge(before, _of(inputs[name], before.mean.shape))
+            total[name] = merge(before, _of(arrays[name], before.mean.shape))
     return total
 
 
@@ -83,6 +85,8 @@ def to_parameters(
 ) -> Vector:
     """A copy of the flat parameters with mean and scale of every federated input filled in.
 
+    Of the target it is the deviation instead, 1 if the target never varies.
+
     Raises:
         DataError: if statistics are missing or of another shape.
     """
@@ -98,11 +102,14 @@ def to_parameters(
                 f"statistics of {spec.name}", expected=spec.statistic_shape, found=values.mean.shape
             )
         slots[spec.mean_slot].view(result)[...] = values.mean
-        slots[spec.scale_slot].view(result)[...] = values.scale
+        scale = values.scale
+        if isinstance(spec, TargetSpec):
+            scale = np.divide(1, scale, out=np.ones_like(scale), where=scale > 0)
+        slots[spec.scale_slot].view(result)[...] = scale
     return result
 
 
-def _empty(spec: InputSpec) -> FeatureStatistics:
+def _empty(spec: InputSpec | TargetSpec) -> FeatureStatistics:
     zeros = np.zeros(spec.statistic_shape)
     return FeatureStatistics(zeros, zeros, zeros)
 

@@ -191,5 +191,6 @@ def _norm(values: Vector) -> float:
 def _check_finite(where: str, *values: float) -> None:
     if not all(map(math.isfinite, values)):
         raise TrainingError(
-            f"training diverged at {where}: loss or gradient is not finite; a smaller lr may help"
+            f"training diverged at {where}: loss or gradient is not finite; a smaller lr may help,"
+            " or standardising inputs and numbers to predict (fedge build --standardize federated)"
         )

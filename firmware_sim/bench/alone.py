@@ -11,7 +11,8 @@ from firmware_sim.bench.counts import Count
 from firmware_sim.build.freestanding import library
 from firmware_sim.build.processors import Processor
 from firmware_sim.errors import EmulationError
-from firmware_sim.tiers.count import needs, replay
+from firmware_sim.tiers.count import needs
+from firmware_sim.tiers.replay import replay
 
 SIZES = (50_000,)
 

@@ -13,6 +13,7 @@ from firmware_sim.bench.plot import check_matplotlib, plot
 from firmware_sim.bench.report import as_json, text
 from firmware_sim.boards import BOARDS, board
 from firmware_sim.build.processors import PROCESSORS, processor
+from firmware_sim.tiers.count import check_packages
 
 _TIERS = ("count", "system")
 
@@ -80,6 +81,7 @@ def _refuse(args: argparse.Namespace) -> None:
 
 
 def _alone(args: argparse.Namespace) -> list[Count]:
+    check_packages()
     from firmware_sim.bench import alone  # noqa: PLC0415 - needs unicorn
 
     chosen = [processor(name) for name in args.board] if args.board else PROCESSORS

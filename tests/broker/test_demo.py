@@ -15,7 +15,7 @@ import onnxruntime as ort
 import pytest
 
 from fedge.config.npz import read_npz
-from fedge.simulation.report import reach
+from fedge.simulation.report import human, reach
 from tests.support.broker import Broker
 from tests.support.tools import data_file, need_tool
 
@@ -54,9 +54,40 @@ def processes_of(folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def sparse(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+def run(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[subprocess.CompletedProcess[str], dict[str, Any], Path]:
     out = tmp_path_factory.mktemp("demo") / "sparse"
-    return result_of(demo(out=out), out), out
+    done = demo(out=out)
+    return done, result_of(done, out), out
+
+
+@pytest.fixture(scope="module")
+def sparse(
+    run: tuple[subprocess.CompletedProcess[str], dict[str, Any], Path],
+) -> tuple[dict[str, Any], Path]:
+    return run[1:]
+
+
+def test_down_is_what_all_devices_received_and_the_artifact_is_told_apart(
+    run: tuple[subprocess.CompletedProcess[str], dict[str, Any], Path],
+) -> None:
+    """By the devices' own count; a column of what was published is called so."""
+    done, result, out = run
+    head = next(line for line in done.stdout.splitlines() if line.split()[:1] == ["round"])
+    assert "down" not in head.split()
+    assert "published" in head.split()
+    totals, size = result["totals"], (out / "model.fedge").stat().st_size
+    received = sum(device["received_bytes"] for device in result["devices"].values())
+    down = totals["downlink_bytes"] + totals["artifact_bytes"]
+    assert down <= received <= down + 8 * 20_000  # manifests and replies carry no model
+    table = {line[:24].strip(): line[26:] for line in done.stdout.splitlines()}
+    assert table["down, to all devices"] == human(totals["downlink_bytes"])
+    assert table["artifact, once a device"].startswith(human(totals["artifact_bytes"]))
+    assert f"artifact: {human(size)}, which each device downloads once" in done.stdout
+    reached = reach(0.95, result["rounds"])
+    assert reached is not None
+    assert table["95% accuracy"].endswith(f"{human(reached.downlink_bytes)} down")
 
 
 def test_the_digits_reach_95_percent_for_a_hundredth_of_the_bytes(
@@ -97,9 +128,9 @@ def test_models_come_down_as_differences(sparse: tuple[dict[str, Any], Path]) ->
     result, out = sparse
     totals = result["totals"]
     assert totals["float32_downlink_bytes"] == 39 * 8 * 4 * result["n_params"]
-    received = totals["downlink_bytes"] - totals["artifact_bytes"]
     assert 8 * (out / "model.fedge").stat().st_size <= totals["artifact_bytes"]
-    assert totals["float32_downlink_bytes"] >= 80 * received
+    assert totals["float32_downlink_bytes"] >= 80 * totals["downlink_bytes"]
+    assert totals["downlink_bytes"] >= sum(row["downlink_bytes"] for row in result["rounds"])
     for row in result["rounds"][1:]:
         assert row["artifact_bytes"] == 0
         assert 0 < row["downlink_bytes"] < 8 * 4000
@@ -142,7 +173,7 @@ def test_the_demo_runs_over_mqtt_3_1_1(tmp_path: Path, old_broker: Broker) -> No
     assert "\x1b" not in done.stdout  # piped: plain lines
 
 
-def test_ctrl_c_stops_everything_and_leaves_no_process(tmp_path: Path) -> None:
+def test_ctrl_c_stops_everything_and_tells_what_there_is(tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = [sys.executable, "-m", "fedge", "demo", "--rounds", "5000", "--out", str(out)]
     with subprocess.Popen(
@@ -158,7 +189,18 @@ def test_ctrl_c_stops_everything_and_leaves_no_process(tmp_path: Path) -> None:
                 break
         assert len(processes_of(out)) >= 10  # demo, broker, aggregator, eight devices
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+        said = process.stdout.read().decode()
         assert process.wait(30) == 130
+    assert "stopped: what there is by now" in said
+    assert "final test accuracy" in said
+    result = json.loads((out / "result.json").read_text())
+    assert not result["is_whole"]
+    rows = result["rounds"]
+    assert len(rows) >= 2
+    assert [row["round"] for row in rows] == list(range(1, len(rows) + 1))
+    assert all(row["downlink_bytes"] > 0 for row in rows)  # devices told before they left
+    assert (out / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    assert ort.InferenceSession(str(out / "model.onnx")).get_inputs()[0].name == "x"
     until = time.monotonic() + 5
     while processes_of(out) and time.monotonic() < until:
         time.sleep(0.1)
@@ -173,6 +215,24 @@ def test_the_users_of_wisdm_are_devices_and_missing_values_are_no_obstacle(tmp_p
     assert result["n_devices"] == 36
     majority = 0.384  # the share of the largest class
     assert result["rounds"][-1]["accuracy"] > majority + 0.15
+
+
+def test_targets_of_a_hundred_are_learned_at_the_default_rate(tmp_path: Path) -> None:
+    """A linear law of three features and a deviation of 5, which is as good as it gets: 25."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(800, 5)).astype(np.float32)
+    y = np.clip(x @ [40, -30, 20, 0, 0] + 5 * rng.normal(size=800), -100, 100)
+    np.savez(tmp_path / "data.npz", x=x, y=y.astype(np.float32))
+    done = demo("--data", str(tmp_path / "data.npz"), "--rounds", "25", out=tmp_path / "run")
+    result = result_of(done, tmp_path / "run")
+    test = read_npz(tmp_path / "run" / "data" / "test.npz")
+    last = result["rounds"][-1]
+    assert last["devices_accepted"] == result["n_devices"]
+    assert last["loss"] < 0.15 * float(np.var(test.targets))
+    session = ort.InferenceSession(str(tmp_path / "run" / "model.onnx"))
+    (found,) = session.run(None, {"x": test.inputs["x"]})
+    assert np.mean((found.ravel() - test.targets) ** 2) == pytest.approx(last["loss"], rel=1e-3)
+    assert "accuracy" not in done.stdout.split("\n\n")[-1].replace("accuracy.png", "")
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,14 @@ import pytest
 
 from firmware_sim.errors import ArchiveError
 from tests.docs import operators
-from tests.support.markdown import n_run, n_shell_blocks, needed_tools, shell_script
-from tests.support.tools import UNAVAILABLE, need_tool, unavailable
+from tests.support.markdown import (
+    n_run,
+    n_shell_blocks,
+    needed_packages,
+    needed_tools,
+    shell_script,
+)
+from tests.support.tools import UNAVAILABLE, need_package, need_tool, unavailable
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -75,6 +81,8 @@ def test_the_shell_blocks_of_a_document_work_one_after_the_other(
 ) -> None:
     for tool in needed_tools(document):
         need_tool(tool)
+    for name in needed_packages(document):
+        need_package(name)
     bin_ = Path(sys.executable).parent
     run(
         shell_script(document),

@@ -183,12 +183,13 @@ def members(group: str) -> set[str]:
 def test_both_do_a_whole_job_within_what_their_units_allow(place: Path, mosquitto: Broker) -> None:
     """No memory that can be written is made executable, and neither a system call nor an address
     family is used that the unit forbids; nothing is written outside of the state directory."""
+    url = mosquitto.url.replace("//", "//fedge@")
     (place / "aggregator.toml").write_text(
-        f'broker = "{mosquitto.url.replace("//", "//fedge@")}"\nartifact = "{place / "model.fedge"}"\nrounds = 2\n'
+        f'broker = "{url}"\nartifact = "{place / "model.fedge"}"\nrounds = 2\n'
         f'test_data = "{place / "examples.npz"}"\nlocal_steps = 3\nlr = 0.05\n'
     )
     (place / "device.toml").write_text(
-        f'broker = "{mosquitto.url.replace("//", "//fedge@")}"\nid = "kitchen"\ndata = "{place / "examples.npz"}"\n'
+        f'broker = "{url}"\nid = "kitchen"\ndata = "{place / "examples.npz"}"\n'
         "exit_when_finished = true\n"
     )
     before = {path for path in place.rglob("*") if path.is_file()}

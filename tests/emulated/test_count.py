@@ -15,9 +15,10 @@ from firmware_sim.errors import EmulationError
 from firmware_sim.stock import programs
 from firmware_sim.tiers.aapcs import Frame, View, frame
 from firmware_sim.tiers.core import Core, unicorn
-from firmware_sim.tiers.count import TIER, replay
+from firmware_sim.tiers.count import TIER
 from firmware_sim.tiers.image import LIBRARY, LIBRARY_END, image
 from firmware_sim.tiers.named import tier
+from firmware_sim.tiers.replay import replay
 from tests.support.tools import need_tool
 
 pytestmark = pytest.mark.emulated

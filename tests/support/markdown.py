@@ -5,6 +5,7 @@ from pathlib import Path
 
 _BLOCK = re.compile(r"(?ms)^(?:<!-- test: (?P<env>[^\n]*?) -->\n)?```sh\n(?P<code>.*?)^```$")
 _NEEDS = re.compile(r"(?m)^<!-- test needs: (?P<tools>[^\n]*?) -->$")
+_NEEDS_PACKAGES = re.compile(r"(?m)^<!-- test needs packages: (?P<names>[^\n]*?) -->$")
 _FENCE = re.compile(r"(?m)^\s*(?:```|~~~)\s*(?:sh|bash|shell|console)\b")
 
 
@@ -34,3 +35,9 @@ def n_run(document: Path) -> int:
 def needed_tools(document: Path) -> list[str]:
     """The programs that a comment `<!-- test needs: NAME ... -->` of the document names."""
     return [tool for found in _NEEDS.finditer(document.read_text()) for tool in found[1].split()]
+
+
+def needed_packages(document: Path) -> list[str]:
+    """The Python packages that a comment `<!-- test needs packages: NAME ... -->` names."""
+    text = document.read_text()
+    return [name for found in _NEEDS_PACKAGES.finditer(text) for name in found["names"].split()]

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _HIDE = """
-import sys
-class Hide:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {packages!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Hide())
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+def find_spec(name, path=None, target=None):
+    return None if name.partition(".")[0] in {packages!r} else find(name, path, target)
+PathFinder.find_spec = find_spec
 """
 
 

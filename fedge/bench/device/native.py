@@ -120,7 +120,7 @@ def _aggregate(demo: DemoOptions, ready: Prepared, url: str) -> dict[str, Any]:
         "rounds": demo.rounds,
         "local-steps": demo.local_steps,
         "batch-size": demo.batch_size,
-        "lr": demo.lr,
+        "lr": ready.lr,
         "codec": demo.codec,
         "downlink-codec": demo.downlink_codec,
         "deadline-s": demo.deadline_s,

@@ -128,7 +128,7 @@ def _work(options: DemoOptions, ready: Prepared) -> list[str]:
     layers = ",".join(map(str, layer_sizes(load_artifact(ready.artifact).layout)))
     data = next(iter(ready.devices.values()))
     words = {"--data": data, "--layers": layers}
-    words |= {"--batch-size": str(options.batch_size), "--lr": str(options.lr)}
+    words |= {"--batch-size": str(options.batch_size), "--lr": str(ready.lr)}
     return [str(word) for pair in words.items() for word in pair]
 
 

@@ -83,3 +83,47 @@ def test_a_pattern_that_matches_nothing_is_refused(
     argv = ["build", str(encoder(tmp_path)), "-o", str(tmp_path / "m.fedge"), "--loss", "mse"]
     assert main([*argv, option, "nobody*"]) != 0
     assert "'nobody*' matches no parameter" in capsys.readouterr().err
+
+
+def several(path: Path) -> Path:
+    """A label and two outputs of numbers, and a scalar that scales."""
+    nodes = "s = Mul(x, scale) z = MatMul(s, w) y = Softmax(z) label = ArgMax <axis = 1> (y)"
+    outputs = "int64[N, 1] label, float[N, 3] y, float[N, 3] z"
+    model = model_of(nodes, inputs="float[N, 4] x, float scale", outputs=outputs)
+    onnx.save(store(model, w=random(4, 3)), path / "m.onnx")
+    return path / "m.onnx"
+
+
+def test_the_output_and_fixed_inputs_are_named_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["build", str(several(tmp_path)), "-o", str(tmp_path / "m.fedge"), "--loss", "mse"]
+    assert main([*argv, "--input-value", "scale=0.5"]) != 0
+    assert "'y', 'z'; name the value to train with --output NAME" in capsys.readouterr().err
+    argv += ["--json", str(tmp_path / "m.json"), "--output", "z"]
+    assert main(argv) != 0
+    assert "--input-value" in capsys.readouterr().err
+    assert main([*argv, "--input-value", "scale=0.5"]) == 0
+    assert "scores: 'z'; left out: 'label', 'y'" in capsys.readouterr().out
+    facts = json.loads((tmp_path / "m.json").read_text())
+    assert (facts["output"], facts["left_out"]) == ("z", ["label", "y"])
+    assert facts["inputs"] == {"x": [4]}
+
+
+@pytest.mark.parametrize("value", ["scale", "scale=loud", "scale="])
+def test_a_value_that_is_no_number_is_refused(
+    tmp_path: Path, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["build", str(several(tmp_path)), "-o", str(tmp_path / "m.fedge"), "--loss", "mse"]
+    with pytest.raises(SystemExit):
+        main([*argv, "--input-value", value])
+    assert f"'{value}' is not NAME=X[,X..]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", ["true", "False", "1", "0"])
+def test_a_training_mode_is_said_in_words_or_numbers(tmp_path: Path, mode: str) -> None:
+    nodes = "h = MatMul(x, w) y = Dropout(h, ratio, training_mode)"
+    model = model_of(nodes, inputs="float[N, 4] x, bool training_mode")
+    onnx.save(store(model, w=random(4, 3), ratio=np.asarray(0.5)), tmp_path / "m.onnx")
+    argv = ["build", str(tmp_path / "m.onnx"), "-o", str(tmp_path / "m.fedge"), "--loss", "mse"]
+    assert main([*argv, "--input-value", f"training_mode={mode}"]) == 0

@@ -35,7 +35,10 @@ def test_a_device_takes_a_whole_configuration_and_settings_beside_it(tmp_path: P
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"brokr": "mqtt://b"}, "setting brokr: expected one of broker, password_file, fleet, job, name"),
+        (
+            {"brokr": "mqtt://b"},
+            "setting brokr: expected one of broker, password_file, fleet",
+        ),
         ({"rounds": 0}, "setting rounds: expected a whole number, at least 1, found 0"),
     ],
 )

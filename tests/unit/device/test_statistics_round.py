@@ -33,7 +33,7 @@ def scene(tmp_path: Path) -> Scene:
 
 def test_a_device_measures_its_features_once_and_sends_no_example(scene: Scene) -> None:
     x = np.array([[1, 10], [3, np.nan], [5, 20]], np.float32)
-    data = ArrayData({"x": x}, np.zeros((3, 1), np.float32))
+    data = ArrayData({"x": x}, np.array([[0], [2], [4]], np.float32))
     scene.aggregator.announce(0, kind=RoundKind.STATISTICS)
     device = scene.device(data=data)
     scene.settle(device)
@@ -46,7 +46,8 @@ def test_a_device_measures_its_features_once_and_sends_no_example(scene: Scene) 
     assert round_ == 0
     report = StatisticsReport.from_bytes(payload, scene.artifact.manifest)
     assert report.n_examples == 3
-    (found,) = report.features.values()
+    found, target = report.features["x"], report.features["fedge.target"]
+    assert [part.tolist() for part in (target.count, target.mean, target.m2)] == [[3], [2], [8]]
     np.testing.assert_array_equal(found.count, [3, 2])
     np.testing.assert_array_equal(found.mean, [3, 15])
     np.testing.assert_array_equal(found.m2, [8, 50])

@@ -119,3 +119,34 @@ def test_statistics_of_another_shape_or_input_are_refused() -> None:
 def test_impossible_statistics_are_refused(numbers: tuple[Any, Any, Any]) -> None:
     with pytest.raises(DataError, match="statistics"):
         three(*numbers)
+
+
+def scaled_target() -> Manifest:
+    """The linear model, its target standardised and its input not."""
+    plain = models.linear().manifest
+    target = dataclasses.replace(plain.target, shape=(1,), standardize="federated")
+    layout = arrange(
+        [
+            ("w", (2,), True, "weight"),
+            (target.mean_slot, (1,), False, "statistic"),
+            (target.scale_slot, (1,), False, "statistic"),
+        ]
+    )
+    return dataclasses.replace(plain, target=target, layout=layout)
+
+
+def test_the_target_is_measured_and_its_deviation_filled_in() -> None:
+    """1, 3, 5, 7: mean 4, variance 5."""
+    manifest, x = scaled_target(), np.zeros((4, 2), np.float32)
+    data = ArrayData({"x": x}, np.array([[1], [3], [5], [7]], np.float32))
+    found = measure(data, manifest)
+    assert list(found) == ["fedge.target"]
+    after = to_parameters(found, manifest, np.array([7, 8, 0, 1], np.float32))
+    np.testing.assert_array_equal(after, np.array([7, 8, 4, np.sqrt(5)], np.float32))
+
+
+def test_a_target_that_never_varies_keeps_its_size() -> None:
+    manifest, x = scaled_target(), np.zeros((2, 2), np.float32)
+    found = measure(ArrayData({"x": x}, np.array([[-3], [-3]], np.float32)), manifest)
+    after = to_parameters(found, manifest, np.zeros(4, np.float32))
+    assert after.tolist() == [0, 0, -3, 1]

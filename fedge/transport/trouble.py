@@ -1,0 +1,25 @@
+"""Tells the same trouble with a link once in a while instead of at every try."""
+
+from fedge.transport.base import Disconnected
+
+REPEAT_S = 60.0
+
+
+class Trouble:
+    """What was last said of a link that does not stand."""
+
+    def __init__(self) -> None:
+        self._why = ""
+        self._said_at_s = 0.0
+
+    def is_news(self, event: Disconnected, now_s: float) -> bool:
+        """Whether this is worth a line: another reason, or the same after a minute."""
+        why = event.reason.partition("; next try in ")[0]
+        if why == self._why and now_s - self._said_at_s < REPEAT_S:
+            return False
+        self._why, self._said_at_s = why, now_s
+        return True
+
+    def is_over(self) -> None:
+        """The link stands; whatever comes next is news."""
+        self._why = ""
