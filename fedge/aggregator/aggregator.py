@@ -16,7 +16,7 @@ from fedge.aggregator.post import Post
 from fedge.aggregator.service import Service
 from fedge.config.aggregator import AggregatorConfig
 from fedge.errors import PayloadError, TransportError
-from fedge.transport import Connected, Disconnected, Event, Message, Transport
+from fedge.transport import Connected, Disconnected, Event, Message, Transport, Undelivered
 
 GROUP_S = 0.02  # updates that arrive within it share one commit
 _IDLE_S = 0.25  # how long a stop by a signal may take to be noticed
@@ -150,8 +150,8 @@ class Aggregator:
                 self._greet(post)
             case Disconnected():
                 self._journal.warning(f"no broker: {event.reason}")
-            case _:
-                pass  # undelivered: who wants it asks again
+            case Undelivered():  # who wants it asks again
+                self._journal.undelivered(event)
 
     def _greet(self, post: Post) -> None:
         """The link stands; the broker may have forgotten everything, other devices may be there."""

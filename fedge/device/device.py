@@ -135,6 +135,7 @@ class Device:
         watch.check(now_s)
         self._inbox.uplink.look(now_s)
         if watch.is_up:
+            self._membership.listen(self._transport, now_s)
             self._membership.tell(self._transport, self._inbox.worker.skipped)
         self._end_if_finished()
         if self._send(watch) or self._inbox.worker.train():
@@ -197,7 +198,7 @@ class Device:
                 watch.disconnected(event)
                 self._inbox.uplink.lost(now_s)
             case Undelivered():
-                _log.warning("not delivered to %s: %s", event.topic, event.reason)
+                watch.undelivered(event)
             case Message():
                 self._inbox.read(event, now_s)
 

@@ -9,12 +9,14 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from fedge.transport.url import BrokerUrl
 
 # Four times the largest that fedge sends. Brokers drop what is larger, which keeps a
 # stranger's message of 256 MB off a device with little memory.
 LARGEST_PACKET = 262_144
+PACKET_TOO_LARGE = 0x95
 _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _TIMEOUT_S = 5.0  # to connect, and again for TLS
 
@@ -34,6 +36,25 @@ class LinkOptions:
     tls: ssl.SSLContext | None
 
 
+class _Client(Client):
+    """paho's, which also takes the one answer that mosquitto gives and MQTT 5 does not have.
+
+    mosquitto refuses a message beyond its `message_size_limit` with PUBACK 0x95, a reason that
+    belongs to other packets (OASIS MQTT 5, 3.4.2.1). paho calls that malformed and hangs up, and
+    whoever sends the message again is hung up on for ever.
+    """
+
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        packet = bytes(self._in_packet["packet"])
+        is_too_large = cmd == "PUBACK" and packet[2:3] == bytes([PACKET_TOO_LARGE])
+        mid = int.from_bytes(packet[:2], "big")
+        if not is_too_large or mid not in self._out_messages:
+            return super()._handle_pubackcomp(cmd)
+        reason = ReasonCode(PacketTypes.DISCONNECT, identifier=PACKET_TOO_LARGE)
+        properties = Properties(PacketTypes.PUBACK)  # type: ignore[no-untyped-call] # paho
+        return self._do_on_publish(mid, reason, properties)
+
+
 def new_client_id() -> str:
     """An id for a client that nobody can guess: who knows it can throw the client out.
 
@@ -45,7 +66,7 @@ def new_client_id() -> str:
 
 def new_client(options: LinkOptions, version: Version) -> Client:
     """A client for one connection: it neither reconnects nor acknowledges by itself."""
-    client = Client(
+    client = _Client(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
         protocol=_VERSIONS[version],
