@@ -16,7 +16,7 @@ from fedge.aggregator.service import Service
 from fedge.config.aggregator import AggregatorConfig
 from fedge.config.fields import given
 from fedge.errors import PayloadError, TransportError
-from fedge.transport import Connected, Disconnected, Event, Message, Transport
+from fedge.transport import Connected, Disconnected, Event, Message, Transport, Undelivered
 
 GROUP_S = 0.02  # updates that arrive within it share one commit
 _IDLE_S = 0.25  # how long a stop by a signal may take to be noticed
@@ -159,8 +159,8 @@ class Aggregator:
             case Disconnected():
                 self._journal.disconnected(event, self._clock.monotonic())
                 self._course.unlink()
-            case _:
-                pass  # undelivered: who wants it asks again
+            case Undelivered():  # who wants it asks again
+                self._journal.undelivered(event)
 
     def _greet(self, post: Post) -> None:
         """The link stands; the broker may have forgotten everything, other devices may be there."""

@@ -9,8 +9,9 @@ from fedge.aggregator.records import UpdateRecord
 from fedge.aggregator.throttle import Throttle
 from fedge.logs import logger
 from fedge.messages import Refused, Skipped
+from fedge.messages.topics import shape_of
 from fedge.rounds import Round
-from fedge.transport import Connected, Disconnected
+from fedge.transport import Connected, Disconnected, Undelivered
 from fedge.transport.trouble import Trouble
 from fedge.types import DeviceId, RoundId
 
@@ -30,6 +31,7 @@ class Journal:
         self._leavings = Throttle(20, 10.0)
         self._waits = Throttle(1, _REPEAT_S)
         self._trouble = Trouble()
+        self._undelivered: set[tuple[str, str]] = set()
         self._waiting: tuple[int, int] | None = None
         self._crowded = Throttle(1, _REPEAT_S)
 
@@ -140,6 +142,16 @@ class Journal:
         """Something that is not even an update; floods are told in part."""
         if self._refusals.allows(now_s):
             self.warning(f"ignored {what}")
+
+    def undelivered(self, event: Undelivered) -> None:
+        """A refusal by the broker, once for each kind of topic: it comes with every message.
+
+        That nobody subscribes is no news: devices come and go.
+        """
+        key = (shape_of(event.topic), event.reason)
+        if event.is_refusal and key not in self._undelivered:
+            self._undelivered.add(key)
+            self.warning(f"not delivered to {event.topic}: {event.reason}")
 
     def closed(self, report: Mapping[str, Any]) -> None:
         self.info(_closed_line(report))

@@ -153,6 +153,7 @@ class Device:
         self._lookout.check(now_s)
         self._inbox.uplink.look(now_s)
         if watch.is_up:
+            self._membership.listen(self._transport, now_s)
             self._membership.tell(self._transport, self._inbox.worker.skipped)
             self._inbox.follow(now_s)
         self._end_if_finished()
@@ -229,7 +230,7 @@ class Device:
             case Undelivered() if self._lookout.refused(event):
                 pass
             case Undelivered():
-                _log.warning("not delivered to %s: %s", event.topic, event.reason)
+                watch.undelivered(event)
             case Message() if self._lookout.read(event):
                 self._transport.done(event)
             case Message():

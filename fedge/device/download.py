@@ -35,6 +35,7 @@ class Download:
         self._chunks = self._empty()
         self._ask_at_s = 0.0
         self._backoff = Backoff(_ASK_FIRST_S, _ASK_MOST_S)
+        self.n_unanswered = 0  # requests since the last chunk
 
     @property
     def ask_at_s(self) -> float:
@@ -45,6 +46,7 @@ class Download:
         """The request to send now: at most 64 ranges of what is missing, lowest first."""
         self._ask_at_s = now_s + self._backoff.pause_s(self._dice)
         self._backoff = self._backoff.next()
+        self.n_unanswered += 1
         return BlobRequest(self.ref.key, tuple(self._chunks.missing()))
 
     def hurry(self, at_s: float) -> None:
@@ -61,6 +63,7 @@ class Download:
         """
         self._check(chunk)
         self._chunks.add(chunk.index, chunk.data)
+        self.n_unanswered = 0
         if not self._chunks.is_complete:
             self._backoff = Backoff(_ASK_FIRST_S, _ASK_MOST_S)
             self._ask_at_s = now_s + _ASK_FIRST_S  # chunks are coming: ask only when they stop

@@ -4,9 +4,14 @@ import random
 from collections.abc import Iterable
 
 from fedge.device.download import Download
-from fedge.messages import BlobChunk, BlobRef, Topics
+from fedge.logs import logger
+from fedge.messages import CHUNK_BYTES, BlobChunk, BlobRef, Topics
 from fedge.transport import Transport
 from fedge.types import DeviceId
+
+_FEW = 3  # requests without a chunk until that is said
+
+_log = logger(__name__)
 
 
 class Fetcher:
@@ -61,6 +66,8 @@ class Fetcher:
         due = [one for one in self._downloads.values() if one.ask_at_s <= now_s]
         if not due:
             return False
+        if due[0].n_unanswered == _FEW:
+            self._wonder(due[0].ref)
         request = due[0].ask(now_s)
         self._transport.publish(self._topics.device_get(self._device), request.to_bytes())
         return True
@@ -73,6 +80,18 @@ class Fetcher:
         """Ask for everything by then: the link or the aggregator is new."""
         for download in self._downloads.values():
             download.hurry(at_s)
+
+    def _wonder(self, ref: BlobRef) -> None:
+        """Brokers swallow in silence what a user may not write or read, and what is too large."""
+        _log.warning(
+            "asked %d times for %s and nothing came: is the aggregator running, may this device's "
+            "user write to %s and read %s, and does the broker take %d bytes? (docs/brokers.md)",
+            _FEW,
+            ref.key,
+            self._topics.device_get(self._device),
+            self._topics.blob("+"),
+            min(ref.size_bytes, CHUNK_BYTES),
+        )
 
     def _drop(self, topic_filter: str) -> None:
         del self._downloads[topic_filter]

@@ -11,6 +11,8 @@ from fedge.messages.state import INSTANCE_BYTES
 from fedge.transport import Transport
 from fedge.types import DeviceId, JobId, RoundId
 
+_BIRTHS, _ECHO_S = 3, 5.0  # how often a birth is said that does not come back, and how long apart
+
 _log = logger(__name__)
 
 
@@ -31,15 +33,37 @@ class Membership:
         self._device, self._topic, self._job, self._engine = device, topic, job, engine
         self._instance = os.urandom(INSTANCE_BYTES)
         self._connected_at_s: float | None = None
+        self._born_at_s = 0.0
         self._is_ours = True
         self._skipped: Skipped | None = None
         self._followed: Followed | None = None
+        self._n_unheard: int | None = None  # births that did not come back; None: one has
         self.will = (topic, self._state(Presence.OFFLINE))
 
     def join(self, transport: Transport, followed: Followed | None, now_s: float) -> None:
         """The connection is new: say that the device is there, in a retained message."""
-        self._connected_at_s, self._followed = now_s, followed
+        self._connected_at_s = self._born_at_s = now_s
+        self._followed, self._n_unheard = followed, 0
         transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
+
+    def listen(self, transport: Transport, now_s: float) -> None:
+        """A birth comes back to whoever may write and read it; else say, after three, what may not.
+
+        On MQTT 3.1.1, and for rights to read on all versions, the broker says nothing of it.
+        """
+        if self._n_unheard in {None, _BIRTHS} or now_s - self._born_at_s < _ECHO_S:
+            return
+        self._born_at_s, self._n_unheard = now_s, (self._n_unheard or 0) + 1
+        if self._n_unheard < _BIRTHS:
+            transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
+        else:
+            _log.warning(
+                "what this device says on %s does not come back, after %d tries: let its user "
+                "write and read there, or nobody knows of it; docs/brokers.md has the rights "
+                "that fedge needs",
+                self._topic,
+                _BIRTHS,
+            )
 
     def tell(self, transport: Transport, skipped: Skipped | None) -> None:
         """Let the aggregator know which round it need not wait for; once for each."""
@@ -72,8 +96,10 @@ class Membership:
         Raises:
             IdentityError: if another process has the id and this one has to go.
         """
-        since_s = now_s if self._connected_at_s is None else self._connected_at_s
         state = DeviceState.from_bytes(payload)
+        if state.instance == self._instance:
+            self._n_unheard = None
+        since_s = now_s if self._connected_at_s is None else self._connected_at_s
         if not is_retained and self._is_untrue(state):
             self.renew(transport)
             return

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from fedge.device.backoff import Backoff
 from fedge.device.outbox import Outbox, Result
+from fedge.logs import logger
 from fedge.messages import (
     CHUNK_BYTES,
     Accepted,
@@ -19,11 +20,13 @@ from fedge.messages import (
 from fedge.transport import Transport
 from fedge.types import DeviceId
 
+_FEW = 3  # unanswered copies of a result until that is said
 MAX_DAMAGED = 5  # a result that arrives damaged so often is given up
 _PACKET_OVERHEAD = 512  # topic, properties and the chunk's own fields, with room to spare
 _COPY = (
     "it is dropped; the state directory is a copy or an old backup, or another device has this id"
 )
+_log = logger(__name__)
 _RESEND = Backoff(first_s=2.0, most_s=60.0)
 
 
@@ -33,6 +36,7 @@ class _Send:
 
     due_at_s: float
     backoff: Backoff = field(default=_RESEND)
+    n_unanswered: int = 0  # copies that the broker has taken and nobody has answered
 
 
 class Sender:
@@ -80,8 +84,8 @@ class Sender:
     def connected(self, max_payload_bytes: int, now_s: float) -> None:
         """What was on its way is lost: send everything again at once, in chunks that fit."""
         self._chunk_bytes = max(1, min(CHUNK_BYTES, max_payload_bytes - _PACKET_OVERHEAD))
-        for nonce in self._sends:
-            self._sends[nonce] = _Send(due_at_s=now_s)
+        for nonce, send in self._sends.items():
+            self._sends[nonce] = _Send(due_at_s=now_s, n_unanswered=send.n_unanswered)
 
     def hurry(self, at_s: float) -> None:
         """Somebody new listens: send everything by then, unless a copy is still on its way."""
@@ -108,8 +112,24 @@ class Sender:
         if result is None:
             del self._sends[nonce]
         else:
+            send.n_unanswered += is_repeat
+            if send.n_unanswered == _FEW:
+                self._wonder(result)
             self._publish(result)
         return result
+
+    def _wonder(self, result: Result) -> None:
+        """Brokers swallow in silence what a user may not write or read, and what is too large."""
+        _log.warning(
+            "round %d: the update was sent %d times and nobody has answered: is the "
+            "aggregator running, may this device's user write to %s and read %s, and does the "
+            "broker take %d bytes? (docs/brokers.md)",
+            result.round,
+            _FEW,
+            self._topics.up(result.job, self._device, result.parts),
+            self._topics.device_in(self._device),
+            min(len(result.payload), self._chunk_bytes),
+        )
 
     def read(self, reply: Reply, now_s: float) -> str | None:
         """Act on an answer; a sentence for the log, or None if it is about nothing here."""

@@ -51,6 +51,19 @@ def part_of(device: str, parts: int) -> int:
     return zlib.crc32(device.encode()) % parts
 
 
+def shape_of(topic: str) -> str:
+    """The topic with + for whatever differs from device to device and from blob to blob."""
+    match topic.split("/"):
+        case [*root, "dev", _, last]:
+            return "/".join([*root, "dev", "+", last])
+        case [*root, "blob", _, _]:
+            return "/".join([*root, "blob", "+", "+"])
+        case [*root, "up", _, _]:
+            return "/".join([*root, "up", "+", "+"])
+        case _:
+            return topic
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
     """All topics of one fleet."""

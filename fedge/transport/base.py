@@ -37,11 +37,12 @@ class Message:
 class Undelivered:
     """A message that the broker refused or that nobody subscribes to, or a refused subscription.
 
-    Only MQTT 5 brokers say so; silence proves nothing.
+    Only MQTT 5 brokers say so of messages; silence proves nothing.
     """
 
     topic: str
-    reason: str
+    reason: str  # without a full stop; of a refusal with what to change
+    is_refusal: bool = False  # and not merely that nobody listens now
 
 
 Event: TypeAlias = Connected | Disconnected | Message | Undelivered

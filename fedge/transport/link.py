@@ -27,6 +27,7 @@ from fedge.transport.base import Connected, Event, Message, Undelivered
 from fedge.transport.certificate import validity
 from fedge.transport.client import (
     LARGEST_PACKET,
+    PACKET_TOO_LARGE,
     LinkOptions,
     OversizedError,
     Version,
@@ -46,6 +47,13 @@ _TIME = "%Y-%m-%d %H:%M"
 _OUT_OF_TIME = (9, 10)  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED
 # MQTT 5 reason codes
 _NOBODY, _UNSUPPORTED_VERSION, _RETAIN_NOT_SUPPORTED = 0x10, 0x84, 0x9A
+_RIGHTS = "docs/brokers.md has the rights that fedge needs"
+_MAY_NOT_READ = f"let this user read there; {_RIGHTS}"
+_REMEDIES = {
+    0x87: f"let this user write there; {_RIGHTS}",
+    PACKET_TOO_LARGE: "let the broker take 65536 bytes (mosquitto: message_size_limit)",
+    0x97: "raise this user's quota at the broker",
+}
 _KEEPS_NOTHING = (
     "takes no retained messages, and fedge needs them: rounds and states are kept there "
     "(mosquitto: retain_available true)"
@@ -279,7 +287,8 @@ class Link:
     ) -> None:
         for topic_filter, reason in zip(self._asked.pop(mid, []), reasons, strict=False):
             if reason.is_failure:
-                self._emit(Undelivered(topic_filter, f"not subscribed: {str(reason).lower()}"))
+                why = f"not subscribed: {str(reason).lower()}; {_MAY_NOT_READ}"
+                self._emit(Undelivered(topic_filter, why, is_refusal=True))
         if mid == self._renewal and not self.is_up:
             self._come_up()
 
@@ -290,7 +299,9 @@ class Link:
         if topic is not None and reason.value == _NOBODY:
             self._emit(Undelivered(topic, "nobody subscribes to it"))
         elif topic is not None and reason.is_failure:
-            self._emit(Undelivered(topic, f"refused: {str(reason).lower()}"))
+            remedy = _REMEDIES.get(reason.value, "the broker's log may say why")
+            why = f"refused: {str(reason).lower()}; {remedy}"
+            self._emit(Undelivered(topic, why, is_refusal=True))
 
     def _on_message(self, client: Client, _u: Any, message: MQTTMessage) -> None:
         try:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fedge.errors import ConfigError, PayloadError
 from fedge.messages import Topics, is_name, part_of
-from fedge.messages.topics import ANY_AGGREGATOR, fleet_of
+from fedge.messages.topics import ANY_AGGREGATOR, fleet_of, shape_of
 
 names = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 
@@ -80,3 +80,17 @@ def test_what_would_need_escaping_is_no_name(name: str) -> None:
     assert not is_name(name)
     with pytest.raises(ConfigError, match="fleet name"):
         Topics(name)
+
+
+@pytest.mark.parametrize(
+    ("topic", "shape"),
+    [
+        ("fedge/v1/home/dev/pi-3/in", "fedge/v1/home/dev/+/in"),
+        ("fedge/v1/home/blob/0123/7", "fedge/v1/home/blob/+/+"),
+        ("fedge/v1/home/job/dev/up/3/pi-3", "fedge/v1/home/job/dev/up/+/+"),
+        ("fedge/v1/home/job/up/round", "fedge/v1/home/job/up/round"),
+        ("a", "a"),
+    ],
+)
+def test_a_shape_is_the_same_for_all_devices_and_blobs(topic: str, shape: str) -> None:
+    assert shape_of(topic) == shape
