@@ -158,3 +158,6 @@ _FORMS: dict[str, Callable[[_Writer], _Nodes | None]] = {
     "Scaler": _scaler,
     "Normalizer": _normalizer,
 }
+
+CLASSICAL = frozenset((DOMAIN, op_type) for op_type in _FORMS)
+"""Domain and name of the operators that `rewrite_classical` knows."""

@@ -15,6 +15,7 @@ from onnx.reference import ReferenceEvaluator
 
 from fedge.artifact.safety import check_graph
 from fedge.autodiff import Traced, to_model
+from fedge.build.classical import CLASSICAL
 from fedge.errors import ArtifactError, ModelError
 from fedge.training.engines.onnxruntime import onnxruntime
 from fedge.types import Array
@@ -286,7 +287,7 @@ def _open(model: onnx.ModelProto) -> Callable[[Batch], list[Array]]:
     """Loads a model into onnxruntime; where there is none, into onnx's reference."""
     graph = model.SerializeToString()
     try:
-        check_graph(graph, "model", is_sized=False)
+        check_graph(graph, "model", is_sized=False, others=CLASSICAL)
     except ArtifactError as error:
         raise _Failed(str(error)) from None
     if find_spec("onnxruntime") is None:

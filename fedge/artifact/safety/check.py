@@ -15,7 +15,7 @@ An inference graph has open sizes and is run by no device. There the same holds 
 is not known is passed over.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from fedge.artifact.safety.messages import Model, Node, Reader
 from fedge.artifact.safety.walk import Limits, Walk
@@ -33,20 +33,27 @@ _DOMAINS = ("", "ai.onnx")
 _LIMITS = Limits(elements=MAX_ELEMENTS, total=MAX_TOTAL, work=MAX_WORK)
 
 
-def check_graph(model: bytes, what: str, *, is_sized: bool = True) -> None:
+def check_graph(
+    model: bytes,
+    what: str,
+    *,
+    is_sized: bool = True,
+    others: Collection[tuple[str, str]] = (),
+) -> None:
     """Refuses a graph that an engine should not be given.
 
     Args:
         model: a serialised ModelProto.
         what: its name, for the sentence.
         is_sized: whether every size must be known, as in graphs that devices run.
+        others: domain and name of operators that are welcome beside those of the default domain.
 
     Raises:
         ArtifactError: naming what is wrong, and the node where it is.
     """
     try:
         found = _read(model)
-        _check_parts(found)
+        _check_parts(found, others)
         if is_sized:
             _check_opset(found)
         Walk(_LIMITS, is_strict=is_sized).run(found.graph)
@@ -70,13 +77,13 @@ def _read(model: bytes) -> Model:
     return Reader(max_fields=MAX_FIELDS, max_depth=MAX_DEPTH).model(memoryview(model))
 
 
-def _check_parts(model: Model) -> None:
+def _check_parts(model: Model, others: Collection[tuple[str, str]]) -> None:
     if model.functions:
         raise ArtifactError("model", expected="no functions of its own", found=len(model.functions))
     for number, node in enumerate(_nodes(model.graph.nodes), start=1):
         if number > MAX_NODES:
             raise ArtifactError("nodes", expected=f"at most {MAX_NODES}", found="more")
-        if node.domain not in _DOMAINS:
+        if node.domain not in _DOMAINS and (node.domain, node.op_type) not in others:
             expected = "an operator of the default domain"
             raise ArtifactError(node.title, expected=expected, found=ascii(node.domain[:80]))
         if node.op_type in ("Loop", "If"):
