@@ -93,7 +93,7 @@ def test_a_whole_job_on_any_broker(any_broker: Broker, tmp_path: Path, stack: Ex
     assert "python" in result["versions"]
     process.start()
     assert process.wait() == 0
-    assert "is finished, there is nothing to do" in process.log
+    assert "is finished; the devices are told once more" in process.log
 
 
 @pytest.mark.parametrize("seed", [1, 2])
