@@ -85,9 +85,9 @@ class Fleet:
         return process
 
 
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    with running("iotcore", tmp_path / "broker") as broker:
+@pytest.fixture(params=["iotcore"])
+def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
+    with running(request.param, tmp_path / "broker") as broker:
         fleet = Fleet(tmp_path, broker)
         yield fleet
         fleet.stop()

@@ -26,7 +26,7 @@ MISSED = 2  # rounds that a silent device may miss
 # which silent devices are still waited for, and after the pauses that a device makes between
 # two sends.
 PATIENCE_S = (MISSED + 2) * DEADLINE_S + 60.0
-N_SCHEDULES = 24
+N_SCHEDULES = 12
 N_FAULTS = 14
 
 
