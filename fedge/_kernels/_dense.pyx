@@ -141,8 +141,8 @@ cdef void _add_levels(const uint8_t* body, float weight, float* out, Py_ssize_t 
         out += BLOCK
 
 
-def sum_of_squares(const float[::1] values):
-    """The sum of the squares, in float64, in an order that every machine keeps.
+def sum_of_squares(const float[::1] values, double[::1] out):
+    """out[0] = the sum of the squares, in float64, in an order that every machine keeps.
 
     Value i goes into sum i % 8, in turn; then ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)). A square
     of a float32 is exact in float64, and no number of finite ones leaves its range: the result is
@@ -151,6 +151,8 @@ def sum_of_squares(const float[::1] values):
     cdef Py_ssize_t n = values.shape[0], n_rows = n // LANES, i, j
     cdef double[LANES] sums
     cdef double value
+    if out.shape[0] != 1:
+        raise ValueError("out must have one entry")
     memset(sums, 0, sizeof(sums))
     with nogil:
         for i in range(n_rows):
@@ -160,7 +162,7 @@ def sum_of_squares(const float[::1] values):
         for j in range(n - n_rows * LANES):
             value = values[n_rows * LANES + j]
             sums[j] = sums[j] + value * value
-    return (
-        ((sums[0] + sums[4]) + (sums[2] + sums[6]))
-        + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
-    )
+        out[0] = (
+            ((sums[0] + sums[4]) + (sums[2] + sums[6]))
+            + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
+        )

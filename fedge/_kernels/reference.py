@@ -32,15 +32,19 @@ __all__ = [
 ]
 
 
-def sum_of_squares(values: Vector) -> float:
-    """The sum of the squares, in float64, in an order that every machine keeps.
+def sum_of_squares(values: Vector, out: npt.NDArray[np.float64]) -> None:
+    """out[0] = the sum of the squares, in float64, in an order that every machine keeps.
 
     Value i goes into sum i % 8, in turn; then ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)).
     """
+    if len(out) != 1:
+        raise ValueError("out must have one entry")
     sums = [0.0] * 8
     for i, value in enumerate(values.tolist()):
         sums[i % 8] += value * value
-    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
+    out[0] = ((sums[0] + sums[4]) + (sums[2] + sums[6])) + (
+        (sums[1] + sums[5]) + (sums[3] + sums[7])
+    )
 
 
 def sgd_step(  # noqa: PLR0913, PLR0917 - the formula has eight terms

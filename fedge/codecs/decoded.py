@@ -21,7 +21,7 @@ class Sparse:
     @property
     def norm(self) -> float:
         """Length of the delta, the same bits on every machine; not finite if a value is not."""
-        return math.sqrt(_kernels.sum_of_squares(self.values))
+        return _norm(self.values)
 
     def to_dense(self) -> Vector:
         """float32, shape (n_params,). A payload of a few bytes may claim 2**29 parameters."""
@@ -43,7 +43,13 @@ class Dense:
     @property
     def norm(self) -> float:
         """Length of the delta, the same bits on every machine; not finite if a value is not."""
-        return math.sqrt(_kernels.sum_of_squares(self.values))
+        return _norm(self.values)
 
     def to_dense(self) -> Vector:
         return self.values
+
+
+def _norm(values: Vector) -> float:
+    total = np.empty(1)
+    _kernels.sum_of_squares(values, total)
+    return math.sqrt(float(total[0]))

@@ -56,6 +56,7 @@ def works(n: int) -> list[Work]:
         Work("decode topk:0.01/sign+ctx", n, partial(_decode_context, n)),
         Work("add topk:0.01/sign+ctx", n, partial(_add_context, n)),
         *(Work(f"add {spec}", n, partial(_add, spec, n)) for spec in ADDED),
+        Work("norm", n, partial(_norm, n)),
         Work(
             f"median of {_COHORT}", min(n, _MOST_COLUMNS), partial(_median, min(n, _MOST_COLUMNS))
         ),
@@ -110,6 +111,11 @@ def _context_body(n: int) -> tuple[Array, int]:
 def _add(spec: str, n: int) -> Callable[[], object]:
     payload = inputs.encode(spec, inputs.delta(n))
     return partial(codecs.accumulate, payload, _WEIGHT, np.zeros(n, np.float32))
+
+
+def _norm(n: int) -> Callable[[], object]:
+    """Of every value, as a payload without a sparsifier has them."""
+    return _late("sum_of_squares", inputs.delta(n), np.zeros(1))
 
 
 def _median(n: int) -> Callable[[], object]:
