@@ -83,7 +83,7 @@ def _flags(options: FleetOptions, ready: Prepared) -> dict[str, object]:
         "codec": options.codec,
         "local-steps": options.local_steps,
         "batch-size": options.batch_size,
-        "lr": options.lr,
+        "lr": ready.lr,
         "seed": options.seed,
     }
 

@@ -75,7 +75,7 @@ def measure(
     with (
         host.broker(folder / "broker") as broker,
         host.aggregator(
-            folder / "aggregator", broker.url, ready.artifact, _flags(options)
+            folder / "aggregator", broker.url, ready.artifact, _flags(options, ready)
         ) as aggregator,
     ):
         url = f"mqtt://{tier.loopback}:{host.port_of(broker)}"
@@ -98,12 +98,12 @@ def measure(
     )
 
 
-def _flags(options: DemoOptions) -> dict[str, object]:
+def _flags(options: DemoOptions, ready: Prepared) -> dict[str, object]:
     return {
         "rounds": options.rounds,
         "local-steps": options.local_steps,
         "batch-size": options.batch_size,
-        "lr": options.lr,
+        "lr": ready.lr,
         "codec": options.codec,
         "downlink-codec": options.downlink_codec,
         "deadline-s": PATIENCE_S,
