@@ -58,7 +58,7 @@ class Job:
         self.changes = ""
         self._n_trained = self._store.n_trained()
         job = self._store.job()
-        self.last_number = max(job.last_number if job else -1, self._last_made)
+        self.last_number = job.last_number if job else -1
         self._restore()
 
     @property

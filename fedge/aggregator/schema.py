@@ -105,6 +105,7 @@ TABLES = (
 MIGRATIONS = {  # from this format to the next
     1: (
         "ALTER TABLE job ADD COLUMN last_number INTEGER NOT NULL DEFAULT -1",
+        "UPDATE job SET last_number = coalesce((SELECT max(round) FROM round), -1)",
         "ALTER TABLE round ADD COLUMN spent_s REAL NOT NULL DEFAULT 0",
         SILENT,
     ),

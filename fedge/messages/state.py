@@ -20,6 +20,12 @@ _DEVICE = {
     "software": Kind.TEXT,
     "claim": Kind.BOOLEAN,
 }
+_DEVICE_TOO = {
+    "skipped": Kind.LIST,
+    "engine": Kind.TEXT,
+    "job": Kind.TEXT,
+    "followed": Kind.LIST,
+}
 _AGGREGATOR = _DEVICE | {"job": Kind.TEXT, "run": Kind.OCTETS}
 
 
@@ -100,6 +106,7 @@ class DeviceState:
             payload,
             "device state",
             fields=_DEVICE,
+            optional=_DEVICE_TOO,
             max_bytes=_MAX_BYTES,
         )
         return cls(

@@ -16,6 +16,7 @@ from fedge.transport.mqtt import MqttTransport
 from tests.support import models
 from tests.support.broker import Broker, any_broker
 from tests.support.processes import FedgeProcess, environment, stopping, wait_until
+from tests.support.tools import missing
 from tests.unit.device.scripted import FLEET, JOB, PLAN, ScriptedAggregator
 
 __all__ = ["any_broker"]
@@ -35,7 +36,7 @@ def partition(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
             command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(place)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
-                pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+                missing(f"no file system can be mounted here: {done.stderr.strip()}")
             stack.callback(subprocess.run, ["umount", "-l", str(place)], check=True)
             return place
 

@@ -6,6 +6,7 @@ the dice of the devices. A failure is seen again with the seed that its message 
 
 import random
 import shutil
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,7 +49,7 @@ class Books:
     was_restored: bool = False
 
 
-class Process:
+class Process(ABC):
     """A device or an aggregator that can be killed, put back and started again."""
 
     def __init__(self, world: "World", name: str, folder: Path) -> None:
@@ -107,14 +108,17 @@ class Process:
             self.world.bus.join(self.transport)
         self.is_linked = True
 
+    @abstractmethod
     def start(self) -> None:
-        raise NotImplementedError
+        """Begin in its folder, unless it runs."""
 
+    @abstractmethod
     def step(self) -> None:
-        raise NotImplementedError
+        """Do what is to be done now."""
 
+    @abstractmethod
     def _release(self) -> None:
-        raise NotImplementedError
+        """Let go of files, as a process does that ends."""
 
 
 class AggregatorProcess(Process):

@@ -304,3 +304,44 @@ def test_a_disk_that_takes_no_more_is_one_sentence_and_loses_nothing(
     check_laws(tmp_path / "state")
     with sqlite3.connect(tmp_path / "state" / "state.sqlite3") as db:
         assert db.execute("SELECT device FROM update_").fetchall() == [("ann",)]
+
+
+def test_a_directory_of_the_format_before_is_brought_up_to_date_and_goes_on(
+    tmp_path: Path,
+) -> None:
+    """In the middle of a round, with an update accepted; readers take either format."""
+    bench = Bench(tmp_path, rounds=2, wait_for=2, quorum=2)
+    ann, bob = bench.add("ann", "bob")
+    mute = bob.send
+    bob.send = lambda: None  # type: ignore[method-assign] # it only listens
+    bench.settle()
+    bench.kill()
+    make_format_1(tmp_path / "state")
+    assert [model.version for model in open_registry(tmp_path / "state").models()] == [0]
+    bob.send = mute  # type: ignore[method-assign]
+    bench.begin()
+    bench.time.now_s += 1
+    bench.settle()
+    assert ann.accepted == bob.accepted == [1, 2]
+    check_laws(tmp_path / "state")
+    bench.aggregator.close()
+
+
+def test_a_directory_of_a_later_format_is_refused(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.aggregator.close()
+    with sqlite3.connect(tmp_path / "state" / "state.sqlite3") as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(StorageError, match="expected format 2, found 99"):
+        bench.begin()
+    with pytest.raises(StorageError, match="expected format 2, found 99"):
+        open_registry(tmp_path / "state").models()
+
+
+def make_format_1(state: Path) -> None:
+    """What the release before had: no numbers without a model, no time spent, nobody silent."""
+    with sqlite3.connect(state / "state.sqlite3") as db:
+        db.execute("ALTER TABLE job DROP COLUMN last_number")
+        db.execute("ALTER TABLE round DROP COLUMN spent_s")
+        db.execute("DROP TABLE silent")
+        db.execute("PRAGMA user_version = 1")

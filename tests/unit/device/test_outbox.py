@@ -60,6 +60,21 @@ def test_a_result_and_its_residual_are_there_after_a_restart(tmp_path: Path) -> 
     np.testing.assert_array_equal(residual, vector(0.5, -1))
 
 
+def test_a_file_of_the_release_before_is_brought_up_to_date(tmp_path: Path) -> None:
+    box = outbox(tmp_path)
+    box.put(result(), sequence=7, model_sha256=MODEL, residual=vector(0.5, -1))
+    box.close()
+    with sqlite3.connect(next(tmp_path.glob("**/*.sqlite3"))) as db:
+        db.execute("ALTER TABLE job DROP COLUMN sequence")
+    again = outbox(tmp_path)
+    assert again.pending() == [result().nonce]
+    assert again.sequence(JOB) == -1
+    assert again.holds(JOB, RoundId(1))
+    assert not again.holds(JOB, RoundId(2))
+    again.close()
+    assert outbox(tmp_path).answered(JOB) == Answer(RoundId(1), MODEL)
+
+
 def test_an_accepted_result_goes_and_the_residual_stays(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     box.put(result(), sequence=7, model_sha256=MODEL, residual=vector(0.5, -1))

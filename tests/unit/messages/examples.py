@@ -11,6 +11,7 @@ from fedge.messages import (
     Broadcasts,
     CatchUp,
     DeviceState,
+    Followed,
     Missing,
     Presence,
     Reason,
@@ -67,6 +68,8 @@ EXAMPLES: list[tuple[Callable[[bytes], object], bytes]] = [
             software="fedge/0.1",
             skipped=Skipped(b"run1", RoundId(3), "diverged"),
             engine="reference",
+            job=_JOB,
+            followed=Followed(b"run1", RoundId(3), 9, is_answered=True),
         ).to_bytes(),
     ),
     (

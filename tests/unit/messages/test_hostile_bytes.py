@@ -223,7 +223,7 @@ def test_a_field_of_another_type_is_refused_before_anything_is_decoded(
     fields = cbor2.loads(message)
     keys = list(fields) if isinstance(fields, dict) else range(len(fields))
     for key in keys:
-        if key in ("v", 0, "skipped", "engine"):
+        if key in ("v", 0):
             continue
         spoilt = fields.copy()
         spoilt[key] = {} if not isinstance(fields[key], dict) else []

@@ -17,6 +17,7 @@ from fedge.messages import (
     Broadcasts,
     CatchUp,
     DeviceState,
+    Followed,
     Missing,
     Presence,
     Reason,
@@ -108,6 +109,15 @@ device_states = st.builds(
     instance=nonces,
     software=texts,
     claim=st.booleans(),
+    job=st.none() | names,
+    followed=st.none()
+    | st.builds(
+        Followed,
+        run=runs,
+        round=rounds,
+        sequence=st.integers(0, 2**63 - 1),
+        is_answered=st.booleans(),
+    ),
 )
 aggregator_states = st.builds(
     AggregatorState,

@@ -2,8 +2,10 @@
 
 import hashlib
 
+import cbor2
 import pytest
 
+from fedge.errors import PayloadError
 from fedge.messages import (
     Accepted,
     AggregatorState,
@@ -13,6 +15,7 @@ from fedge.messages import (
     Broadcasts,
     CatchUp,
     DeviceState,
+    Followed,
     Missing,
     Presence,
     Reason,
@@ -111,6 +114,48 @@ def test_a_device_says_what_it_trains_with() -> None:
     )
     assert state.to_bytes() == payload
     assert DeviceState.from_bytes(payload) == state
+
+
+def test_a_device_says_its_job_and_how_far_it_has_followed_it() -> None:
+    payload = (
+        b"\xa7\x61v\x01\x63job\x66digits\x65claim\xf4"
+        b"\x68followed\x84\x44run1\x07\x18\x28\xf5\x68instance\x48" + NONCE
+        + b"\x68presence\x66online\x68software\x63f/1"
+    )  # fmt: skip
+    state = DeviceState(
+        presence=Presence.ONLINE, instance=NONCE, software="f/1", job=JobId("digits"),
+        followed=Followed(b"run1", RoundId(7), 40, is_answered=True),
+    )  # fmt: skip
+    assert state.to_bytes() == payload
+    assert DeviceState.from_bytes(payload) == state
+
+
+@pytest.mark.parametrize(
+    "followed",
+    [
+        0, b"run1", {}, [], [b"run1", 7, 40], [b"run1", 7, 40, True, 0], [b"run", 7, 40, True],
+        ["run1", 7, 40, True], [b"run1", -1, 40, True], [b"run1", 2**31, 40, True],
+        [b"run1", True, 40, True], [b"run1", 7, -1, True], [b"run1", 7, 2**63, True],
+        [b"run1", 7, 40, 1], [b"run1", 7.0, 40, True], [b"run1", 7, None, True],
+    ],
+)  # fmt: skip
+def test_what_a_device_cannot_have_followed_is_refused(followed: object) -> None:
+    fields = {
+        "v": 1, "presence": "online", "instance": NONCE, "software": "f/1", "claim": False,
+        "followed": followed,
+    }  # fmt: skip
+    with pytest.raises(PayloadError):
+        DeviceState.from_bytes(cbor2.dumps(fields, canonical=True))
+
+
+@pytest.mark.parametrize("job", ["", "a/b", "x" * 65, 7, b"digits", []])
+def test_a_job_that_cannot_be_one_is_refused(job: object) -> None:
+    fields = {
+        "v": 1, "presence": "online", "instance": NONCE, "software": "f/1", "claim": False,
+        "job": job,
+    }  # fmt: skip
+    with pytest.raises(PayloadError):
+        DeviceState.from_bytes(cbor2.dumps(fields, canonical=True))
 
 
 def test_an_aggregators_will_says_offline() -> None:
