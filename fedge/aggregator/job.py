@@ -4,20 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedge import codecs, strategies
-from fedge.aggregator.bounding import Counted, bound_cohort, bound_fields
 from fedge.aggregator.catch_up import bundles
+from fedge.aggregator.combine import Combiner
 from fedge.aggregator.downlink import Broadcast, Downlink
 from fedge.aggregator.keeping import forget_models
-from fedge.aggregator.merge import merge_deltas, merge_statistics
-from fedge.aggregator.model import Model, keep, load_model, with_state
+from fedge.aggregator.model import Model, keep, load_model
 from fedge.aggregator.outcome import round_event
 from fedge.aggregator.premises import Premises
-from fedge.aggregator.records import Member, ModelRecord, RoundRecord, Tally
+from fedge.aggregator.records import ModelRecord, RoundRecord, Tally
 from fedge.codecs import Stamp
 from fedge.messages import RoundKind, RoundManifest, RoundState
 from fedge.rounds import Round, Verdict
-from fedge.strategies import State
-from fedge.strategies.bound import EARLIER
 from fedge.training.statistics import federated
 from fedge.types import DeviceId, JobId, RoundId, Vector
 
@@ -39,7 +36,7 @@ class Job:
         model: the global model that the open or the next round starts from.
         bundles: ways to it from the models of earlier rounds.
         changes: what the settings have changed in the open round since it was opened, as text.
-        norms: of the open round's updates, as far as this process has seen them.
+        combiner: makes the models.
     """
 
     def __init__(self, premises: Premises) -> None:
@@ -53,7 +50,7 @@ class Job:
         self.bundles = bundles(self._store.broadcasts(), self.model.size_bytes)
         self.round: Round | None = None
         self.manifest: RoundManifest | None = None
-        self.norms: dict[tuple[DeviceId, RoundId], float] = {}
+        self.combiner = Combiner(premises, self._strategy)
         self._opened_at = ""
         self.changes = ""
         self._n_trained = self._store.n_trained()
@@ -153,7 +150,8 @@ class Job:
         Returns:
             The round's event.
         """
-        parameters, state, told = self._merge(round_)
+        combined = self.combiner.combine(self.model, round_)
+        parameters, state = combined.parameters, combined.state
         loss, accuracy = self._on.judge.evaluate(parameters) if self._on.judge else (None, None)
         broadcast = self._broadcast(round_, parameters)
         sha256, held, memory = keep(self._on.folder, parameters, broadcast, state)
@@ -173,13 +171,14 @@ class Job:
             **round_event(self._on, round_, record, tally),
             "devices_late": n_late,
             "wall_s": round(wall_s, 3),
-            **told,
+            **combined.told,
         }
         self._store.close_round(record, report, tally, broadcast=broadcast.payload)
         forget_models(self._store, self._on.folder, self._config.keep_models)
         self.model = Model(record, parameters, broadcast.held, state)
         self.bundles = bundles(self._store.broadcasts(), self.model.size_bytes)
         self.round = None
+        self.combiner.norms.clear()
         self._n_trained += round_.kind == RoundKind.TRAINING
         return report
 
@@ -233,7 +232,6 @@ class Job:
         self._opened_at = record.opened_at
         left_s = self._config.deadline_s - record.spent_s
         least_s = min(_LEAST_S, self._config.deadline_s) if record.spent_s else 0.0
-        self.norms.clear()
         self.round = Round(
             id=record.round,
             kind=record.kind,
@@ -272,33 +270,3 @@ class Job:
     def _broadcast(self, round_: Round, parameters: Vector) -> Broadcast:
         stamp = Stamp(schema=self._on.artifact.schema[:4], round=round_.id)
         return self._downlink.broadcast(parameters, self.model.held, stamp, self._config.seed)
-
-    def _merge(self, round_: Round) -> tuple[Vector, State, dict[str, Any]]:
-        """Parameters and state after the round, and what else its event says."""
-        before = self.model
-        unchanged = before.parameters, before.state
-        cohort = self._store.cohort(round_.id)
-        if round_.kind == RoundKind.STATISTICS:
-            payloads = self._store.payloads(cohort)
-            after, drawn_in = merge_statistics(payloads, self._on.artifact, before.parameters)
-            clipped = [{"device": cohort[place].device} for place in drawn_in]
-            return after, before.state, bound_fields(clipped=clipped)
-        counted = self._bound(cohort)
-        if not counted.members:
-            note = "no update could be counted: the model stays as it was"
-            return *unchanged, {**counted.told, "note": note}
-        n_examples = [member.n_examples for member in counted.members]
-        payloads = self._store.payloads(counted.members)
-        state = merge_deltas(self._strategy, before.state, n_examples, payloads, counted.shares)
-        if state is None:
-            note = "the next model would not be finite: the model stays as it was"
-            return *unchanged, {**counted.told, "note": note}
-        return with_state(before.parameters, state), state, counted.told
-
-    def _bound(self, cohort: list[Member]) -> Counted:
-        """Norms of updates that an earlier process accepted are taken again from their bytes."""
-        unseen = [member for member in cohort if member.key not in self.norms]
-        for member, payload in zip(unseen, self._store.payloads(unseen), strict=True):
-            self.norms[member.key] = codecs.decode(payload).norm
-        norms = [self.norms[member.key] for member in cohort]
-        return bound_cohort(cohort, norms, self._config.norm_bound, self._store.medians(EARLIER))

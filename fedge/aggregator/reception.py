@@ -64,7 +64,7 @@ class Reception:
         )
         self._job.round, _ = round_.receive(device, chunk.round, chunk.nonce)
         if checked.norm is not None:
-            self._job.norms[device, chunk.round] = checked.norm
+            self._job.combiner.norms[device, chunk.round] = checked.norm
         self.pending.append(
             UpdateRecord(
                 round=chunk.round,

@@ -138,7 +138,7 @@ def test_killed_before_it_closes_a_round_makes_the_same_bits(
     bench.settle(n_steps=100)
     bench.kill()
     bench.begin()
-    bench.aggregator._job.norms["nobody"] = 1.0  # type: ignore[index] # belongs to no cohort
+    bench.aggregator._job.combiner.norms["nobody"] = 1.0 # belongs to no cohort
     bench.settle()
     bench.add("fay", payload=sending({"fay": 1.0}))
     bench.settle(n_steps=100)

@@ -1,6 +1,7 @@
 """A fleet's own mean and scale, from a round of statistics before the first training."""
 
 import json
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,3 +143,31 @@ def test_the_weight_cap_bounds_a_count_too(tmp_path: Path) -> None:
     bench.settle()
     first, *_ = (refusal.detail for refusal in ann.refusals)
     assert first == "examples: expected at most 100, found 101"
+
+
+def test_a_report_that_an_earlier_release_took_stops_no_round(tmp_path: Path) -> None:
+    """It lies accepted in the directory, and this release would have refused it."""
+    artifact = federated()
+
+    def told(artifact: Artifact, device: str, round_: int) -> bytes:
+        return honest(artifact, device) if round_ == 0 else scripted_payload(artifact, device, 1)
+
+    bench = Bench(tmp_path, artifact=artifact, rounds=1, wait_for=3, quorum=3)
+    _, _, late = bench.add("1", "2", "3", payload=told)
+    send, late.send = late.send, lambda: None  # type: ignore[method-assign] # it only listens
+    bench.settle()
+    bench.kill()
+    with sqlite3.connect(tmp_path / "state" / "state.sqlite3") as db:
+        believed = lie(artifact, (2.0**53, 0.0, 0.0), 1)
+        db.execute("UPDATE update_ SET payload = ? WHERE device = '2'", (believed,))
+    bench.begin()
+    late.send = send  # type: ignore[method-assign]
+    bench.time.now_s += 1
+    bench.settle()
+    lines = [json.loads(x) for x in (tmp_path / "events.jsonl").read_text().splitlines()]
+    (first, *_) = (line for line in lines if line["event"] == "round")
+    assert [one["device"] for one in first["dropped"]] == ["2"]
+    assert bench.devices["1"].has_finished()
+    registry = open_registry(tmp_path / "state")
+    mean, _ = registry.parameters(registry.model(0))[-4:].reshape(2, 2)
+    assert (np.abs(mean - 5) < 1).all()  # of the two others, whose mean is 5
