@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedge import codecs, strategies
+from fedge.aggregator import changes
 from fedge.aggregator.catch_up import bundles
 from fedge.aggregator.combine import Combiner
 from fedge.aggregator.downlink import Broadcast, Downlink
@@ -192,33 +193,13 @@ class Job:
 
     def _restore(self) -> None:
         record = self._store.current_round()
-        if record is not None:
-            self._resume(record, self._store.accepted(record.round))
-            self.changes = self._changes(record.quorum)
-            if self._is_outdated():
-                self._reopen()
-
-    def _is_outdated(self) -> bool:
-        """Whether the settings ask for another round than the one that is open."""
-        open_, config = self.manifest, self._config
-        return open_ is not None and (open_.plan, open_.deadline_s, open_.parts) != (
-            config.plan(), config.deadline_s, config.parts,
-        )  # fmt: skip
-
-    def _changes(self, quorum: int) -> str:
-        """What of the open round the settings have changed since, as `name old -> new`."""
-        assert self.manifest is not None  # noqa: S101 - a round is open
-        before = {
-            **self.manifest.plan.to_wire(), "deadline_s": self.manifest.deadline_s,
-            "parts": self.manifest.parts, "quorum": quorum,
-        }  # fmt: skip
-        config = self._config
-        after = {
-            **config.plan().to_wire(), "deadline_s": config.deadline_s,
-            "parts": config.parts, "quorum": config.quorum,
-        }  # fmt: skip
-        changed = (name for name in before if before[name] != after[name])
-        return ", ".join(f"{name} {before[name]} -> {after[name]}" for name in changed)
+        if record is None:
+            return
+        self._resume(record, self._store.accepted(record.round))
+        manifest = RoundManifest.from_bytes(record.manifest)
+        self.changes = changes.describe(manifest, record.quorum, self._config)
+        if changes.is_outdated(manifest, self._config):
+            self._reopen()
 
     def _reopen(self) -> None:
         """Give the open round a new manifest: by the settings of now, newer than all others."""

@@ -14,6 +14,7 @@ from fedge import codecs
 from fedge.aggregator import open_registry
 from fedge.artifact import Artifact
 from fedge.codecs import Stamp
+from fedge.types import DeviceId, RoundId
 from tests.unit.aggregator.harness import Bench
 
 HONEST = ("ann", "bob", "cid")
@@ -138,7 +139,7 @@ def test_killed_before_it_closes_a_round_makes_the_same_bits(
     bench.settle(n_steps=100)
     bench.kill()
     bench.begin()
-    bench.aggregator._job.combiner.norms["nobody"] = 1.0 # belongs to no cohort
+    bench.aggregator._job.combiner.norms[DeviceId("nobody"), RoundId(1)] = 1.0  # of no cohort
     bench.settle()
     bench.add("fay", payload=sending({"fay": 1.0}))
     bench.settle(n_steps=100)

@@ -1,0 +1,34 @@
+"""What the settings have changed since a round was opened."""
+
+from typing import Any
+
+from fedge.config.aggregator import AggregatorConfig
+from fedge.messages import RoundManifest
+
+
+def is_outdated(manifest: RoundManifest, config: AggregatorConfig) -> bool:
+    """Whether the settings ask devices for something else than this manifest."""
+    return _asked(manifest) != _wanted(config)
+
+
+def describe(manifest: RoundManifest, quorum: int, config: AggregatorConfig) -> str:
+    """Every change as `name old -> new`; "" if there is none.
+
+    Args:
+        manifest: of the open round.
+        quorum: that it was opened with.
+        config: the settings of now.
+    """
+    before = {**_asked(manifest), "quorum": quorum}
+    after = {**_wanted(config), "quorum": config.quorum}
+    changed = (name for name in before if before[name] != after[name])
+    return ", ".join(f"{name} {before[name]} -> {after[name]}" for name in changed)
+
+
+def _asked(manifest: RoundManifest) -> dict[str, Any]:
+    own = {"deadline_s": manifest.deadline_s, "parts": manifest.parts}
+    return {**manifest.plan.to_wire(), **own}
+
+
+def _wanted(config: AggregatorConfig) -> dict[str, Any]:
+    return {**config.plan().to_wire(), "deadline_s": config.deadline_s, "parts": config.parts}
