@@ -164,7 +164,7 @@ class Aggregator:
 
     def _greet(self, post: Post) -> None:
         """The link stands; the broker may have forgotten everything, other devices may be there."""
-        self._service.fleet.clear()
+        self._service.hearing.fleet.clear()
         self._service.acknowledge(post)
         self._course.tell_again()
         self._course.link()

@@ -78,7 +78,7 @@ class Course:
 
     def _look_back(self) -> None:
         """See whether devices are ahead: then this directory was put back to an older state."""
-        seen = self._service.take_ahead()
+        seen = self._service.hearing.take_ahead()
         if seen is not None and self._job.leap(*seen):
             self._is_told = self._is_between_told = False
             self._journal.put_back(*seen)
@@ -131,7 +131,7 @@ class Course:
             return
         self._lapse_s = now_s + self._on.config.deadline_s
         self._is_told = False  # a broker may have lost it on its way to some
-        fleet = self._service.fleet
+        fleet = self._service.hearing.fleet
         for device in fleet.miss(round_.waiting_for):
             round_ = round_.give_up(device)
         self._job.round = round_
@@ -154,7 +154,7 @@ class Course:
         self._job.spend(max(0.0, deadline_s - (round_.deadline_s - now_s)))
 
     def _close(self, round_: Round, post: Post) -> None:
-        fleet, meter = self._service.fleet, self._service.meter
+        fleet, meter = self._service.hearing.fleet, self._service.meter
         if round_.id not in (self._hurried, self._overran):
             fleet.miss(round_.waiting_for)
         if fleet.has_changed():
@@ -167,7 +167,7 @@ class Course:
 
     def _follow(self, post: Post) -> None:
         """No round is open: finish, open the next one, or wait for devices."""
-        online, wait_for = self._service.fleet.online, self._on.config.wait_for
+        online, wait_for = self._service.hearing.fleet.online, self._on.config.wait_for
         if self._job.is_finished:
             self._finish(post)
         elif len(online) >= wait_for:

@@ -44,9 +44,9 @@ class Fleet:
         return self.missed.get(device, 0) >= self._patience
 
     def is_news(self, device: DeviceId, state: DeviceState) -> bool:
-        """Whether this state, not heard yet, is of an instance that has come."""
-        is_online = state.presence is Presence.ONLINE
-        return is_online and self._instances.get(device) != state.instance
+        """Whether this state, not heard yet, is of an instance that has come for this job."""
+        is_ours = state.presence is Presence.ONLINE and state.job in (None, self._job)
+        return is_ours and self._instances.get(device) != state.instance
 
     def hear(self, device: DeviceId, state: DeviceState) -> bool | None:
         """Take a device's state: True if it is there, False if it has gone, None if neither.

@@ -34,6 +34,7 @@ class Job:
         round: the open round, or None between two.
         manifest: what devices were last told; None before the first round.
         last_number: the highest round that was given out, with a model or without.
+        sequence: of the last manifest that was made.
         model: the global model that the open or the next round starts from.
         bundles: ways to it from the models of earlier rounds.
         changes: what the settings have changed in the open round since it was opened, as text.
@@ -57,6 +58,7 @@ class Job:
         self._n_trained = self._store.n_trained()
         job = self._store.job()
         self.last_number = job.last_number if job else -1
+        self.sequence = job.sequence if job else -1
         self._restore()
 
     @property
@@ -120,11 +122,10 @@ class Job:
             number: the highest round that was given out.
             sequence: the highest of a manifest.
         """
-        job = self._store.job()
-        if job is None or sequence <= job.sequence:
+        if sequence <= self.sequence:
             return False
         self._store.leap(sequence, number)
-        self.last_number = max(self.last_number, number)
+        self.sequence, self.last_number = sequence, max(self.last_number, number)
         if self.round is not None and self.round.id <= number:
             self.give_up(self.round)
         elif self.round is not None:
@@ -232,12 +233,12 @@ class Job:
         return RoundId(max(self.last_number + 1, 1)), RoundKind.TRAINING
 
     def _manifest(self, round_: RoundId, kind: RoundKind, state: RoundState) -> RoundManifest:
-        job = self._store.job()
+        self.sequence += 1
         return RoundManifest(
             job=self.id,
             run=self.run,
             round=round_,
-            sequence=job.sequence + 1 if job else 0,
+            sequence=self.sequence,
             kind=kind,
             state=state,
             artifact=self._on.artifact_ref,

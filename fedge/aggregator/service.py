@@ -1,7 +1,7 @@
 """What devices send, and what they get back for it."""
 
 from fedge.aggregator.blobs import Blobs
-from fedge.aggregator.fleet import Fleet
+from fedge.aggregator.hearing import Hearing
 from fedge.aggregator.job import Job
 from fedge.aggregator.journal import Journal
 from fedge.aggregator.meter import Meter
@@ -16,18 +16,14 @@ from fedge.messages import (
     Reason,
     Refused,
     Reply,
-    RoundManifest,
     Topics,
     UpdateChunk,
 )
 from fedge.messages.update import NONCE_BYTES
-from fedge.rounds import Round
 from fedge.transport import Message
 from fedge.types import DeviceId, RoundId
 
 _MEMORY_ROUNDS = 64  # how far to look back for a device that has come
-_MAX_LEAP = 1_000_000  # rounds that a job may have run since its directory was saved
-_ANSWERED = "it has answered already, but not to this aggregator as it is now"
 _SETTLING = (Reason.PAYLOAD, Reason.SCHEMA, Reason.TOO_LARGE)
 _COUNT_S = 1.0  # how old a count may be that a crash would lose
 
@@ -47,13 +43,7 @@ class Service:
         self._replies: list[tuple[DeviceId, Reply]] = []
         self._counted_s = self._monotonic()
         self.meter = Meter()
-        self.fleet = Fleet(
-            job.id,
-            premises.store.silent(),
-            patience=premises.config.max_missed,
-            most=premises.config.max_devices,
-        )
-        self._ahead: tuple[int, int] | None = None
+        self.hearing = Hearing(premises, job, journal)
         self.offer()
 
     def offer(self) -> None:
@@ -71,7 +61,7 @@ class Service:
         *_, device, last = levels = message.topic.split("/")
         try:
             if message.topic == self._topics.round(self._job.id):
-                self._look(message.payload)
+                self.hearing.look(message.payload)
             elif len(levels) == 6 and last == "state":
                 device = self._topics.device_of(message.topic)
                 self._hear(device, message.payload, is_retained=message.is_retained)
@@ -122,63 +112,11 @@ class Service:
         """When `serve` has something to publish."""
         return self._blobs.due_in_s(self._monotonic())
 
-    def take_ahead(self) -> tuple[int, int] | None:
-        """The highest round and sequence number that were seen, if they are news."""
-        ahead, self._ahead = self._ahead, None
-        return ahead
-
-    def _look(self, payload: bytes) -> None:
-        """A manifest of the own job: what this process said, or another before it."""
-        if payload:
-            manifest = RoundManifest.from_bytes(payload)
-            if (manifest.job, manifest.run) == (self._job.id, self._job.run):
-                self._compare(manifest.round, manifest.sequence)
-
-    def _compare(self, number: int, sequence: int) -> None:
-        """Numbers that were given out for this run; they may be later than any known here."""
-        own = self._job.manifest
-        if own is not None and sequence <= own.sequence:
-            return
-        if number > self._job.last_number + _MAX_LEAP:
-            self._journal.ignored(f"round {number}: no round near it was opened", self._monotonic())
-            return
-        known = self._ahead or (-1, -1)
-        self._ahead = max(known[0], number), max(known[1], sequence)
-
     def _hear(self, device: DeviceId, payload: bytes, *, is_retained: bool) -> None:
-        """A state of a device; an empty one was cleared by hand, and means that it has gone."""
         state = DeviceState.from_bytes(payload) if payload else None
-        if not is_retained:
-            self.fleet.notice(device)
-        if state is not None:
-            if state.job in (None, self._job.id) and self.fleet.is_news(device, state):
-                self._remind(device, is_retained=is_retained)
-            if state.followed is not None and state.followed.run == self._job.run:
-                self._compare(state.followed.round, state.followed.sequence)
-        has_come = self.fleet.drop(device) if state is None else self.fleet.hear(device, state)
-        if self.fleet.n_crowded_out:
-            self._journal.crowded(self._on.config.max_devices, self._monotonic())
-        if self._job.round is not None and has_come is not None:
-            before = self._job.round
-            self._job.round = self._placed(before, device, state if has_come else None)
-
-    def _placed(self, round_: Round, device: DeviceId, state: DeviceState | None) -> Round:
-        """The open round after a device has come or gone, or has said that it cannot do it."""
-        now_s = self._monotonic()
-        if state is None:
-            if device in round_.waiting_for:
-                self._journal.gone(device, round_.id, now_s)
-            return round_.leave(device, now_s)
-        this = self._job.run, round_.id
-        skipped, followed = state.skipped, state.followed
-        if skipped is not None and (skipped.run, skipped.round) == this:
-            if device not in round_.skipped:
-                self._journal.skipped(device, skipped, now_s)
-            return round_.skip(device, skipped.why, now_s)
-        is_answered = followed is not None and followed.is_answered
-        if followed is not None and is_answered and (followed.run, followed.round) == this:
-            return round_.skip(device, _ANSWERED, now_s)
-        return round_ if device in round_.refused else round_.join(device)
+        if state is not None and self.hearing.fleet.is_news(device, state):
+            self._remind(device, is_retained=is_retained)
+        self.hearing.hear(device, state, is_retained=is_retained)
 
     def _remind(self, device: DeviceId, *, is_retained: bool) -> None:
         """Tell a device that has come which update of it was accepted last.
@@ -197,12 +135,12 @@ class Service:
                 break
 
     def _give(self, device: DeviceId, payload: bytes) -> None:
-        self._notice(device)
+        self.hearing.notice(device)
         self.meter.received(len(payload))
         self._blobs.ask(device, BlobRequest.from_bytes(payload), self._monotonic())
 
     def _take(self, device: DeviceId, payload: bytes) -> None:
-        self._notice(device)
+        self.hearing.notice(device)
         self.meter.received(len(payload))
         try:
             chunk = UpdateChunk.from_bytes(payload)
@@ -231,8 +169,3 @@ class Service:
         is_of_it = round_ is not None and refusal.round == round_.id
         if round_ is not None and is_of_it and refusal.reason in _SETTLING:
             self._job.round = round_.refuse(device, refusal.detail)
-
-    def _notice(self, device: DeviceId) -> None:
-        """A sign of life of a device that nobody waited for any more."""
-        if self.fleet.notice(device) and self._job.round is not None:
-            self._job.round = self._job.round.join(device)

@@ -119,13 +119,46 @@ def test_one_put_back_learns_from_a_device_if_the_broker_has_forgotten(tmp_path:
     assert bench.devices["ann"].has_finished()
 
 
-def test_numbers_that_no_job_can_have_reached_are_not_believed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "sequence"),
+    [(2**31 - 1, 2**63 - 1), (2, 2**63 - 1), (2**31 - 1, 5), (100_001, 5), (5, 1_000_001)],
+)
+@pytest.mark.parametrize("retained", [False, True])
+def test_numbers_that_no_job_can_have_reached_are_not_believed(
+    tmp_path: Path, number: int, sequence: int, *, retained: bool
+) -> None:
+    """Neither of a device nor of what lies on the job's own topic."""
     bench = Bench(tmp_path, rounds=1, wait_for=1)
     bench.settle()
-    seen = Followed(bench.aggregator._on.run, RoundId(2**31 - 1), 2**63 - 1, is_answered=False)
-    say(bench, "eve", a_state("eve", followed=seen))
+    run = bench.aggregator._on.run
+    seen = Followed(run, RoundId(number), sequence, is_answered=False)
+    forged = a_state("eve", followed=seen)
+    say(bench, "eve", forged)
     bench.settle()
     assert (told(bench).round, told(bench).sequence) == (1, 1)
+    if retained:
+        manifest = replace(told(bench), round=RoundId(number), sequence=sequence)
+        bench.bus.deliver("eve", MANIFEST, manifest.to_bytes(), retain=True)
+        bench.settle()
+        assert bench.aggregator._job.sequence == 1
+    else:
+        (ann,) = bench.add("ann")
+        bench.settle()
+        assert ann.accepted == [1]
+
+
+def test_a_flood_of_made_up_numbers_costs_one_round_a_deadline(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rounds=1, wait_for=1, deadline_s=30)
+    bench.settle()
+    run = bench.aggregator._on.run
+    for number in range(2, 60):
+        seen = Followed(run, RoundId(number), 10 * number, is_answered=False)
+        say(bench, "eve", a_state("eve", presence=Presence.OFFLINE, followed=seen))
+        bench.settle()
+    assert len(events(bench, "put_back")) == 1
+    (ann,) = bench.add("ann")
+    bench.settle()
+    assert ann.has_finished()
 
 
 def test_what_an_aggregator_put_back_had_accepted_is_counted_once(tmp_path: Path) -> None:
