@@ -52,6 +52,15 @@ def mute(device: ScriptedDevice) -> None:
     device.send = lambda: None  # type: ignore[method-assign] # the test's own
 
 
+def beside_a_mute(folder: Path, **settings: Any) -> tuple[Bench, ScriptedDevice, ScriptedDevice]:
+    """A round that ann has answered and bob listens to in silence."""
+    bench = Bench(folder, wait_for=2, **settings)
+    ann, bob = bench.add("ann", "bob")
+    mute(bob)
+    bench.settle()
+    return bench, ann, bob
+
+
 def save(bench: Bench) -> Path:
     copy = bench.folder / "saved"
     shutil.copytree(bench.folder / "state", copy)
@@ -163,10 +172,7 @@ def test_a_flood_of_made_up_numbers_costs_one_round_a_deadline(tmp_path: Path) -
 
 def test_what_an_aggregator_put_back_had_accepted_is_counted_once(tmp_path: Path) -> None:
     """It was saved with one of two updates in; the round is done again and keeps that one."""
-    bench = Bench(tmp_path, rounds=1, wait_for=2, quorum=2)
-    ann, bob = bench.add("ann", "bob")
-    mute(bob)
-    bench.settle()
+    bench, ann, bob = beside_a_mute(tmp_path, rounds=1, quorum=2)
     assert accepted_rows(bench) == [(1, "ann")]
     copy = save(bench)
     seen = Followed(bench.aggregator._on.run, RoundId(4), 9, is_answered=True)
@@ -288,10 +294,7 @@ def test_the_quorum_is_that_of_the_settings_also_for_the_open_round(
 def test_a_changed_plan_reopens_the_round_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench = Bench(tmp_path, rounds=1, wait_for=2, quorum=2, local_steps=5)
-    ann, bob = bench.add("ann", "bob")
-    mute(bob)
-    bench.settle()
+    bench, ann, bob = beside_a_mute(tmp_path, rounds=1, quorum=2, local_steps=5)
     before = told(bench)
     bench.kill()
     bench.settings["local_steps"] = 20
@@ -382,10 +385,7 @@ def test_a_device_of_another_job_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_reconnecting_does_not_start_the_deadline_anew(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, rounds=1, wait_for=2, deadline_s=10)
-    ann, bob = bench.add("ann", "bob")
-    mute(bob)
-    bench.settle()
+    bench, ann, _bob = beside_a_mute(tmp_path, rounds=1, deadline_s=10)
     for _ in range(6):
         bench.wait(1.9)
         bench.bus.cut(bench.transport)
@@ -396,10 +396,7 @@ def test_reconnecting_does_not_start_the_deadline_anew(tmp_path: Path) -> None:
 
 
 def test_restarting_does_not_start_the_deadline_anew(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, rounds=1, wait_for=2, deadline_s=100)
-    ann, bob = bench.add("ann", "bob")
-    mute(bob)
-    bench.settle()
+    bench, ann, _bob = beside_a_mute(tmp_path, rounds=1, deadline_s=100)
     for _ in range(12):
         bench.wait(10)
         if ann.has_finished():
@@ -412,10 +409,7 @@ def test_restarting_does_not_start_the_deadline_anew(tmp_path: Path) -> None:
 
 
 def test_a_goodbye_while_the_aggregator_was_down_is_one(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, rounds=1, wait_for=2, deadline_s=30)
-    ann, bob = bench.add("ann", "bob")
-    mute(bob)
-    bench.settle()
+    bench, ann, _bob = beside_a_mute(tmp_path, rounds=1, deadline_s=30)
     bench.kill()
     say(bench, "bob", a_state("bob", presence=Presence.OFFLINE))
     bench.devices.pop("bob")
@@ -448,10 +442,7 @@ def test_the_line_of_a_round_names_who_is_missing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    bench = Bench(tmp_path, rounds=1, wait_for=2, deadline_s=30)
-    _, bob = bench.add("ann", "bob")
-    mute(bob)
-    bench.settle()
+    bench, _, _bob = beside_a_mute(tmp_path, rounds=1, deadline_s=30)
     bench.wait(31)
     assert "1 of 2 devices" in caplog.text
     assert "missing bob (silent)" in caplog.text
@@ -460,10 +451,7 @@ def test_the_line_of_a_round_names_who_is_missing(
 def test_below_the_quorum_one_line_says_who_is_missing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench = Bench(tmp_path, rounds=1, wait_for=2, quorum=2, deadline_s=30)
-    _, bob = bench.add("ann", "bob")
-    mute(bob)
-    bench.settle()
+    bench, _, _bob = beside_a_mute(tmp_path, rounds=1, quorum=2, deadline_s=30)
     bench.wait(31)
     assert (
         "time is up with 1 updates, 2 are needed; waiting on; missing bob (silent)" in caplog.text
@@ -474,10 +462,7 @@ def test_below_the_quorum_one_line_says_who_is_missing(
 
 
 def test_a_forged_goodbye_does_not_close_a_round_early(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, rounds=1, wait_for=2, deadline_s=30)
-    ann, bob = bench.add("ann", "bob")
-    mute(bob)
-    bench.settle()
+    bench, ann, bob = beside_a_mute(tmp_path, rounds=1, deadline_s=30)
     for forged in (
         a_state("bob", presence=Presence.OFFLINE),
         a_state("bob", skipped=Skipped(bench.aggregator._on.run, RoundId(1), "forged")),
