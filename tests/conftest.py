@@ -17,6 +17,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 _LEFT_OUT = pytest.StashKey[int]()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that FEDGE_LEAVE_OUT lists: CI's bare root has seen them pass."""
+    file = os.environ.get("FEDGE_LEAVE_OUT")
+    if not file:
+        return
+    passed = set(Path(file).read_text().splitlines())
+    left_out = [item for item in items if item.nodeid in passed]
+    items[:] = [item for item in items if item.nodeid not in passed]
+    config.hook.pytest_deselected(items=left_out)
+
+
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Count what `make test` leaves to `make test-arm`."""
     emulated = [item for item in items if item.get_closest_marker("emulated")]
@@ -35,6 +46,11 @@ def pytest_terminal_summary(
             f"left out: {n_left_out} tests that need cross compilers or QEMU: make test-arm"
         )
     _tell_unavailable(terminalreporter)
+    file = os.environ.get("FEDGE_PASSED")
+    if file:
+        passed = [report.nodeid for report in terminalreporter.stats.get("passed", [])]
+        with Path(file).open("a") as told:
+            told.writelines(f"{nodeid}\n" for nodeid in passed)
 
 
 def _tell_unavailable(reporter: pytest.TerminalReporter) -> None:
