@@ -7,6 +7,8 @@ nothing and a device never loads what only an aggregator or a builder needs.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fedge.version import __version__  # noqa: F401 - what everybody asks a package for
+
 if TYPE_CHECKING:
     from fedge import codecs as codecs
     from fedge import errors as errors
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from fedge.training import Plan as Plan
     from fedge.training import Trainer as Trainer
     from fedge.types import Update as Update
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Aggregator",

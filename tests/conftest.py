@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.tools import UNAVAILABLE
 
@@ -13,6 +14,10 @@ from tests.support.tools import UNAVAILABLE
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # Two threads on small products take ten times as long as one where other tests run beside.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("fedge", deadline=None)
+settings.load_profile("fedge")
 
 _LEFT_OUT = pytest.StashKey[int]()
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedge.errors import StorageError
 from fedge.messages import CHUNK_BYTES, BlobChunk, BlobRef, BlobRequest, n_chunks, slice_chunk
+from fedge.storage import reading
 from fedge.types import DeviceId
 
 GATHER_S = 0.03  # requests that come so soon after the first one are served together
@@ -95,9 +95,6 @@ def _read_chunk(source: Path | bytes, index: int) -> bytes:
     """One chunk of what is offered; the whole of a file may not fit in memory twice."""
     if isinstance(source, bytes):
         return slice_chunk(source, index)
-    try:
-        with source.open("rb") as file:
-            file.seek(index * CHUNK_BYTES)
-            return file.read(CHUNK_BYTES)
-    except OSError as error:
-        raise StorageError(f"cannot read {source}: {error.strerror}") from error
+    with reading(source), source.open("rb") as file:
+        file.seek(index * CHUNK_BYTES)
+        return file.read(CHUNK_BYTES)

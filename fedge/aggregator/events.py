@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fedge.aggregator.folder import storing
+from fedge.storage import writing
 
 # Of the schema. It grows when a field goes or changes its meaning, not when one is added.
 VERSION = 1
@@ -32,7 +32,7 @@ class Events:
         """Append one line."""
         if self._path is not None:
             whole = {"v": VERSION, "time": self._timestamp(), **event}
-            with storing(self._path), self._path.open("a") as file:
+            with writing(self._path), self._path.open("a") as file:
                 file.write(json.dumps(whole) + "\n")
 
     def catch_up(self, reports: Iterable[Mapping[str, Any]]) -> None:
@@ -48,7 +48,7 @@ class Events:
     def _mend(self, path: Path) -> set[int]:
         """The rounds in the file, which ends with a whole line afterwards."""
         known: set[int] = set()
-        with storing(path), path.open("r+b") as file:
+        with writing(path), path.open("r+b") as file:
             end = 0
             for line in file:
                 if not line.endswith(b"\n"):

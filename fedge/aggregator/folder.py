@@ -10,19 +10,14 @@
 {state_dir}/held/{sha256}.f32          the newest model as devices hold it, where that differs
 """
 
-import errno
-import fcntl
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from fedge.aggregator.records import ModelRecord
-from fedge.errors import StorageError
-from fedge.storage import check_private, make_private, open_private, write_file
+from fedge.storage import check_private, make_private, read_checked, write_file, writing
 from fedge.types import Vector
 
 
@@ -62,7 +57,7 @@ class StateFolder:
 
     def sweep(self) -> None:
         """Take away what a killed aggregator was writing; nothing refers to it."""
-        with storing(self.path):
+        with writing(self.path):
             for torn in (
                 *self.path.glob(".*.fedge.*"),
                 *(self.path / "models").glob(".*"),
@@ -84,7 +79,7 @@ class StateFolder:
 
     def forget_held(self, newest: ModelRecord) -> None:
         """Take away what devices held of earlier models: a row may name it, nobody reads it."""
-        with storing(self.path):
+        with writing(self.path):
             for path in (self.path / "held").iterdir():
                 if path != self.held(newest):
                     path.unlink()
@@ -94,7 +89,7 @@ class StateFolder:
         wanted = {self.model(one.sha256) for one in kept}
         if newest.memory is not None:
             wanted.add(self.memory(newest.memory))
-        with storing(self.path):
+        with writing(self.path):
             for path in (self.path / "models").iterdir():
                 if path not in wanted:
                     path.unlink()
@@ -127,47 +122,3 @@ class StateFolder:
         sha256 = hashlib.sha256(data).digest()
         write_file(place(sha256), data, is_private=True)
         return sha256
-
-
-def read_checked(path: Path, sha256: bytes) -> bytes:
-    """The file's bytes, if they still have this SHA-256."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    if hashlib.sha256(data).digest() != sha256:
-        raise StorageError(f"{path} is damaged: its SHA-256 is not the one in its name")
-    return data
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One aggregator on a state directory: an advisory lock that ends with the process.
-
-    Raises:
-        StorageError: if another process holds it.
-    """
-    path = folder / "lock"
-    handle = open_private(path, os.O_RDWR | os.O_CREAT)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StorageError(
-                f"{folder} is in use by another running aggregator; "
-                "give each aggregator its own --state-dir"
-            ) from error
-        yield
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def storing(path: Path) -> Iterator[None]:
-    """Whatever the operating system refuses inside becomes a StorageError that names the path."""
-    try:
-        yield
-    except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk is full" if is_full else error.strerror
-        raise StorageError(f"cannot write {path}: {reason}") from error

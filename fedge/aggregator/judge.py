@@ -4,8 +4,8 @@ import math
 from pathlib import Path
 
 from fedge.artifact import Artifact
-from fedge.config.npz import read_npz
-from fedge.training import Trainer
+from fedge.data import read_npz
+from fedge.training import ArrayData, Trainer
 from fedge.types import Vector
 
 
@@ -24,7 +24,7 @@ class Judge:
         self._trainer = Trainer(artifact)
         found = read_npz(data)
         held_out = found if found.is_test is None else found.test()
-        self._data = held_out.examples.check(artifact.manifest)
+        self._data = ArrayData.of(held_out).check(artifact.manifest)
 
     def evaluate(self, parameters: Vector) -> tuple[float | None, float | None]:
         """Loss and accuracy; None for what is not a number or has no meaning."""

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from fedge import codecs, strategies
 from fedge.aggregator.clock import Clock
 from fedge.aggregator.downlink import Broadcast
-from fedge.aggregator.folder import StateFolder, locked
+from fedge.aggregator.folder import StateFolder
 from fedge.aggregator.judge import Judge
 from fedge.aggregator.keeping import forget_models
 from fedge.aggregator.model import keep
@@ -19,7 +19,7 @@ from fedge.config.aggregator import AggregatorConfig
 from fedge.errors import ConfigError
 from fedge.messages import BlobRef
 from fedge.messages.update import RUN_BYTES
-from fedge.storage import write_file
+from fedge.storage import Lock, write_file
 from fedge.types import JobId
 
 
@@ -39,7 +39,7 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Premises]:
     judge = Judge(artifact, config.test_data) if config.test_data else None
     folder = StateFolder(config.state_dir)
     folder.make()
-    with locked(folder.path):
+    with Lock(folder.path, "aggregator"):
         folder.sweep()
         with closing(Store(folder.path, timestamp=clock.timestamp)) as store:
             data = artifact.to_bytes()

@@ -1,7 +1,6 @@
 """What a round and a job have come to, from the database alone."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from typing import Any
 
@@ -9,6 +8,7 @@ from fedge.aggregator.premises import Premises
 from fedge.aggregator.records import ModelRecord, Tally
 from fedge.messages import RoundKind
 from fedge.rounds import Round
+from fedge.version import installed
 
 _SUMS = (
     "uplink_bytes",
@@ -76,10 +76,4 @@ def outcome(premises: Premises) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Of Python and the packages that the result depends on."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version()} | installed(_PACKAGES)

@@ -2,7 +2,6 @@
 
 import secrets
 
-from fedge import __version__
 from fedge.config.aggregator import AggregatorConfig
 from fedge.errors import IdentityError
 from fedge.messages import AggregatorState, Presence, Topics
@@ -10,6 +9,7 @@ from fedge.messages.identity import Verdict, judge
 from fedge.messages.state import INSTANCE_BYTES
 from fedge.transport import Message, Transport
 from fedge.types import JobId
+from fedge.version import __version__
 
 _PATIENCE_S = 1.0  # for a rival that the broker says is there to speak up
 

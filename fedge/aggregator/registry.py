@@ -9,6 +9,7 @@ from fedge.aggregator.models import BEST_FIRST, read_models
 from fedge.aggregator.records import ModelRecord
 from fedge.artifact import Artifact, load_artifact
 from fedge.errors import ConfigError, StorageError
+from fedge.storage import reading
 from fedge.types import Vector
 
 
@@ -32,7 +33,7 @@ class Registry:
     def job(self) -> tuple[str, str]:
         """The fleet and the job that the models are of."""
         path = self._folder.path
-        with database.mapped(path), closing(database.connect_to_read(path)) as connection:
+        with reading(path / database.NAME), closing(database.connect_to_read(path)) as connection:
             found = connection.execute("SELECT fleet, job FROM job").fetchone()
         if found is None:
             raise ConfigError(f"no job was begun in {path}")
@@ -95,7 +96,7 @@ class Registry:
 
     def _read(self, where: str, *values: object) -> list[ModelRecord]:
         path = self._folder.path
-        with database.mapped(path), closing(database.connect_to_read(path)) as connection:
+        with reading(path / database.NAME), closing(database.connect_to_read(path)) as connection:
             return list(read_models(connection, where, *values))
 
 

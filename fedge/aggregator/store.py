@@ -24,6 +24,7 @@ from fedge.aggregator.records import (
     Tally,
     UpdateRecord,
 )
+from fedge.storage import reading, transaction, writing
 from fedge.types import DeviceId, JobId, RoundId
 
 BEFORE_FIRST_ROUND = -1
@@ -44,7 +45,7 @@ class Store:
     """
 
     def __init__(self, folder: Path, *, timestamp: Callable[[], str]) -> None:
-        self._folder, self._timestamp = folder, timestamp
+        self._path, self._timestamp = folder / database.NAME, timestamp
         self._db = database.connect(folder)
 
     def close(self) -> None:
@@ -52,7 +53,7 @@ class Store:
 
     def job(self) -> JobRecord | None:
         """What the directory is for; None if it is new."""
-        with database.mapped(self._folder):
+        with reading(self._path):
             row = self._db.execute(
                 "SELECT fleet, job, run, artifact, sequence, is_announced, last_number FROM job"
             ).fetchone()
@@ -137,7 +138,7 @@ class Store:
 
     def silent(self) -> dict[DeviceId, int]:
         """How many rounds each silent device has missed in a row."""
-        with database.mapped(self._folder):
+        with reading(self._path):
             rows = self._db.execute("SELECT device, n_missed FROM silent").fetchall()
         return {DeviceId(device): n_missed for device, n_missed in rows}
 
@@ -149,7 +150,7 @@ class Store:
 
     def n_trained(self) -> int:
         """How many training rounds have made a model, or have tried to."""
-        with database.mapped(self._folder):
+        with reading(self._path):
             (n_rounds,) = self._db.execute(
                 "SELECT count(*) FROM round WHERE kind = 'training' AND report IS NOT NULL"
             ).fetchone()
@@ -157,7 +158,7 @@ class Store:
 
     def current_round(self) -> RoundRecord | None:
         """The open round, if there is one."""
-        with database.mapped(self._folder):
+        with reading(self._path):
             row = self._db.execute(
                 "SELECT round, kind, manifest, expected, quorum, opened_at, uplink_bytes, "
                 "downlink_bytes, spent_s FROM round WHERE closed_at IS NULL"
@@ -198,7 +199,7 @@ class Store:
 
     def nonce(self, round_: RoundId, device: DeviceId) -> bytes | None:
         """The nonce of the device's accepted update of this round, closed or open."""
-        with database.mapped(self._folder):
+        with reading(self._path):
             row = self._db.execute(
                 "SELECT nonce FROM update_ WHERE round = ? AND device = ?", (round_, device)
             ).fetchone()
@@ -206,7 +207,7 @@ class Store:
 
     def accepted(self, round_: RoundId) -> dict[DeviceId, bytes]:
         """Nonces of all accepted updates of a round."""
-        with database.mapped(self._folder):
+        with reading(self._path):
             rows = self._db.execute(
                 "SELECT device, nonce FROM update_ WHERE round = ?", (round_,)
             ).fetchall()
@@ -217,7 +218,7 @@ class Store:
 
         With those of rounds that were given up since the last model.
         """
-        with database.mapped(self._folder):
+        with reading(self._path):
             rows = self._db.execute(
                 f"SELECT device, round, n_examples FROM update_ WHERE {_SINCE}",  # noqa: S608 - constant
                 (_NEXT_VERSION, round_),
@@ -227,7 +228,7 @@ class Store:
     def payloads(self, cohort: Iterable[Member]) -> Iterator[bytes]:
         """Their payloads in the order given, one in memory at a time."""
         for member in cohort:
-            with database.mapped(self._folder):
+            with reading(self._path):
                 (payload,) = self._db.execute(
                     "SELECT payload FROM update_ WHERE round = ? AND device = ?",
                     (member.round, member.device),
@@ -259,27 +260,27 @@ class Store:
 
     def latest_model(self) -> ModelRecord:
         """The global model that the next round starts from."""
-        with database.mapped(self._folder):
+        with reading(self._path):
             return next(read_models(self._db, "ORDER BY version DESC LIMIT 1"))
 
     def newest_models(self, most: int) -> list[ModelRecord]:
         """The last ones, newest first."""
-        with database.mapped(self._folder):
+        with reading(self._path):
             return list(read_models(self._db, "ORDER BY version DESC LIMIT ?", most))
 
     def best_model(self) -> ModelRecord | None:
         """The first of the highest accuracy, or else of the lowest loss, if one was judged."""
-        with database.mapped(self._folder):
+        with reading(self._path):
             return next(read_models(self._db, f"{BEST_FIRST} LIMIT 1"), None)
 
     def broadcasts(self) -> list[bytes]:
         """The last ones, oldest first, that lead without a gap to what devices hold now."""
-        with database.mapped(self._folder):
+        with reading(self._path):
             return read_broadcasts(self._db, KEPT)
 
     def reports(self) -> list[dict[str, Any]]:
         """The event line of every closed round, oldest first."""
-        with database.mapped(self._folder):
+        with reading(self._path):
             rows = self._db.execute(
                 "SELECT closed_at, report FROM round WHERE report IS NOT NULL ORDER BY round"
             ).fetchall()
@@ -287,7 +288,7 @@ class Store:
 
     def medians(self, n: int) -> list[float]:
         """Median norms of the last n training rounds, oldest first; of those that had one."""
-        with database.mapped(self._folder):
+        with reading(self._path):
             rows = self._db.execute(
                 "SELECT report FROM round WHERE report IS NOT NULL AND kind = 'training' "
                 "ORDER BY round DESC LIMIT ?",
@@ -298,13 +299,13 @@ class Store:
 
     def refusals(self, round_: RoundId) -> dict[str, int]:
         """How many updates were refused while this round was open, by reason."""
-        with database.mapped(self._folder):
+        with reading(self._path):
             rows = self._db.execute("SELECT reason, n FROM refusal WHERE round = ?", (round_,))
             return dict(rows.fetchall())
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with database.mapped(self._folder), database.transaction(self._db):
+        with writing(self._path), transaction(self._db):
             yield self._db
 
     def _count(self, db: sqlite3.Connection, tally: Tally) -> None:

@@ -13,10 +13,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from fedge import __version__
 from fedge.cli.screen import say
 from fedge.errors import FedgeError, MissingDependencyError
 from fedge.text import line
+from fedge.version import __version__
 
 _OURS = ("fedge", "firmware_sim")  # a module of these that is missing is a fault, not a lack
 

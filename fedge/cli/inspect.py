@@ -14,7 +14,7 @@ from fedge.artifact.files import read_file
 from fedge.cli.commands import write_json
 from fedge.cli.screen import say
 from fedge.cli.state import check_name, describe_file, describe_folder
-from fedge.config.npz import read_npz
+from fedge.data import read_npz
 from fedge.errors import ConfigError
 
 HELP = "say what a fedge file, payload or state directory holds"

@@ -15,6 +15,7 @@ import numpy as np
 from fedge.artifact.container import MAX_FILE
 from fedge.artifact.files import read_file
 from fedge.errors import ConfigError, StorageError
+from fedge.storage import open_to_read, reading
 
 Facts: TypeAlias = dict[str, Any]
 
@@ -151,16 +152,12 @@ def _events(path: Path) -> Facts | None:
 
 
 def _database(path: Path) -> Facts:
-    try:
-        uri = f"{path.resolve().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True)) as db:
-            rows = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            tables = {name for (name,) in rows}
-            for table, describe in _OWNERS.items():
-                if table in tables:
-                    return describe(db, path)
-    except sqlite3.Error as error:
-        raise StorageError(f"cannot read {path}: {error}") from None
+    with reading(path), closing(open_to_read(path)) as db:
+        rows = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        tables = {name for (name,) in rows}
+        for table, describe in _OWNERS.items():
+            if table in tables:
+                return describe(db, path)
     raise ConfigError(f"{path} is a database, but none of a device or an aggregator")
 
 

@@ -5,9 +5,8 @@ import hmac
 import os
 from pathlib import Path
 
-from fedge.device.storage import storing
 from fedge.messages import BlobRef
-from fedge.storage import make_private, write_file
+from fedge.storage import make_private, write_file, writing
 
 
 class BlobCache:
@@ -21,14 +20,14 @@ class BlobCache:
     def __init__(self, folder: Path, *, keep: int = 2) -> None:
         self._folder, self._keep = folder, keep
         make_private(folder)
-        with storing(folder):
+        with writing(folder):
             for left_over in folder.glob(".*"):  # a write that a power cut ended
                 left_over.unlink()
 
     def get(self, ref: BlobRef) -> bytes | None:
         """The blob, or None if it is not here; a damaged file is removed and counts as not here."""
         path = self._path(ref)
-        with storing(path):
+        with writing(path):
             if not path.exists():
                 return None
             if path.stat().st_size == ref.size_bytes:
@@ -50,7 +49,7 @@ class BlobCache:
         """
         path = self._path(ref)
         write_file(path, data, is_private=True)
-        with storing(path):
+        with writing(path):
             others = [other for other in self._folder.iterdir() if other != path]
             others.sort(key=_written_ns, reverse=True)
             _date_after(path, others)

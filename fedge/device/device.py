@@ -15,7 +15,7 @@ from fedge.device.phases import Finished, Phase
 from fedge.device.presence import Membership
 from fedge.device.report import process_figures
 from fedge.device.room import check_start
-from fedge.device.storage import StateLock
+from fedge.device.storage import lock_state
 from fedge.device.turns import Turns
 from fedge.device.watch import Watch
 from fedge.logs import logger
@@ -94,7 +94,7 @@ class Device:
         )
         self._transport = transport or connect(config, self._membership)
         self._lookout = Lookout(self._transport, topics, config.job)
-        self._lock = StateLock(config.state_dir)
+        self._lock = lock_state(config.state_dir)
         try:
             check_start(config.state_dir)
             self._outbox = Outbox(

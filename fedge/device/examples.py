@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fedge.config.device import DeviceConfig
-from fedge.config.npz import read_npz
+from fedge.data import read_npz
 from fedge.device.memory import making
 from fedge.errors import ConfigError, DataError
 from fedge.logs import logger
@@ -74,7 +74,7 @@ class Examples:
             if not found.n_examples:
                 return None
             own = found if self._client is None else found.of_client(self._client)
-            examples = own.train().examples  # what is held out is held out from devices too
+            examples = ArrayData.of(own.train())  # what is held out is held out from devices too
         return examples if examples.n_examples else None
 
     def _stamp(self) -> _Stamp | None:

@@ -2,7 +2,6 @@
 
 import os
 
-from fedge import __version__
 from fedge.errors import IdentityError
 from fedge.logs import logger
 from fedge.messages import DeviceState, Followed, Presence, Skipped
@@ -10,6 +9,7 @@ from fedge.messages.identity import Verdict, judge
 from fedge.messages.state import INSTANCE_BYTES
 from fedge.transport import Transport
 from fedge.types import DeviceId, JobId, RoundId
+from fedge.version import __version__
 
 _BIRTHS, _ECHO_S = 3, 5.0  # how often a birth is said that does not come back, and how long apart
 

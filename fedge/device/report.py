@@ -5,10 +5,10 @@ import resource
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fedge.types import RoundId
+from fedge.version import installed
 
 _PACKAGES = ("fedge", "numpy", "onnxruntime", "onnx", "paho-mqtt", "cbor2")
 
@@ -43,7 +43,10 @@ def process_figures() -> dict[str, object]:
     return {
         "peak_rss_bytes": _peak_rss_bytes(usage.ru_maxrss),
         "cpu_s": usage.ru_utime + usage.ru_stime,
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {
+            "python": platform.python_version(),
+            **installed(_PACKAGES, absent="not installed"),
+        },
     }
 
 
@@ -54,13 +57,3 @@ def _peak_rss_bytes(ru_maxrss: int) -> int:
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
     except (OSError, IndexError, ValueError):  # no Linux: bytes on macOS, KiB elsewhere
         return ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found

@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 from fedge.artifact import Artifact
-from fedge.device.storage import storing
 from fedge.errors import StorageError
+from fedge.storage import reading
 
 # The database's write-ahead log may hold so much of small commits before it is folded in.
 LOG_BYTES = 256 << 10
@@ -44,7 +44,7 @@ def check_artifact(state_dir: Path, artifact: Artifact, size_bytes: int) -> None
 
 
 def _check(state_dir: Path, needed: int, who: str) -> None:
-    with storing(state_dir):
+    with reading(state_dir):
         free, used = shutil.disk_usage(state_dir).free, _used_bytes(state_dir)
     if free + used < needed:
         raise StorageError(

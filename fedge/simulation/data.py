@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fedge.config.npz import Dataset
+from fedge.data import Dataset
 from fedge.errors import ConfigError, DataError, MissingDependencyError
 from fedge.types import Array
 

@@ -11,7 +11,7 @@ from fedge import codecs, strategies
 from fedge.build import build_artifact
 from fedge.config.fields import variable_prefix
 from fedge.config.login import broker_url
-from fedge.config.npz import Dataset, read_npz, write_npz
+from fedge.data import Dataset, read_npz, write_npz
 from fedge.errors import ConfigError, FedgeError
 from fedge.simulation.data import Parts, digits, part
 from fedge.simulation.fleet import Fleet

@@ -4,12 +4,12 @@ import hashlib
 import platform
 import sys
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from fedge.simulation.demo import OWN_BROKERS, DemoOptions, Prepared
 from fedge.transport.url import BrokerUrl
+from fedge.version import installed
 
 _PACKAGES = ("fedge", "numpy", "onnxruntime", "onnx", "paho-mqtt", "scikit-learn", "iotcore")
 
@@ -154,13 +154,7 @@ def _device(report: dict[str, Any] | None) -> dict[str, Any]:
 
 def _versions(broker: str) -> dict[str, str]:
     found = {"python": platform.python_version(), "machine": platform.machine(), "broker": broker}
-    found["platform"] = sys.platform
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return found | {"platform": sys.platform} | installed(_PACKAGES)
 
 
 def _arguments(options: DemoOptions) -> dict[str, object]:

@@ -1,10 +1,12 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and read only as they were written."""
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
 
 from fedge.errors import StorageError
+from fedge.storage.failures import reading, writing
 
 _FOR_ALL, _FOR_OWNER = 0o644, 0o600
 
@@ -22,7 +24,7 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, is_private: bool = 
         StorageError: if it cannot be written.
     """
     target = Path(path)
-    try:
+    with writing(path):
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -35,8 +37,19 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, is_private: bool = 
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from None
+
+
+def read_checked(path: Path, sha256: bytes) -> bytes:
+    """The file's bytes, if they still have this SHA-256.
+
+    Raises:
+        StorageError: if it cannot be read, or holds something else.
+    """
+    with reading(path):
+        data = path.read_bytes()
+    if hashlib.sha256(data).digest() != sha256:
+        raise StorageError(f"{path} is damaged: its SHA-256 is not the one in its name")
+    return data
 
 
 def _sync_folder(folder: Path) -> None:

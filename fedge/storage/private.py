@@ -13,6 +13,7 @@ import stat
 from pathlib import Path
 
 from fedge.errors import StorageError
+from fedge.storage.failures import refusal
 
 _OTHERS = 0o077
 
@@ -32,7 +33,7 @@ def make_private(folder: Path) -> None:
             if not folder.is_dir():
                 raise
     except OSError as error:
-        raise _cannot_write(folder, error) from error
+        raise refusal("write", folder, error) from error
 
 
 def check_private(folder: Path) -> None:
@@ -59,7 +60,8 @@ def open_private(path: Path, flags: int) -> int:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise _link(path) from error
-        raise _cannot_write(path, error) from error
+        verb = "write" if flags & (os.O_WRONLY | os.O_RDWR) else "read"
+        raise refusal(verb, path, error) from error
     return handle
 
 
@@ -69,7 +71,7 @@ def _check(path: Path, folder: Path) -> None:
     except FileNotFoundError:  # of another process that is at work here; the lock decides
         return
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise refusal("read", path, error) from error
     if stat.S_ISLNK(mode):
         raise _link(path)
     if mode & _OTHERS:
@@ -84,8 +86,3 @@ def _link(path: Path) -> StorageError:
         f"{path} is a symbolic link, and links are not followed: name {path.resolve()} instead, "
         "or put there what it leads to"
     )
-
-
-def _cannot_write(path: Path, error: OSError) -> StorageError:
-    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return StorageError(f"cannot write {path}: {'the disk is full' if is_full else error.strerror}")

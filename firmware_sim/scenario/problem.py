@@ -8,7 +8,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from fedge.build import build_artifact
-from fedge.config.npz import Dataset, write_npz
+from fedge.data import Dataset, write_npz
 
 _N_INPUTS, _N_CLASSES = 16, 4
 _N_EXAMPLES, _N_TEST = 400, 200

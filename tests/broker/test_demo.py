@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from fedge.config.npz import read_npz
+from fedge.data import read_npz
 from fedge.simulation.report import human, reach
 from tests.support.broker import Broker
 from tests.support.tools import data_file, need_tool

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fedge.config.npz import read_npz
+from fedge.data import read_npz
 from fedge.errors import DataError
+from fedge.training import ArrayData
 from tests.fuzz.models import MANIFEST
 from tests.fuzz.target import Change, Target, read
 
@@ -54,7 +55,11 @@ def check(data: bytes) -> bool:
         assert found.train().n_examples + found.test().n_examples == n
         if found.client is not None and n:
             assert found.of_client(found.client[0]).n_examples > 0
-        read(lambda: found.examples.check(MANIFEST), (DataError,), most_bytes=_FACTOR * len(data))
+        read(
+            lambda: ArrayData.of(found).check(MANIFEST),
+            (DataError,),
+            most_bytes=_FACTOR * len(data),
+        )
     return True
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fedge.config.npz import Dataset
+from fedge.data import Dataset
 from fedge.types import Array
 
 N_SAMPLES = 128  # of a wave

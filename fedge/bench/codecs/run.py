@@ -71,11 +71,11 @@ def run(setting: Setting) -> Result:
     federation = _Federation(setting, artifact, lr=setting.lr or task.lr)
     train, test = hold_out(data, setting.seed)
     parts = deal(train, setting.n_devices, iid=setting.iid, seed=setting.seed)
-    devices = [part.examples.check(artifact.manifest) for part in parts]
+    devices = [ArrayData.of(part).check(artifact.manifest) for part in parts]
     points: list[Point] = []
     reached, failure = None, None
     try:
-        for point in federation.play(devices, test.examples.check(artifact.manifest)):
+        for point in federation.play(devices, ArrayData.of(test).check(artifact.manifest)):
             points.append(point)
             if is_reached(points, target):
                 reached = point

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fedge.config.npz import Dataset
+from fedge.data import Dataset
 from fedge.errors import DataError
 from fedge.types import Array
 

@@ -13,7 +13,7 @@ from fedge.artifact import Artifact
 from fedge.bench.codecs import generated
 from fedge.bench.codecs.models import perceptron, wave_net, word_net
 from fedge.build import build_artifact
-from fedge.config.npz import Dataset, read_npz
+from fedge.data import Dataset, read_npz
 from fedge.errors import ConfigError, DataError, MissingDependencyError
 from fedge.simulation.data import digits
 

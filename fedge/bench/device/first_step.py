@@ -15,7 +15,8 @@ def main() -> None:
     """Import, train one step, print when."""
     begin_s = time.monotonic()
     from fedge import Device, Plan, Trainer, load_artifact  # noqa: PLC0415 - the clock runs
-    from fedge.config.npz import read_npz  # noqa: PLC0415
+    from fedge.data import read_npz  # noqa: PLC0415
+    from fedge.training import ArrayData  # noqa: PLC0415
     from fedge.training.engines import EngineName, load  # noqa: PLC0415
 
     engine = cast(EngineName, sys.argv[1])
@@ -23,7 +24,7 @@ def main() -> None:
     imported_s = time.monotonic()
     del Device  # only its imports count here
     artifact = load_artifact(sys.argv[2])
-    data = read_npz(Path(sys.argv[3])).train().examples
+    data = ArrayData.of(read_npz(Path(sys.argv[3])).train())
     trainer = Trainer(artifact, engine=engine)
     trainer.fit(artifact.parameters, data, Plan(local_steps=1, epochs=None))
     said = {

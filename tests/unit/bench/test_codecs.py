@@ -19,7 +19,7 @@ from fedge.bench.codecs.run import Point, Result, Setting, is_reached, run
 from fedge.bench.codecs.split import deal, hold_out
 from fedge.cli.main import main
 from fedge.codecs import Stamp
-from fedge.config.npz import Dataset, write_npz
+from fedge.data import Dataset, write_npz
 from fedge.errors import ConfigError
 
 RNG = np.random.default_rng(0)

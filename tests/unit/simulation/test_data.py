@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedge.config.npz import Dataset
+from fedge.data import Dataset
 from fedge.errors import DataError
 from fedge.simulation.data import digits, part
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fedge.device.database import Database
-from fedge.device.storage import StateLock
+from fedge.device.storage import lock_state
 from fedge.errors import StorageError
 from fedge.storage import check_private, make_private, open_private, write_file
 
@@ -45,7 +45,7 @@ def test_what_is_exported_may_be_read_under_any_umask(tmp_path: Path, umask: int
 
 
 def test_a_devices_database_and_its_companions_are_private(tmp_path: Path, umask: int) -> None:
-    lock = StateLock(tmp_path / "state")
+    lock = lock_state(tmp_path / "state")
     database = Database(tmp_path / "state" / "outbox.sqlite3", fleet="home", device="pi-3")
     names = {path.name for path in (tmp_path / "state").iterdir()}
     assert names == {"lock", "outbox.sqlite3", "outbox.sqlite3-wal", "outbox.sqlite3-shm"}
@@ -63,16 +63,16 @@ def test_a_wider_directory_is_refused_with_the_command_that_mends_it(
     make_private(folder / "state")
     make_private(folder / "state" / "models")
     write_file(folder / "state" / "models" / "file", b"x", is_private=True)
-    StateLock(folder / "state").release()
+    lock_state(folder / "state").release()
     (folder / wide).chmod(mode(folder / wide) | bits)
     with pytest.raises(StorageError, match="others may use") as caught:
-        StateLock(folder / "state")
+        lock_state(folder / "state")
     said = str(caught.value)
     assert f"(mode {mode(folder / wide):04o})" in said
     assert str(folder / wide) in said
     command = said[said.index("chmod") :]
     subprocess.run(command, shell=True, check=True)  # noqa: S602 - as a person would
-    StateLock(folder / "state").release()
+    lock_state(folder / "state").release()
 
 
 @pytest.mark.parametrize("link", ["state", "state/lock", "state/models", "state/outbox.sqlite3"])
@@ -84,7 +84,7 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path, link: str) -> None:
     target = "victim" if link in {"state/lock", "state/outbox.sqlite3"} else "target"
     (tmp_path / link).symlink_to(tmp_path / target)
     with pytest.raises(StorageError, match="is a symbolic link") as caught:
-        StateLock(tmp_path / "state")
+        lock_state(tmp_path / "state")
     assert str(tmp_path / target) in str(caught.value)
     assert (tmp_path / "victim").read_bytes() == b"precious"
     assert list((tmp_path / "target").iterdir()) == []

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fedge.config.npy import Header, read_header, read_values
-from fedge.errors import ConfigError, DataError, StorageError
-from fedge.training import ArrayData
+from fedge.data.npy import Header, read_header, read_values
+from fedge.errors import ConfigError, DataError
+from fedge.storage import writing
 from fedge.types import Array
 
 MAX_BYTES = 2**32  # of memory, for all arrays that are read
@@ -49,11 +49,6 @@ class Dataset:
     @property
     def n_examples(self) -> int:
         return len(self.targets)
-
-    @property
-    def examples(self) -> ArrayData:
-        """What a trainer takes, once `ArrayData.check` has seen the artifact's manifest."""
-        return ArrayData(self.inputs, self.targets)
 
     def select(self, chosen: Array) -> "Dataset":
         """The examples that a mask (n,) of booleans, or indices, choose."""
@@ -123,10 +118,8 @@ def write_npz(path: Path | str, data: Dataset) -> None:
     for name, array in arrays.items():
         if array.dtype.hasobject:
             raise DataError(name, expected="numbers or text", found="Python objects")
-    try:
+    with writing(path):
         np.savez(path, **arrays)  # type: ignore[arg-type]  # its stubs take every name for a flag
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def _like(clients: Array, name: str) -> str | int:
