@@ -7,17 +7,17 @@ from typing import Any, Self
 
 from fedge.config.device import DeviceConfig
 from fedge.config.fields import given
-from fedge.device.assembly import assemble, connect
-from fedge.device.examples import Examples
-from fedge.device.lookout import Lookout
-from fedge.device.outbox import Outbox
-from fedge.device.phases import Finished, Phase
-from fedge.device.presence import Membership
+from fedge.device.link.lookout import Lookout
+from fedge.device.link.presence import Membership
+from fedge.device.link.status import LinkStatus
+from fedge.device.parts import assemble, connect
 from fedge.device.report import process_figures
-from fedge.device.room import check_start
-from fedge.device.storage import lock_state
+from fedge.device.state.directory import lock_state
+from fedge.device.state.disk import check_start
+from fedge.device.state.outbox import Outbox
 from fedge.device.turns import Turns
-from fedge.device.watch import Watch
+from fedge.device.work.examples import Examples
+from fedge.device.work.phases import Finished, Phase
 from fedge.logs import logger
 from fedge.messages import Topics
 from fedge.training import DataSource
@@ -84,7 +84,7 @@ class Device:
         self._clock = clock
         self._turns = Turns(f"device {config.id}")
         self._is_closed = False
-        self._watch: Watch | None = None
+        self._link_status: LinkStatus | None = None
         self._finished_at_s: float | None = None
         topics = Topics(config.fleet)
         examples = Examples(config, data)
@@ -100,7 +100,7 @@ class Device:
             self._outbox = Outbox(
                 config.state_dir / "outbox.sqlite3", fleet=config.fleet, device=config.id
             )
-            self._inbox = assemble(
+            self._router = assemble(
                 config, examples, self._transport, self._outbox, self._membership, self._engine
             )
         except BaseException:
@@ -110,7 +110,7 @@ class Device:
     @property
     def phase(self) -> Phase:
         """What the device is doing."""
-        return self._inbox.worker.phase
+        return self._router.worker.phase
 
     def run(self) -> None:
         """Take part until `stop`, or until the job is finished if the settings say so.
@@ -151,14 +151,14 @@ class Device:
         now_s = self._clock()
         watch.check(now_s)
         self._lookout.check(now_s)
-        self._inbox.uplink.look(now_s)
+        self._router.uplink.look(now_s)
         if watch.is_up:
             self._membership.listen(self._transport, now_s)
-            self._membership.tell(self._transport, self._inbox.worker.skipped)
-            self._inbox.follow(now_s)
+            self._membership.tell(self._transport, self._router.worker.skipped)
+            self._router.follow(now_s)
         self._end_if_finished()
-        self._inbox.worker.look_for_examples(now_s)
-        if self._send(watch) or self._inbox.worker.train():
+        self._router.worker.look_for_examples(now_s)
+        if self._send(watch) or self._router.worker.train():
             return 0.0
         return self._pause_s(watch)
 
@@ -172,7 +172,7 @@ class Device:
         return {
             "id": self.config.id,
             "engine": self._engine,
-            **self._inbox.figures(),
+            **self._router.figures(),
             "sent_bytes": traffic.sent_bytes,
             "received_bytes": traffic.received_bytes,
             **process_figures(),
@@ -191,8 +191,8 @@ class Device:
                 self._close()
 
     def _close(self) -> None:
-        self._inbox.worker.stop()
-        if self._watch is not None and self._watch.is_up:
+        self._router.worker.stop()
+        if self._link_status is not None and self._link_status.is_up:
             self._membership.leave(self._transport)
             self._transport.flush(_FAREWELL_S)
         self._transport.close()
@@ -205,28 +205,28 @@ class Device:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _start(self) -> Watch:
-        if self._watch is None:
+    def _start(self) -> LinkStatus:
+        if self._link_status is None:
             config = self.config
             broker = str(BrokerUrl.parse(config.broker))  # without the password
-            self._watch = Watch(broker, config.connect_timeout_s, self._clock())
-            self._inbox.subscribe()
+            self._link_status = LinkStatus(broker, config.connect_timeout_s, self._clock())
+            self._router.subscribe()
             self._transport.start()
-        return self._watch
+        return self._link_status
 
-    def _handle(self, event: Event, watch: Watch) -> None:
+    def _handle(self, event: Event, watch: LinkStatus) -> None:
         now_s = self._clock()
         match event:
             case Connected():
                 watch.connected(event)
                 self._lookout.up(now_s)
-                self._membership.join(self._transport, self._inbox.worker.followed, now_s)
-                self._inbox.sender.connected(event.max_payload_bytes, now_s)
-                self._inbox.fetcher.hurry(now_s)
+                self._membership.join(self._transport, self._router.worker.followed, now_s)
+                self._router.sender.connected(event.max_payload_bytes, now_s)
+                self._router.fetcher.hurry(now_s)
             case Disconnected():
                 watch.disconnected(event, now_s)
                 self._lookout.down()
-                self._inbox.uplink.lost(now_s)
+                self._router.uplink.lost(now_s)
             case Undelivered() if self._lookout.refused(event):
                 pass
             case Undelivered():
@@ -234,18 +234,18 @@ class Device:
             case Message() if self._lookout.read(event):
                 self._transport.done(event)
             case Message():
-                self._inbox.read(event, now_s)
+                self._router.read(event, now_s)
 
-    def _send(self, watch: Watch) -> bool:
+    def _send(self, watch: LinkStatus) -> bool:
         """One request or one result that is due; whether there was one."""
         now_s = self._clock()
         if not watch.is_up:
             return False
-        if self._inbox.fetcher.ask(now_s):
+        if self._router.fetcher.ask(now_s):
             return True
-        result = self._inbox.sender.send(now_s)
+        result = self._router.sender.send(now_s)
         if result is not None:
-            self._inbox.uplink.began(len(result.payload), now_s)
+            self._router.uplink.began(len(result.payload), now_s)
         return result is not None
 
     def _end_if_finished(self) -> None:
@@ -260,17 +260,17 @@ class Device:
         now_s = self._clock()
         self._finished_at_s = self._finished_at_s or now_s
         waited_s = now_s - self._finished_at_s
-        is_answered = not self._inbox.sender.n_pending or waited_s > _LAST_ANSWERS_S
-        if is_answered and (self._inbox.is_live or waited_s > _HEARSAY_S):
+        is_answered = not self._router.sender.n_pending or waited_s > _LAST_ANSWERS_S
+        if is_answered and (self._router.is_live or waited_s > _HEARSAY_S):
             self.stop()
 
-    def _pause_s(self, watch: Watch) -> float:
-        if self._inbox.worker.is_busy:
+    def _pause_s(self, watch: LinkStatus) -> float:
+        if self._router.worker.is_busy:
             return 0.0
         if not watch.is_up:
             return MAX_PAUSE_S
-        due_at_s = min(self._inbox.fetcher.due_at_s(), self._inbox.sender.due_at_s())
-        pause_s = min(MAX_PAUSE_S, self._inbox.uplink.pause_s)
+        due_at_s = min(self._router.fetcher.due_at_s(), self._router.sender.due_at_s())
+        pause_s = min(MAX_PAUSE_S, self._router.uplink.pause_s)
         return min(pause_s, max(0.0, due_at_s - self._clock()))
 
 

@@ -21,23 +21,23 @@ from typing import Any
 import numpy as np
 
 from fedge.cli.main import main
-from fedge.device.learner import Encoded, Learner
-from fedge.device.outbox import Outbox, Result
+from fedge.device.state.outbox import Outbox, Result
+from fedge.device.work.learner import Encoded, Learner
 from fedge.messages import RoundManifest
 from fedge.types import Update, Vector
 
 # The phases of a round, in their order: what is called, and whether to stop before or after it.
 PLACES = {
-    "connected": ("fedge.device.presence:Membership.join", "after"),
-    "downloaded": ("fedge.device.cache:BlobCache.put", "before"),
-    "stored": ("fedge.device.cache:BlobCache.put", "after"),
-    "training": ("fedge.device.worker:Worker.train", "after"),
-    "encoded": ("fedge.device.learner:Learner.encode", "after"),
-    "keeping": ("fedge.device.outbox:Outbox._write_residual", "after"),  # in the transaction
-    "kept": ("fedge.device.outbox:Outbox.put", "after"),
-    "sent": ("fedge.device.sender:Sender._publish", "after"),
-    "answered": ("fedge.device.outbox:Outbox.accept", "before"),
-    "forgotten": ("fedge.device.outbox:Outbox.accept", "after"),
+    "connected": ("fedge.device.link.presence:Membership.join", "after"),
+    "downloaded": ("fedge.device.state.cache:BlobCache.put", "before"),
+    "stored": ("fedge.device.state.cache:BlobCache.put", "after"),
+    "training": ("fedge.device.work.worker:Worker.train", "after"),
+    "encoded": ("fedge.device.work.learner:Learner.encode", "after"),
+    "keeping": ("fedge.device.state.outbox:Outbox._write_residual", "after"),  # in the transaction
+    "kept": ("fedge.device.state.outbox:Outbox.put", "after"),
+    "sent": ("fedge.device.uplink.sender:Sender._publish", "after"),
+    "answered": ("fedge.device.state.outbox:Outbox.accept", "before"),
+    "forgotten": ("fedge.device.state.outbox:Outbox.accept", "after"),
 }
 STANDS = "stands at"  # the first words of the line that says so
 RECORDS = Path("records")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedge.device.outbox import Outbox, Result
-from fedge.device.sender import Sender
+from fedge.device.state.outbox import Outbox, Result
+from fedge.device.uplink.sender import Sender
 from fedge.messages import RoundKind, Topics
 from fedge.transport import Connected, Message
 from fedge.transport.mqtt import MqttTransport

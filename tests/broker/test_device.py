@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fedge.device.outbox import Outbox
+from fedge.device.state.outbox import Outbox
 from fedge.messages import Presence, RoundState
 from fedge.transport.mqtt import MqttTransport
 from tests.support import models

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fedge.artifact import Artifact
-from fedge.device.room import needed_bytes
+from fedge.device.state.disk import needed_bytes
 from fedge.transport.mqtt import MqttTransport
 from tests.support import models
 from tests.support.broker import Broker, any_broker

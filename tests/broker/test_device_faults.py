@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fedge.device.outbox import Outbox
+from fedge.device.state.outbox import Outbox
 from tests.support import models
 from tests.support.broker import Broker, any_broker
 from tests.support.processes import FedgeProcess, environment, wait_until, write_examples

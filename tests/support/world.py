@@ -20,8 +20,8 @@ from fedge.aggregator import Aggregator, Clock
 from fedge.artifact import Artifact
 from fedge.config.aggregator import AggregatorConfig
 from fedge.device import Device
-from fedge.device.learner import Encoded, Learner
-from fedge.device.outbox import Outbox, Result
+from fedge.device.state.outbox import Outbox, Result
+from fedge.device.work.learner import Encoded, Learner
 from fedge.errors import IdentityError
 from fedge.training import ArrayData
 from fedge.types import JobId, Update, Vector
@@ -246,7 +246,7 @@ class World:
         patch.setattr("os.urandom", own.randbytes)
         patch.setattr("secrets.token_bytes", own.randbytes)
         seeded = SimpleNamespace(Random=lambda: random.Random(own.random()))  # noqa: S311
-        patch.setattr("fedge.device.assembly.random", seeded)
+        patch.setattr("fedge.device.parts.random", seeded)
 
     def _keep_books(self, patch: pytest.MonkeyPatch) -> None:
         """Record what every device learns, and what becomes of it on its side."""

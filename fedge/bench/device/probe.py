@@ -13,7 +13,7 @@ from fedge.bench.device.figures import Card, Figures
 from fedge.bench.device.meter import Meter
 from fedge.config.device import DeviceConfig
 from fedge.device import Device
-from fedge.device.phases import Training
+from fedge.device.work.phases import Training
 from fedge.errors import ConfigError
 from fedge.transport.url import BrokerUrl
 

@@ -19,8 +19,8 @@ from fedge import codecs
 from fedge.artifact import Artifact
 from fedge.codecs import read_header
 from fedge.device import Device
-from fedge.device.outbox import Outbox
-from fedge.device.phases import Answered, Fetching, Finished, Idle, Training
+from fedge.device.state.outbox import Outbox
+from fedge.device.work.phases import Answered, Fetching, Finished, Idle, Training
 from fedge.errors import ConfigError, IdentityError, StorageError, TransportError
 from fedge.messages import (
     CHUNK_BYTES,
@@ -318,10 +318,10 @@ def test_of_an_old_backup_nothing_is_sent_once_the_aggregator_has_told_what_it_h
     scene.aggregator.announce(1)
     device = scene.device()
     scene.settle(device)
-    inbox = f"fedge/v1/{FLEET}/dev/pi-3/in"
+    router = f"fedge/v1/{FLEET}/dev/pi-3/in"
     for round_ in (1, 3, 3):
         reply = Accepted(job=JOB, round=RoundId(round_), nonce=b"another!")
-        scene.bus.deliver("aggregator", inbox, reply.to_bytes(), retain=False)
+        scene.bus.deliver("aggregator", router, reply.to_bytes(), retain=False)
         device.step()
         assert len(pending(scene.folder)) == (1 if round_ == 1 else 0)
     box = Outbox(scene.folder / "state" / "outbox.sqlite3", fleet=FLEET, device="pi-3")

@@ -229,7 +229,7 @@ def portrait(world: World, aggregator: AggregatorProcess) -> list[str]:
         lines.append(f"now {world.now_s}, may tell {core._post and core._post.may_tell}")
     for device in world.devices.values():
         if device.core is not None and device.job == aggregator.job:
-            worker = device.core._inbox.worker
+            worker = device.core._router.worker
             lines.append(f"{device.name}: {device.core.phase}"[:150])
             lines.append(f"    {worker.followed}, pending {device.core._inbox.sender.n_pending}")
         elif device.job == aggregator.job:

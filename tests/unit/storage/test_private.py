@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fedge.device.database import Database
-from fedge.device.storage import lock_state
+from fedge.device.state.database import Database
+from fedge.device.state.directory import lock_state
 from fedge.errors import StorageError
 from fedge.storage import check_private, make_private, open_private, write_file
 

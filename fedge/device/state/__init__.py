@@ -1,0 +1,1 @@
+"""What a device keeps through a power cut."""

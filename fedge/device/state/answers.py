@@ -1,0 +1,13 @@
+"""What this device has answered."""
+
+from dataclasses import dataclass
+
+from fedge.types import RoundId
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Which round was answered last, and for which model: it survives a restart."""
+
+    round: RoundId
+    model_sha256: bytes

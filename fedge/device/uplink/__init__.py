@@ -1,0 +1,1 @@
+"""Results on their way up, as large as the link allows."""

@@ -1,0 +1,117 @@
+"""An artifact made ready on a device: what a round asks for, from the device's own examples."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fedge import codecs
+from fedge.artifact import Artifact
+from fedge.device.work.seeds import derive_seed
+from fedge.errors import DataError, PayloadError, TrainingError
+from fedge.messages import BlobRef, RoundManifest
+from fedge.training import ArrayData, DataSource, StepReport, Trainer
+from fedge.training.engines import EngineName
+from fedge.types import DeviceId, Update, Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An update as the aggregator takes it, and what its encoding left behind."""
+
+    payload: bytes
+    residual: Vector | None  # None: the codec has no error feedback
+
+
+class Learner:
+    """One artifact, and this device's examples checked against it.
+
+    Args:
+        ref: of the artifact, as the manifest names it.
+        artifact: what it holds.
+        data: the examples.
+        device: whose dice are rolled.
+        threads: to train with.
+        engine: what trains.
+
+    Raises:
+        DataError: on construction, if the examples do not fit the artifact.
+    """
+
+    def __init__(
+        self,
+        ref: BlobRef,
+        artifact: Artifact,
+        data: DataSource,
+        *,
+        device: DeviceId,
+        threads: int,
+        engine: EngineName,
+    ) -> None:
+        self.ref, self.artifact = ref, artifact
+        self.data = data.check(artifact.manifest) if isinstance(data, ArrayData) else data
+        if self.data.n_examples < 1:
+            raise DataError("examples", expected="at least one", found="none")
+        self._device = device
+        self._trainer = Trainer(artifact, threads=threads, engine=engine)
+
+    def parameters(self, model: bytes) -> Vector:
+        """The flat parameters in a model's bytes, (n_params,).
+
+        Raises:
+            PayloadError: if there are more or fewer of them, or one is not finite.
+        """
+        size = 4 * self.artifact.n_params
+        if len(model) != size:
+            raise PayloadError("global model", expected=f"{size} bytes", found=len(model))
+        values = np.frombuffer(model, "<f4")
+        if not np.isfinite(values).all():
+            raise PayloadError("global model", expected="finite numbers", found="NaN or infinity")
+        return values
+
+    def train(
+        self, manifest: RoundManifest, parameters: Vector
+    ) -> Generator[StepReport, None, Update]:
+        """The round's local steps, one each `next`; see `Trainer.steps`.
+
+        The plan's seed gives every device and round its own order of examples.
+        """
+        seed = derive_seed(manifest.plan.seed, self._device, manifest.round, "training")
+        return self._trainer.steps(parameters, self.data, replace(manifest.plan, seed=seed))
+
+    def encode(
+        self,
+        update: Update,
+        manifest: RoundManifest,
+        residual: Vector | None,
+        *,
+        budget_bytes: int | None = None,
+    ) -> Encoded:
+        """The update as a payload of the plan's codec, or of one that keeps a budget.
+
+        Args:
+            update: what training gave.
+            manifest: the round it belongs to.
+            residual: what earlier encodings left behind, (n_trainable,), None for nothing;
+                it is written over.
+            budget_bytes: the most that the payload may have; None leaves the codec to the plan.
+
+        Raises:
+            ConfigError: if this release does not know the codec.
+            TrainingError: if update and residual together leave the range of float32.
+        """
+        codec = codecs.get(
+            manifest.plan.codec if budget_bytes is None else f"budget:{budget_bytes}"
+        )
+        seed = derive_seed(manifest.plan.seed, self._device, manifest.round, "codec")
+        stamp = codecs.Stamp(
+            schema=self.artifact.schema[:4], round=manifest.round, n_examples=update.n_examples
+        )
+        kept = None
+        if codec.uses_residual:
+            kept = np.zeros(self.artifact.n_trainable, np.float32) if residual is None else residual
+        try:
+            payload = codec.encode(update.delta, kept, np.random.default_rng(seed), stamp=stamp)
+        except ValueError as error:
+            raise TrainingError(f"the update cannot be encoded: {error}") from None
+        return Encoded(payload, kept)
