@@ -2,6 +2,6 @@
 
 from fedge.aggregator.aggregator import Aggregator
 from fedge.aggregator.clock import Clock
-from fedge.aggregator.registry import Registry, open_registry
+from fedge.aggregator.state.registry import Registry, open_registry
 
 __all__ = ["Aggregator", "Clock", "Registry", "open_registry"]

@@ -5,14 +5,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from fedge.aggregator.clock import Clock
-from fedge.aggregator.course import Course
-from fedge.aggregator.events import Events
-from fedge.aggregator.job import Job
-from fedge.aggregator.journal import Journal
-from fedge.aggregator.opening import opened
-from fedge.aggregator.outcome import outcome, versions
-from fedge.aggregator.post import Post
-from fedge.aggregator.service import Service
+from fedge.aggregator.link.session import Session
+from fedge.aggregator.reception.router import Router
+from fedge.aggregator.reporting.events import Events
+from fedge.aggregator.reporting.log import Reporter
+from fedge.aggregator.rounds.job import Job
+from fedge.aggregator.rounds.summary import outcome, versions
+from fedge.aggregator.scheduler import Scheduler
+from fedge.aggregator.startup import opened
 from fedge.config.aggregator import AggregatorConfig
 from fedge.config.fields import given
 from fedge.errors import PayloadError, TransportError
@@ -60,16 +60,16 @@ class Aggregator:
             self._on = stack.enter_context(opened(config, clock))
             events = Events(config.events, clock.timestamp)
             events.catch_up(self._on.store.reports())
-            self._journal = Journal(events)
+            self._reporter = Reporter(events)
             self._job = Job(self._on)
             if self._job.round is not None and self._job.changes:
-                self._journal.changed(self._job.round, self._job.changes)
+                self._reporter.changed(self._job.round, self._job.changes)
             self._resources = stack.pop_all()
-        self._service = Service(self._on, self._job, self._journal)
-        self._post: Post | None = None
+        self._router = Router(self._on, self._job, self._reporter)
+        self._session: Session | None = None
         self._began_s = clock.monotonic()
         self._is_stopped = False
-        self._course = Course(self._on, self._job, self._service, self._journal)
+        self._scheduler = Scheduler(self._on, self._job, self._router, self._reporter)
 
     def run(self) -> dict[str, Any]:
         """Rounds until the job is done or `stop` is called; then the result, see `report`.
@@ -82,27 +82,27 @@ class Aggregator:
         try:
             while not self._is_stopped and self.step(_IDLE_S):
                 pass
-            if not self._course.is_finished:
-                self._journal.info("stopped; start it again to go on where it was")
+            if not self._scheduler.is_finished:
+                self._reporter.info("stopped; start it again to go on where it was")
             return self.report()
         finally:
             self.close()
 
     def step(self, timeout_s: float = 0.0) -> bool:
         """Handle what has come, waiting at most this long for it; whether there is more to do."""
-        if self._course.is_finished:
+        if self._scheduler.is_finished:
             return False
-        post = self._posted()
-        event = post.receive(min(timeout_s, self._wait_s(self._clock.monotonic())))
+        session = self._posted()
+        event = session.receive(min(timeout_s, self._wait_s(self._clock.monotonic())))
         until_s = self._clock.monotonic() + GROUP_S
         while event is not None:
-            self._handle(event, post)
-            event = post.receive(0) if self._clock.monotonic() < until_s else None
-        self._service.commit(post)
-        self._course.advance(post)
-        self._service.serve(post)
-        self._check_link(post)
-        return not self._course.is_finished
+            self._handle(event, session)
+            event = session.receive(0) if self._clock.monotonic() < until_s else None
+        self._router.commit(session)
+        self._scheduler.advance(session)
+        self._router.serve(session)
+        self._check_link(session)
+        return not self._scheduler.is_finished
 
     def stop(self) -> None:
         """Make `run` return soon; may be called from a signal handler."""
@@ -112,17 +112,17 @@ class Aggregator:
         """What the job has come to so far: rounds, metrics, the model's hash, bytes, versions."""
         return {
             **outcome(self._on),
-            "is_finished": self._course.is_finished,
+            "is_finished": self._scheduler.is_finished,
             "versions": versions(),
             "round_reports": self._on.store.reports(),
         }
 
     def close(self) -> None:
         """Say goodbye and let go of the state directory; may be called twice."""
-        post, self._post = self._post, None
+        session, self._session = self._session, None
         try:
-            if post is not None:
-                post.close()
+            if session is not None:
+                session.close()
         finally:
             self._resources.close()
 
@@ -137,59 +137,61 @@ class Aggregator:
     ) -> None:
         self.close()
 
-    def _posted(self) -> Post:
+    def _posted(self) -> Session:
         """The post, started when it is first needed."""
-        if self._post is None:
+        if self._session is None:
             monotonic = self._clock.monotonic
-            self._post = Post(self._config, self._transport, run=self._on.run, monotonic=monotonic)
+            self._session = Session(
+                self._config, self._transport, run=self._on.run, monotonic=monotonic
+            )
             self._began_s = monotonic()
             if self._job.round is not None:
-                self._journal.opened(self._job.round, resumed=True)
-        return self._post
+                self._reporter.opened(self._job.round, resumed=True)
+        return self._session
 
-    def _handle(self, event: Event, post: Post) -> None:
+    def _handle(self, event: Event, session: Session) -> None:
         match event:
             case Message() if event.topic.split("/")[3:4] == ["srv"]:
-                self._meet(event, post)
+                self._meet(event, session)
             case Message():
-                self._service.read(event)
+                self._router.read(event)
             case Connected():
-                self._journal.connected(event)
-                self._greet(post)
+                self._reporter.connected(event)
+                self._greet(session)
             case Disconnected():
-                self._journal.disconnected(event, self._clock.monotonic())
-                self._course.unlink()
+                self._reporter.disconnected(event, self._clock.monotonic())
+                self._scheduler.unlink()
             case Undelivered():  # who wants it asks again
-                self._journal.undelivered(event)
+                self._reporter.undelivered(event)
 
-    def _greet(self, post: Post) -> None:
+    def _greet(self, session: Session) -> None:
         """The link stands; the broker may have forgotten everything, other devices may be there."""
-        self._service.hearing.fleet.clear()
-        self._service.acknowledge(post)
-        self._course.tell_again()
-        self._course.link()
+        self._router.births.fleet.clear()
+        self._router.acknowledge(session)
+        self._scheduler.tell_again()
+        self._scheduler.link()
 
-    def _meet(self, message: Message, post: Post) -> None:
+    def _meet(self, message: Message, session: Session) -> None:
         """Another aggregator, or oneself; after a rival the devices may have to be told again."""
         try:
-            if message.payload and post.meet(message):
-                self._journal.warning("another aggregator has come for this job; it is told to go")
-                self._course.tell_again()
+            if message.payload and session.meet(message):
+                self._reporter.warning("another aggregator has come for this job; it is told to go")
+                self._scheduler.tell_again()
         except PayloadError as error:
-            self._journal.ignored(f"a state of an aggregator: {error}", self._clock.monotonic())
-        post.done([message])
+            self._reporter.ignored(f"a state of an aggregator: {error}", self._clock.monotonic())
+        session.done([message])
 
     def _wait_s(self, now_s: float) -> float:
         """How long nothing has to be done unless something comes."""
-        due_s = self._service.due_in_s()
+        due_s = self._router.due_in_s()
         waits = [_IDLE_S, *([due_s] if due_s is not None else [])]
         if self._job.round is not None:
             waits.append(max(0.0, self._job.round.deadline_s - now_s) or _IDLE_S)
         return min(waits)
 
-    def _check_link(self, post: Post) -> None:
+    def _check_link(self, session: Session) -> None:
         limit_s = self._config.connect_timeout_s
-        if post.was_connected or not limit_s:
+        if session.was_connected or not limit_s:
             return
         if self._clock.monotonic() - self._began_s > limit_s:
-            raise TransportError(f"no broker answered for {limit_s:g} s: {post.trouble}")
+            raise TransportError(f"no broker answered for {limit_s:g} s: {session.trouble}")

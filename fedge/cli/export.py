@@ -84,7 +84,7 @@ def _from_file(path: Path, round_: int | str | None) -> _Found:
 
 
 def _from_directory(path: Path, round_: int | str | None) -> _Found:
-    from fedge.aggregator.registry import open_registry  # noqa: PLC0415 - not for a lone artifact
+    from fedge.aggregator.state.registry import open_registry  # noqa: PLC0415 - not for a lone artifact
 
     registry = open_registry(path)
     match round_:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fedge.aggregator.registry import open_registry
+from fedge.aggregator.state.registry import open_registry
 from fedge.types import Vector
 from firmware_sim.scenario.program import RECORDS
 from firmware_sim.scenario.stage import Stage

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fedge.aggregator import open_registry
-from fedge.aggregator.folder import StateFolder
+from fedge.aggregator.state.folder import StateFolder
 from fedge.messages import Reason
 from fedge.messages.identity import SETTLED_S
 from tests.support.aggregator_process import AggregatorProcess, ScriptedFleet
@@ -139,18 +139,18 @@ def _reached(folder: Path, goal: int, process: AggregatorProcess) -> Callable[[]
 
 
 CRASHES = [
-    "fedge.aggregator.store:Store.accept",
-    "fedge.aggregator.store:Store.open_round",
-    "fedge.aggregator.store:Store.close_round",
-    "fedge.aggregator.model:keep",
-    "fedge.aggregator.folder:StateFolder.put_held",
-    "fedge.aggregator.folder:StateFolder.forget_held",
-    "fedge.aggregator.folder:StateFolder.forget_models",
-    "fedge.aggregator.post:Post.reply",
-    "fedge.aggregator.post:Post.tell",
-    "fedge.aggregator.journal:Journal.closed",
-    "fedge.aggregator.store:Store.announce",
-    "fedge.aggregator.store:Store.begin",
+    "fedge.aggregator.state.store:Store.accept",
+    "fedge.aggregator.state.store:Store.open_round",
+    "fedge.aggregator.state.store:Store.close_round",
+    "fedge.aggregator.models.model:keep",
+    "fedge.aggregator.state.folder:StateFolder.put_held",
+    "fedge.aggregator.state.folder:StateFolder.forget_held",
+    "fedge.aggregator.state.folder:StateFolder.forget_models",
+    "fedge.aggregator.link.session:Post.reply",
+    "fedge.aggregator.link.session:Post.tell",
+    "fedge.aggregator.reporting.log:Journal.closed",
+    "fedge.aggregator.state.store:Store.announce",
+    "fedge.aggregator.state.store:Store.begin",
 ]
 
 

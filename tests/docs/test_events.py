@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fedge.aggregator.events import VERSION
+from fedge.aggregator.reporting.events import VERSION
 from fedge.messages import DeviceState, Followed, Presence, Topics
 from fedge.rounds import CALM_S
 from fedge.types import RoundId

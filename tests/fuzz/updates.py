@@ -6,8 +6,8 @@ from functools import partial
 import numpy as np
 
 from fedge import codecs
-from fedge.aggregator.merge import merge_statistics
-from fedge.aggregator.verify import RefusedError, check_update
+from fedge.aggregator.reception.validation import RefusedError, check_update
+from fedge.aggregator.rounds.merge import merge_statistics
 from fedge.messages import RoundKind
 from fedge.strategies import mean_of_payloads
 from fedge.types import RoundId

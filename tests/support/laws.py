@@ -4,11 +4,11 @@ import sqlite3
 from pathlib import Path
 
 from fedge.aggregator import open_registry
-from fedge.aggregator.folder import StateFolder
+from fedge.aggregator.state.folder import StateFolder
 
 
 def check_laws(state: Path, *, keep_models: int = 20) -> None:
-    """What `fedge.aggregator.schema` promises of a state directory at any instant."""
+    """What `fedge.aggregator.state.schema` promises of a state directory at any instant."""
     with sqlite3.connect(state / "state.sqlite3") as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert db.execute("PRAGMA foreign_key_check").fetchall() == []

@@ -140,13 +140,13 @@ class AggregatorProcess(Process):
         if self.core is None:
             return
         is_going_on = self.core.step()
-        if self.transport is not None and self.core._post is not None:
-            self.transport.will = self.core._post._membership.will
+        if self.transport is not None and self.core._session is not None:
+            self.transport.will = self.core._session._membership.will
         if not is_going_on:
             self.leave()
 
     def _release(self) -> None:
-        self.core._post = None
+        self.core._session = None
         self.core._resources.close()
 
 

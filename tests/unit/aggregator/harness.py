@@ -59,7 +59,7 @@ class Bench:
     def kill(self) -> None:
         """The process is gone without a word; only its files are left."""
         self.transport.kill()
-        self.aggregator._post = None
+        self.aggregator._session = None
         self.aggregator._resources.close()
 
     def add(self, *names: str, **options: object) -> list[ScriptedDevice]:

@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedge import codecs
-from fedge.aggregator.partials import (
+from fedge.aggregator.reception.reassembly import (
     ASK_DEVICE_S,
     CHUNK_COST,
     MAX_ASKED,
     MAX_PARTIALS,
     PARTIAL_COST,
     PER_DEVICE,
-    Partials,
+    Reassembly,
 )
-from fedge.aggregator.verify import RefusedError
+from fedge.aggregator.reception.validation import RefusedError
 from fedge.codecs import Stamp
 from fedge.messages import Reason, Topics, UpdateChunk, split_update
 from fedge.types import DeviceId, JobId, RoundId
@@ -182,22 +182,22 @@ def a_chunk(number: int, *, total: int = 3, size: int = 1000, index: int = 0) ->
 
 
 def test_one_device_cannot_fill_the_memory() -> None:
-    partials = Partials(max_bytes=4000)
+    reassembly = Reassembly(max_bytes=4000)
     for number in range(1000):
-        partials.add(EVE, a_chunk(number), float(number))
-    assert partials.size_bytes == PER_DEVICE * (1000 + CHUNK_COST + PARTIAL_COST)
+        reassembly.add(EVE, a_chunk(number), float(number))
+    assert reassembly.size_bytes == PER_DEVICE * (1000 + CHUNK_COST + PARTIAL_COST)
 
 
 def test_many_names_cannot_fill_the_memory() -> None:
-    partials = Partials(max_bytes=4000)
+    reassembly = Reassembly(max_bytes=4000)
     for number in range(MAX_PARTIALS + 100):
-        partials.add(DeviceId(f"d{number}"), a_chunk(number), 0.0)
-    assert partials.size_bytes == MAX_PARTIALS * (1000 + CHUNK_COST + PARTIAL_COST)
+        reassembly.add(DeviceId(f"d{number}"), a_chunk(number), 0.0)
+    assert reassembly.size_bytes == MAX_PARTIALS * (1000 + CHUNK_COST + PARTIAL_COST)
 
 
 def test_empty_chunks_count_as_what_python_needs_for_them() -> None:
     """A thousand updates of 65 chunks without data: nothing but objects."""
-    partials = Partials(max_bytes=40_000)
+    reassembly = Reassembly(max_bytes=40_000)
     chunks = [
         a_chunk(number, total=66, size=0, index=index)
         for number in range(1000)
@@ -209,50 +209,50 @@ def test_empty_chunks_count_as_what_python_needs_for_them() -> None:
         given = replace(
             chunk, data=bytes(bytearray(chunk.data)), nonce=bytes(bytearray(chunk.nonce))
         )
-        partials.add(DeviceId(f"d{chunk.nonce.hex()}"), given, 0.0)
+        reassembly.add(DeviceId(f"d{chunk.nonce.hex()}"), given, 0.0)
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert partials.size_bytes == 1000 * (PARTIAL_COST + 65 * CHUNK_COST)
-    assert used < partials.size_bytes
+    assert reassembly.size_bytes == 1000 * (PARTIAL_COST + 65 * CHUNK_COST)
+    assert used < reassembly.size_bytes
 
 
 def test_a_device_that_repeats_its_last_chunk_is_not_asked_each_time() -> None:
-    partials, job = Partials(max_bytes=5000), JobId("default")
+    reassembly, job = Reassembly(max_bytes=5000), JobId("default")
     n_asked = 0
     for step in range(200):  # ten seconds, twenty chunks a second, of two updates in turn
         now_s = step / 20
-        partials.add(EVE, a_chunk(step % 2, index=2), now_s)
-        n_asked += len(list(partials.missing(job, now_s)))
+        reassembly.add(EVE, a_chunk(step % 2, index=2), now_s)
+        n_asked += len(list(reassembly.missing(job, now_s)))
     assert 10 / ASK_DEVICE_S - 1 <= n_asked <= 10 / ASK_DEVICE_S + 1
 
 
 def test_all_devices_together_are_asked_so_often_a_second_and_none_is_forgotten() -> None:
-    partials, job = Partials(max_bytes=5000), JobId("default")
+    reassembly, job = Reassembly(max_bytes=5000), JobId("default")
     for number in range(3 * MAX_ASKED):
-        partials.add(DeviceId(f"d{number}"), a_chunk(number, index=2), 0.0)
-    asked = [list(partials.missing(job, now_s)) for now_s in (0.0, 0.5, 0.99, 1.0, 1.5, 2.0)]
+        reassembly.add(DeviceId(f"d{number}"), a_chunk(number, index=2), 0.0)
+    asked = [list(reassembly.missing(job, now_s)) for now_s in (0.0, 0.5, 0.99, 1.0, 1.5, 2.0)]
     assert [len(found) for found in asked[:4]] == [MAX_ASKED, 0, 0, MAX_ASKED]
     devices = {device for found in asked for device, _ in found}
     assert len(devices) == 3 * MAX_ASKED
 
 
 def test_an_update_that_grows_too_large_is_refused_and_forgotten() -> None:
-    partials = Partials(max_bytes=1500)
-    partials.add(EVE, a_chunk(1), 0.0)
+    reassembly = Reassembly(max_bytes=1500)
+    reassembly.add(EVE, a_chunk(1), 0.0)
     with pytest.raises(RefusedError) as caught:
-        partials.add(EVE, a_chunk(1, index=1), 0.0)
+        reassembly.add(EVE, a_chunk(1, index=1), 0.0)
     assert caught.value.reason is Reason.TOO_LARGE
-    assert partials.size_bytes == 0
+    assert reassembly.size_bytes == 0
 
 
 def test_missing_chunks_are_asked_for_at_once_after_the_last_and_again_later() -> None:
-    partials = Partials(max_bytes=5000)
-    partials.add(EVE, a_chunk(1, index=0), 10.0)
-    assert list(partials.missing("default", 10.5)) == []  # type: ignore[arg-type] # a JobId
-    partials.add(EVE, a_chunk(1, index=2), 11.0)
-    ((device, missing),) = partials.missing("default", 11.0)  # type: ignore[arg-type] # a JobId
+    reassembly = Reassembly(max_bytes=5000)
+    reassembly.add(EVE, a_chunk(1, index=0), 10.0)
+    assert list(reassembly.missing("default", 10.5)) == []  # type: ignore[arg-type] # a JobId
+    reassembly.add(EVE, a_chunk(1, index=2), 11.0)
+    ((device, missing),) = reassembly.missing("default", 11.0)  # type: ignore[arg-type] # a JobId
     assert (device, missing.ranges) == (EVE, ((1, 1),))
-    assert list(partials.missing("default", 12.0)) == []  # type: ignore[arg-type] # a JobId
-    assert len(list(partials.missing("default", 13.5))) == 1  # type: ignore[arg-type] # a JobId
-    assert list(partials.missing("default", 200.0)) == []  # type: ignore[arg-type] # a JobId
-    assert partials.size_bytes == 0
+    assert list(reassembly.missing("default", 12.0)) == []  # type: ignore[arg-type] # a JobId
+    assert len(list(reassembly.missing("default", 13.5))) == 1  # type: ignore[arg-type] # a JobId
+    assert list(reassembly.missing("default", 200.0)) == []  # type: ignore[arg-type] # a JobId
+    assert reassembly.size_bytes == 0

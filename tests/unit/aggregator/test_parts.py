@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedge.aggregator import Aggregator
-from fedge.aggregator.events import Events
-from fedge.aggregator.meter import Meter
-from fedge.aggregator.partials import Partials
-from fedge.aggregator.registry import open_registry
-from fedge.aggregator.throttle import Throttle
+from fedge.aggregator.reception.reassembly import Reassembly
+from fedge.aggregator.reporting.events import Events
+from fedge.aggregator.reporting.rate_limit import RateLimit
+from fedge.aggregator.reporting.traffic import Traffic
+from fedge.aggregator.state.registry import open_registry
 from fedge.config.aggregator import AggregatorConfig
 from fedge.errors import ConfigError, StorageError
 from fedge.messages import DeviceState, Presence, Reason, split_update
@@ -28,23 +28,23 @@ def state(presence: Presence, instance: bytes) -> DeviceState:
 
 
 def test_a_throttle_says_some_and_counts_the_rest() -> None:
-    throttle = Throttle(2, 10.0)
-    assert [throttle.allows(t) for t in (0.0, 1.0, 2.0, 3.0)] == [True, True, False, False]
-    assert throttle.n_silent == 2
-    assert throttle.allows(11.0)
+    rate_limit = RateLimit(2, 10.0)
+    assert [rate_limit.allows(t) for t in (0.0, 1.0, 2.0, 3.0)] == [True, True, False, False]
+    assert rate_limit.n_silent == 2
+    assert rate_limit.allows(11.0)
 
 
 def test_a_meter_gives_each_byte_once() -> None:
-    meter = Meter()
-    meter.received(10)
-    meter.sent(100)
-    meter.refused(ANN, Reason.LATE)
-    meter.refused(ANN, Reason.LATE)
-    tally = meter.take()
+    traffic = Traffic()
+    traffic.received(10)
+    traffic.sent(100)
+    traffic.refused(ANN, Reason.LATE)
+    traffic.refused(ANN, Reason.LATE)
+    tally = traffic.take()
     assert (tally.uplink_bytes, tally.downlink_bytes, tally.refusals) == (10, 100, {"late": 2})
-    assert meter.take_late() == 1
-    meter.sent(130)
-    tally = meter.take()
+    assert traffic.take_late() == 1
+    traffic.sent(130)
+    tally = traffic.take()
     assert (tally.uplink_bytes, tally.downlink_bytes, tally.refusals) == (0, 30, {})
 
 
@@ -106,7 +106,7 @@ def test_settings_that_cannot_work_are_refused_before_anything_is_written(
 
 @given(data=st.data())
 def test_chunks_of_several_devices_make_the_updates_that_were_sent(data: st.DataObject) -> None:
-    partials = Partials(max_bytes=1000)
+    reassembly = Reassembly(max_bytes=1000)
     sent = {
         DeviceId(name): data.draw(st.binary(max_size=200), label=name) for name in ("ann", "bob")
     }
@@ -116,6 +116,6 @@ def test_chunks_of_several_devices_make_the_updates_that_were_sent(data: st.Data
         for chunk in split_update(payload, b"run1", RoundId(1), bytes(8), chunk_bytes=32)
     ]
     order = data.draw(st.permutations(chunks))
-    found = {device: partials.add(device, chunk, 0.0) for device, chunk in order}
+    found = {device: reassembly.add(device, chunk, 0.0) for device, chunk in order}
     assert found == sent
-    assert partials.size_bytes == 0
+    assert reassembly.size_bytes == 0

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from fedge.aggregator import open_registry
-from fedge.aggregator.folder import StateFolder
-from fedge.aggregator.records import (
+from fedge.aggregator.state.folder import StateFolder
+from fedge.aggregator.state.records import (
     JobRecord,
     ModelRecord,
     RoundRecord,
     Tally,
     UpdateRecord,
 )
-from fedge.aggregator.store import Store
+from fedge.aggregator.state.store import Store
 from fedge.errors import ConfigError, StorageError
 from fedge.messages import RoundManifest, RoundState, Topics
 from fedge.types import DeviceId, JobId, RoundId
@@ -232,7 +232,7 @@ def scenario(store: Store, folder: StateFolder) -> None:
         memory=None,
         strategy="fedavg",
     )
-    store.close_round(one, {"event": "round", "round": 1}, QUIET)
+    store.close_round(one, {"event": "round", "round": 1}, QUIET, keep_broadcasts=9)
 
 
 def test_the_database_keeps_its_laws_at_every_statement(tmp_path: Path) -> None:

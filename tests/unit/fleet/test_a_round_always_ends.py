@@ -224,7 +224,7 @@ def portrait(world: World, aggregator: AggregatorProcess) -> list[str]:
     if round_:
         lines.append(f"quorum {round_.quorum}, in {round_.accepted}, deadline {round_.deadline_s}")
     if core:
-        fleet = core._service.hearing.fleet
+        fleet = core._router.births.fleet
         lines.append(f"online {fleet.online}, silent {fleet.missed}")
         lines.append(f"now {world.now_s}, may tell {core._post and core._post.may_tell}")
     for device in world.devices.values():

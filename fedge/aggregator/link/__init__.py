@@ -1,0 +1,1 @@
+"""The connection as the aggregator uses it: presence, and what goes out."""

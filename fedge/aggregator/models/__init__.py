@@ -1,0 +1,1 @@
+"""The global model, and its way to the devices."""

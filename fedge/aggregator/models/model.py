@@ -1,0 +1,70 @@
+"""The global model in memory: its values, what the strategy remembers, and its row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedge.aggregator.models.broadcast import Broadcast
+from fedge.aggregator.state.folder import StateFolder
+from fedge.aggregator.state.records import ModelRecord
+from fedge.messages import BlobRef
+from fedge.strategies import State, Strategy
+from fedge.strategies.base import read_state
+from fedge.types import Vector
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A global model; vectors are float32 (n_params,), the trained part comes first."""
+
+    record: ModelRecord
+    parameters: Vector
+    held: Vector  # what devices hold of it and train from
+    state: State
+
+    @property
+    def ref(self) -> BlobRef:
+        """What devices ask for to get it as they are to hold it."""
+        return BlobRef(self.record.held, self.size_bytes)
+
+    @property
+    def size_bytes(self) -> int:
+        return 4 * self.parameters.size
+
+
+def load_model(
+    folder: StateFolder, record: ModelRecord, n_trainable: int, strategy: Strategy, spec: str
+) -> Model:
+    """A model that was kept, as this strategy goes on from it.
+
+    Under another strategy than the one that made it, it starts without memory.
+    """
+    parameters = folder.read_model(record.sha256)
+    trained, held = parameters[:n_trainable], folder.read_held(record)
+    if record.memory is None or _name(record.strategy) != _name(spec):
+        return Model(record, parameters, held, strategy.init(trained))
+    memory = folder.read_memory(record.memory)
+    return Model(record, parameters, held, read_state(trained, memory, strategy.memory_names))
+
+
+def with_state(parameters: Vector, state: State) -> Vector:
+    """The whole flat vector with the trained part that the state holds."""
+    n_trainable = state.parameters.size
+    return np.concatenate([state.parameters.astype(np.float32), parameters[n_trainable:]])
+
+
+def keep(
+    folder: StateFolder, parameters: Vector, broadcast: Broadcast, state: State
+) -> tuple[bytes, bytes, bytes | None]:
+    """Write the files of a model, durable on return.
+
+    Returns:
+        SHA-256 of the parameters, of what devices hold of them, and of the strategy's memory.
+    """
+    sha256, memory = folder.put_model(parameters), state.memory_bytes()
+    held = sha256 if broadcast.payload is None else folder.put_held(broadcast.held)
+    return sha256, held, folder.put_memory(memory) if memory else None
+
+
+def _name(spec: str) -> str:
+    return spec.partition(":")[0]

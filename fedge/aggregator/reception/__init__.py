@@ -1,0 +1,1 @@
+"""What devices send, from bytes to accepted updates and answers."""

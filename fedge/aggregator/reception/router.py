@@ -1,0 +1,169 @@
+"""What devices send, and what they get back for it."""
+
+from fedge.aggregator.link.session import Session
+from fedge.aggregator.models.delivery import Delivery
+from fedge.aggregator.reception.births import Births
+from fedge.aggregator.reception.intake import Intake
+from fedge.aggregator.reporting.log import Reporter
+from fedge.aggregator.reporting.traffic import Traffic
+from fedge.aggregator.rounds.context import Context
+from fedge.aggregator.rounds.job import Job
+from fedge.errors import PayloadError
+from fedge.messages import (
+    Accepted,
+    BlobRequest,
+    DeviceState,
+    Reason,
+    Refused,
+    Reply,
+    Topics,
+    UpdateChunk,
+)
+from fedge.messages.update import NONCE_BYTES
+from fedge.transport import Message
+from fedge.types import DeviceId, RoundId
+
+_MEMORY_ROUNDS = 64  # how far to look back for a device that has come
+_SETTLING = (Reason.PAYLOAD, Reason.SCHEMA, Reason.TOO_LARGE)
+_COUNT_S = 1.0  # how old a count may be that a crash would lose
+
+
+class Router:
+    """Reads messages into the job, and answers once what they said is on the disk."""
+
+    def __init__(self, context: Context, job: Job, reporter: Reporter) -> None:
+        self._on, self._job, self._reporter = context, job, reporter
+        self._topics = Topics(context.config.fleet)
+        self._monotonic = context.clock.monotonic
+        self._intake = Intake(job, context.artifact, max_examples=context.config.max_examples)
+        self._delivery = Delivery()
+        self._handled: list[Message] = []
+        self._replies: list[tuple[DeviceId, Reply]] = []
+        self._counted_s = self._monotonic()
+        self.traffic = Traffic()
+        self.births = Births(context, job, reporter)
+        self.offer()
+
+    def offer(self) -> None:
+        """Serve the artifact, the model of now, and the ways to it."""
+        folder, model = self._on.folder, self._job.model
+        self._delivery.offer(
+            (self._on.artifact_ref, folder.artifact),
+            (model.ref, folder.held(model.record)),
+            *((bundle.entry.blob, bundle.data) for bundle in self._job.bundles),
+        )
+
+    def read(self, message: Message) -> None:
+        """Take one message; answers wait for `commit`."""
+        self._handled.append(message)
+        *_, device, last = levels = message.topic.split("/")
+        try:
+            if message.topic == self._topics.round(self._job.id):
+                self.births.look(message.payload)
+            elif len(levels) == 6 and last == "state":
+                device = self._topics.device_of(message.topic)
+                self._hear(device, message.payload, is_retained=message.is_retained)
+            elif len(levels) == 6 and last == "get":
+                self._give(self._topics.device_of(message.topic), message.payload)
+            else:
+                self._take(self._topics.device_of(message.topic), message.payload)
+        except PayloadError as error:
+            self._reporter.ignored(f"message from {device[:64]}: {error}", self._monotonic())
+
+    def commit(self, session: Session) -> None:
+        """Make what was read durable, then answer it."""
+        pending = self._intake.pending
+        now_s = self._monotonic()
+        is_old = self.traffic.has_refusals and now_s - self._counted_s >= _COUNT_S
+        if pending or (is_old and self._job.round is not None):
+            self.traffic.sent(session.sent_bytes)
+            self._on.store.accept(self._job.id, pending, self.traffic.take())
+            self._counted_s = now_s
+            for update in pending:
+                self._reporter.accepted(update)
+            pending.clear()
+        for device, reply in self._replies:
+            session.reply(device, reply)
+        self._replies.clear()
+        session.done(self._handled)
+        self._handled.clear()
+
+    def acknowledge(self, session: Session) -> None:
+        """Say again what was accepted last: a lost answer must not wait for a process that ends."""
+        for round_ in map(RoundId, self._job.unsettled):
+            for device, nonce in self._on.store.accepted(round_).items():
+                session.reply(device, Accepted(job=self._job.id, round=round_, nonce=nonce))
+
+    def serve(self, session: Session) -> None:
+        """Publish chunks that are due, and ask for chunks that are missing."""
+        now_s = self._monotonic()
+        for key, chunk in self._delivery.take(now_s, session.room):
+            session.send_chunk(key, chunk)
+        for device, missing in self._intake.reassembly.missing(self._job.id, now_s):
+            session.reply(device, missing)
+
+    def forget_before(self, round_: RoundId) -> None:
+        """Updates of earlier rounds that are still arriving come too late."""
+        self._intake.reassembly.drop_before(round_)
+
+    def due_in_s(self) -> float | None:
+        """When `serve` has something to publish."""
+        return self._delivery.due_in_s(self._monotonic())
+
+    def _hear(self, device: DeviceId, payload: bytes, *, is_retained: bool) -> None:
+        state = DeviceState.from_bytes(payload) if payload else None
+        if state is not None and self.births.fleet.is_news(device, state):
+            self._remind(device, is_retained=is_retained)
+        self.births.hear(device, state, is_retained=is_retained)
+
+    def _remind(self, device: DeviceId, *, is_retained: bool) -> None:
+        """Tell a device that has come which update of it was accepted last.
+
+        One that was put back to an older state learns so that it was. Those that were there
+        before us have heard of the last rounds by `acknowledge`.
+        """
+        closed = self._job.last_round or 0
+        newest = max(self._job.last_number, closed)
+        for number in map(RoundId, range(newest, max(-1, newest - _MEMORY_ROUNDS), -1)):
+            nonce = self._on.store.nonce(number, device)
+            if nonce is not None:
+                if number < closed or not is_retained:
+                    reply = Accepted(job=self._job.id, round=number, nonce=nonce)
+                    self._replies.append((device, reply))
+                break
+
+    def _give(self, device: DeviceId, payload: bytes) -> None:
+        self.births.notice(device)
+        self.traffic.received(len(payload))
+        self._delivery.ask(device, BlobRequest.from_bytes(payload), self._monotonic())
+
+    def _take(self, device: DeviceId, payload: bytes) -> None:
+        self.births.notice(device)
+        self.traffic.received(len(payload))
+        try:
+            chunk = UpdateChunk.from_bytes(payload)
+        except PayloadError as error:
+            # Whose bytes they were cannot be read any more; the device that sent them may know.
+            round_ = self._job.round.id if self._job.round else RoundId(0)
+            reply: Reply | None = Refused(
+                job=self._job.id,
+                round=round_,
+                nonce=bytes(NONCE_BYTES),
+                reason=Reason.DAMAGED,
+                detail=str(error),
+            )
+        else:
+            reply = self._intake.take(device, chunk, self._monotonic())
+        if isinstance(reply, Refused):
+            self.traffic.refused(device, reply.reason)
+            self._settle(device, reply)
+            self._reporter.refused(device, reply, self._monotonic())
+        if reply is not None:
+            self._replies.append((device, reply))
+
+    def _settle(self, device: DeviceId, refusal: Refused) -> None:
+        """A refusal for good is an answer: nobody waits for another one of this device."""
+        round_ = self._job.round
+        is_of_it = round_ is not None and refusal.round == round_.id
+        if round_ is not None and is_of_it and refusal.reason in _SETTLING:
+            self._job.round = round_.refuse(device, refusal.detail)

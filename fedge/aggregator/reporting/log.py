@@ -1,0 +1,240 @@
+"""What the aggregator tells people: a line in the log, and for some things an event."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fedge.aggregator.reporting.events import Events
+from fedge.aggregator.reporting.rate_limit import RateLimit
+from fedge.aggregator.rounds.summary import missing
+from fedge.aggregator.state.records import UpdateRecord
+from fedge.logs import logger
+from fedge.messages import Refused, Skipped
+from fedge.messages.topics import shape_of
+from fedge.rounds import Round
+from fedge.transport import Connected, Disconnected, Undelivered
+from fedge.transport.trouble import Trouble
+from fedge.types import DeviceId, RoundId
+
+_log = logger(__name__)
+
+_MOST_LINES = 10
+_REPEAT_S = 30.0  # how often a wait that goes on is told again
+_MOST_NAMED = 8  # devices in one line of the log; an event has all of them
+
+
+class Reporter:
+    """Says nothing twice that has not changed, and of a flood only a part."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self._refusals = RateLimit(10, 10.0)
+        self._leavings = RateLimit(20, 10.0)
+        self._waits = RateLimit(1, _REPEAT_S)
+        self._trouble = Trouble()
+        self._undelivered: set[tuple[str, str]] = set()
+        self._waiting: tuple[int, int] | None = None
+        self._crowded = RateLimit(1, _REPEAT_S)
+
+    def info(self, text: str) -> None:
+        _log.info("%s", text)
+
+    def warning(self, text: str) -> None:
+        _log.warning("%s", text)
+
+    def debug(self, text: str) -> None:
+        _log.debug("%s", text)
+
+    def connected(self, event: Connected) -> None:
+        self._trouble.is_over()
+        self.info(f"connected to the broker, {event.protocol}")
+
+    def disconnected(self, event: Disconnected, now_s: float) -> None:
+        """A try that fails for the same reason as the one before is told once a minute."""
+        tell = self.warning if self._trouble.is_news(event, now_s) else self.debug
+        tell(f"no broker: {event.reason}")
+
+    def opened(self, round_: Round, *, resumed: bool) -> None:
+        self._waiting = None
+        verb = f"goes on, {len(round_.accepted)} updates in" if resumed else "opened"
+        self.info(f"round {round_.id} ({round_.kind}) {verb}, {len(round_.expected)} devices")
+        self._events.write(
+            {
+                "event": "opened",
+                "round": round_.id,
+                "kind": round_.kind,
+                "resumed": resumed,
+                "devices_expected": len(round_.expected),
+                "devices_accepted": len(round_.accepted),
+                "quorum": round_.quorum,
+            }
+        )
+
+    def changed(self, round_: Round, changes: str) -> None:
+        """The settings are no longer those that the open round was opened with."""
+        self.warning(f"round {round_.id} goes on with changed settings: {changes}")
+
+    def put_back(self, number: int, sequence: int) -> None:
+        """The state directory is older than what the devices have seen."""
+        self.warning(
+            f"this state directory was put back to an older state: round {number} (sequence "
+            f"{sequence}) was given out before; what was done since is not in the model, and "
+            "is done again under later numbers"
+        )
+        self._events.write({"event": "put_back", "round": number, "sequence": sequence})
+
+    def nobody(self, round_: Round, now_s: float) -> None:
+        """All who are there cannot do the round; the next try waits for the deadline."""
+        if self._waits.allows(now_s):
+            self.warning(
+                f"round {round_.id}: no device can do it; tried again when its deadline has "
+                f"passed; {_missing_line(round_)}"
+            )
+
+    def gave_up(self, round_: Round, why: str) -> None:
+        """A round that could not end was given up; it made no model."""
+        self.warning(f"round {round_.id} is given up: {why}; {_missing_line(round_)}")
+        named = missing(round_)
+        self._events.write(
+            {"event": "round_given_up", "round": round_.id, "reason": why, "missing": named}
+        )
+
+    def crowded(self, most: int, now_s: float) -> None:
+        """More devices say that they are there than a round waits for."""
+        if self._crowded.allows(now_s):
+            self.warning(
+                f"more than {most} devices are online; the others are not waited for: raise "
+                "--max-devices if they are yours"
+            )
+
+    def refused(self, device: DeviceId, refusal: Refused, now_s: float) -> None:
+        """One refusal; floods are told in part."""
+        n_silent = self._refusals.n_silent
+        if not self._refusals.allows(now_s):
+            return
+        if n_silent and not self._refusals.n_silent:
+            self.warning(f"{n_silent} more refusals were not logged")
+        self.warning(
+            f"refused update of device {device} for round {refusal.round} "
+            f"({refusal.reason.value}): {refusal.detail}"
+        )
+        reason = {"reason": refusal.reason.value, "detail": refusal.detail}
+        self._tell("refused", device, refusal.round, **reason)
+
+    def accepted(self, update: UpdateRecord) -> None:
+        self.debug(
+            f"round {update.round}: accepted {len(update.payload)} bytes on {update.n_examples} "
+            f"examples from device {update.device}"
+        )
+
+    def gone(self, device: DeviceId, round_: RoundId, now_s: float) -> None:
+        """A device that is there no more while this round is open."""
+        if self._leavings.allows(now_s):
+            self.info(f"device {device} is gone")
+            self._tell("gone", device, round_, reason="it said goodbye, or its connection broke")
+
+    def skipped(self, device: DeviceId, skipped: Skipped, now_s: float) -> None:
+        """A device that is there and cannot do the open round."""
+        if self._refusals.allows(now_s):
+            self.warning(f"device {device} skips round {skipped.round}: {skipped.why}")
+            self._tell("skipped", device, skipped.round, reason=skipped.why)
+
+    def ignored(self, what: str, now_s: float) -> None:
+        """Something that is not even an update; floods are told in part."""
+        if self._refusals.allows(now_s):
+            self.warning(f"ignored {what}")
+
+    def undelivered(self, event: Undelivered) -> None:
+        """A refusal by the broker, once for each kind of topic: it comes with every message.
+
+        That nobody subscribes is no news: devices come and go.
+        """
+        key = (shape_of(event.topic), event.reason)
+        if event.is_refusal and key not in self._undelivered:
+            self._undelivered.add(key)
+            self.warning(f"not delivered to {event.topic}: {event.reason}")
+
+    def closed(self, report: Mapping[str, Any]) -> None:
+        self.info(_closed_line(report))
+        if report["missing"]:
+            self.info(f"round {report['round']}: missing {_names(report['missing'])}")
+        for text in _bound_lines(report):
+            self.warning(f"round {report['round']}: {text}")
+        if "note" in report:
+            self.warning(f"round {report['round']}: {report['note']}")
+        self._events.write(report)
+
+    def waiting(self, n_online: int, wait_for: int) -> None:
+        """No round opens yet; told whenever the number changes."""
+        if (n_online, wait_for) != self._waiting:
+            self._waiting = (n_online, wait_for)
+            self.info(f"waiting for devices: {n_online} of {wait_for} are online")
+            self._events.write({"event": "waiting", "online": n_online, "wait_for": wait_for})
+
+    def below_quorum(self, round_: Round, now_s: float) -> None:
+        """Time is up and the round cannot close."""
+        if self._waits.allows(now_s):
+            self.warning(
+                f"round {round_.id}: time is up with {len(round_.accepted)} updates, "
+                f"{round_.quorum} are needed; waiting on; {_missing_line(round_)}"
+            )
+            self._events.write(
+                {
+                    "event": "below_quorum",
+                    "round": round_.id,
+                    "devices_accepted": len(round_.accepted),
+                    "quorum": round_.quorum,
+                    "missing": missing(round_),
+                }
+            )
+
+    def finished(self, result: Mapping[str, Any]) -> None:
+        rounds, sha256 = result["rounds"], result["model_sha256"]
+        self.info(f"job finished after {rounds} rounds, model {sha256[:16]}")
+        self._events.write({"event": "finished", **result})
+
+    def _tell(self, event: str, device: DeviceId, round_: RoundId, **why: str) -> None:
+        """An event of one device."""
+        self._events.write({"event": event, "device": device, "round": round_, **why})
+
+
+def _missing_line(round_: Round) -> str:
+    named = missing(round_)
+    return f"missing {_names(named)}" if named else "no other device is there"
+
+
+def _names(named: Sequence[Mapping[str, str]]) -> str:
+    """The first few devices with their reasons, and how many there are beside them."""
+    shown = ", ".join(f"{one['device']} ({one['reason']})" for one in named[:_MOST_NAMED])
+    n_more = len(named) - _MOST_NAMED
+    return f"{shown} and {n_more} more" if n_more > 0 else shown
+
+
+def _bound_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Whose update was not counted, or not all of it."""
+    for one in report["dropped"][:_MOST_LINES]:
+        yield f"the update of device {one['device']} was dropped: {one['reason']}"
+    n_more = report["devices_dropped"] - _MOST_LINES
+    if n_more > 0:
+        yield f"{n_more} more updates were dropped"
+    if report["clipped"]:
+        names = ", ".join(one["device"] for one in report["clipped"][:_MOST_LINES])
+        more = ", ..." if report["devices_clipped"] > _MOST_LINES else ""
+        bound = report["norm_bound"]
+        limit = (
+            "what the other devices tell" if bound is None else f"the bound, a norm of {bound:.3g}"
+        )
+        yield f"{report['devices_clipped']} updates were drawn in to {limit}: {names}{more}"
+
+
+def _closed_line(report: Mapping[str, Any]) -> str:
+    accuracy, loss = report["accuracy"], report["loss"]
+    parts = [
+        f"round {report['round']} ({report['kind']}) closed",
+        f"{report['devices_accepted']} of {report['devices_expected']} devices",
+        *([f"accuracy {accuracy:.2%}"] if accuracy is not None else []),
+        *([f"loss {loss:.4g}"] if loss is not None else []),
+        f"{report['uplink_bytes']} B up",
+        f"{report['downlink_bytes']} B down",
+        f"{report['wall_s']:.1f} s",
+    ]
+    return ", ".join(parts)

@@ -1,0 +1,52 @@
+"""Counting what passes, until it is kept with the next commit."""
+
+from collections import Counter
+
+from fedge.aggregator.state.records import Tally
+from fedge.messages import Reason
+from fedge.types import DeviceId
+
+
+class Traffic:
+    """Bytes and refusals since they were last taken."""
+
+    def __init__(self) -> None:
+        self._uplink_bytes = 0
+        self._sent_bytes, self._taken_bytes = 0, 0
+        self._refusals: Counter[str] = Counter()
+        self._late: set[DeviceId] = set()
+
+    def received(self, size_bytes: int) -> None:
+        """An update's chunk or a request came."""
+        self._uplink_bytes += size_bytes
+
+    def sent(self, total_bytes: int) -> None:
+        """What the transport has sent so far."""
+        self._sent_bytes = total_bytes
+
+    def refused(self, device: DeviceId, reason: Reason) -> None:
+        """An update was refused."""
+        self._refusals[reason.value] += 1
+        if reason is Reason.LATE and len(self._late) < 100_000:
+            self._late.add(device)
+
+    @property
+    def has_refusals(self) -> bool:
+        return bool(self._refusals)
+
+    def take(self) -> Tally:
+        """All since the last time, to be kept now."""
+        tally = Tally(
+            uplink_bytes=self._uplink_bytes,
+            downlink_bytes=self._sent_bytes - self._taken_bytes,
+            refusals=dict(self._refusals),
+        )
+        self._uplink_bytes, self._taken_bytes = 0, self._sent_bytes
+        self._refusals.clear()
+        return tally
+
+    def take_late(self) -> int:
+        """How many devices were too late since the last time."""
+        n_late = len(self._late)
+        self._late.clear()
+        return n_late

@@ -1,0 +1,1 @@
+"""A round from its opening to the next model."""

@@ -1,0 +1,82 @@
+"""The bound on norms, with names: who of a cohort is counted, how much, and what is said of it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fedge.aggregator.state.records import Member
+from fedge.strategies import NormBound, bound_norms
+from fedge.strategies.bound import LARGEST_NORM
+from fedge.types import DeviceId
+
+_MOST_NAMES = 50  # in an event; the counts beside them are of all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What of a round's updates goes into the model; two lists of one length, in device order.
+
+    Attributes:
+        members: without those whose update was dropped.
+        shares: of its delta, above 0 and at most 1.
+        told: fields of the round's event.
+    """
+
+    members: list[Member]
+    shares: list[float]
+    told: dict[str, Any]
+
+
+def bound_cohort(
+    cohort: Sequence[Member],
+    norms: Sequence[float],
+    factor: float | None,
+    earlier: Sequence[float],
+) -> Counted:
+    """Apply `bound_norms` to the updates of a cohort."""
+    bounded = bound_norms(norms, factor, earlier)
+    kept = [one for one in zip(cohort, bounded.shares, strict=True) if one[1]]
+    return Counted(
+        members=[member for member, _ in kept],
+        shares=[share for _, share in kept],
+        told=_told([member.device for member in cohort], norms, bounded),
+    )
+
+
+def bound_fields(
+    *,
+    dropped: Sequence[dict[str, Any]] = (),
+    clipped: Sequence[dict[str, Any]] = (),
+    median: float | None = None,
+    bound: float | None = None,
+) -> dict[str, Any]:
+    """What a round's event says of the bound; as given here where nothing was bounded."""
+    return {
+        "devices_dropped": len(dropped),
+        "devices_clipped": len(clipped),
+        "dropped": list(dropped[:_MOST_NAMES]),
+        "clipped": list(clipped[:_MOST_NAMES]),
+        "norm_median": median,
+        "norm_bound": bound,
+    }
+
+
+def _told(devices: list[DeviceId], norms: Sequence[float], bounded: NormBound) -> dict[str, Any]:
+    seen = list(zip(devices, norms, bounded.shares, strict=True))
+    return bound_fields(
+        dropped=[
+            {"device": device, "reason": _reason(norm, bounded.bound)}
+            for device, norm, share in seen
+            if share == 0
+        ],
+        clipped=[{"device": device, "norm": norm} for device, norm, share in seen if 0 < share < 1],
+        median=bounded.median,
+        bound=bounded.bound if math.isfinite(bounded.bound) else None,
+    )
+
+
+def _reason(norm: float, bound: float) -> str:
+    if norm <= LARGEST_NORM:
+        return f"its norm {norm:.3g} is far above the bound {bound:.3g}"
+    return f"its norm {norm:.3g} is above {LARGEST_NORM:g}"

@@ -1,0 +1,91 @@
+"""From what a round has accepted to the next model, and what is to be said of it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fedge import codecs
+from fedge.aggregator.models.model import Model, with_state
+from fedge.aggregator.rounds.bounding import Counted, bound_cohort, bound_fields
+from fedge.aggregator.rounds.context import Context
+from fedge.aggregator.rounds.merge import merge_deltas, merge_statistics
+from fedge.aggregator.state.records import Member
+from fedge.errors import PayloadError
+from fedge.messages import RoundKind, StatisticsReport
+from fedge.rounds import Round
+from fedge.strategies import State, Strategy
+from fedge.strategies.bound import EARLIER
+from fedge.types import DeviceId, RoundId, Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """The parameters and the strategy's state after a round; fields of the round's event."""
+
+    parameters: Vector
+    state: State
+    told: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Combiner:
+    """Makes models of cohorts.
+
+    Attributes:
+        norms: of updates, as far as this process has seen them.
+    """
+
+    on: Context
+    strategy: Strategy
+    norms: dict[tuple[DeviceId, RoundId], float] = field(default_factory=dict)
+
+    def combine(self, before: Model, round_: Round) -> Combined:
+        """The model after a round that starts from the one before."""
+        cohort = self.on.store.cohort(round_.id)
+        if round_.kind == RoundKind.STATISTICS:
+            return self._pool(before, cohort)
+        counted = self._bound(cohort)
+        if not counted.members:
+            return _unchanged(before, counted.told, "no update could be counted")
+        n_examples = [member.n_examples for member in counted.members]
+        payloads = self.on.store.payloads(counted.members)
+        state = merge_deltas(self.strategy, before.state, n_examples, payloads, counted.shares)
+        if state is None:
+            return _unchanged(before, counted.told, "the next model would not be finite")
+        return Combined(with_state(before.parameters, state), state, counted.told)
+
+    def _pool(self, before: Model, cohort: list[Member]) -> Combined:
+        """A round of statistics.
+
+        A report is read before it is accepted; but the release that accepted it may have been
+        another one, which took what this one does not.
+        """
+        devices, payloads, dropped = [], [], []
+        for member, payload in zip(cohort, self.on.store.payloads(cohort), strict=True):
+            try:
+                StatisticsReport.from_bytes(payload, self.on.artifact.manifest)
+            except PayloadError as error:
+                dropped.append({"device": member.device, "reason": str(error)})
+            else:
+                devices.append(member.device)
+                payloads.append(payload)
+        if not devices:
+            told = bound_fields(dropped=dropped)
+            return _unchanged(before, told, "no report could be counted")
+        after, drawn_in = merge_statistics(payloads, self.on.artifact, before.parameters)
+        clipped = [{"device": devices[place]} for place in drawn_in]
+        return Combined(after, before.state, bound_fields(dropped=dropped, clipped=clipped))
+
+    def _bound(self, cohort: list[Member]) -> Counted:
+        """Norms of updates that an earlier process accepted are taken again from their bytes."""
+        unseen = [member for member in cohort if member.key not in self.norms]
+        for member, payload in zip(unseen, self.on.store.payloads(unseen), strict=True):
+            self.norms[member.key] = codecs.decode(payload).norm
+        norms = [self.norms[member.key] for member in cohort]
+        return bound_cohort(
+            cohort, norms, self.on.config.norm_bound, self.on.store.medians(EARLIER)
+        )
+
+
+def _unchanged(before: Model, told: dict[str, Any], why: str) -> Combined:
+    note = f"{why}: the model stays as it was"
+    return Combined(before.parameters, before.state, {**told, "note": note})

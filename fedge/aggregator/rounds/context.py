@@ -1,0 +1,25 @@
+"""What a job stands on; all of it is there before the job is."""
+
+from dataclasses import dataclass
+
+from fedge.aggregator.clock import Clock
+from fedge.aggregator.rounds.evaluation import Evaluator
+from fedge.aggregator.state.folder import StateFolder
+from fedge.aggregator.state.store import Store
+from fedge.artifact import Artifact
+from fedge.config.aggregator import AggregatorConfig
+from fedge.messages import BlobRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Settings, the locked state directory, what is trained and how it is judged."""
+
+    config: AggregatorConfig
+    folder: StateFolder
+    store: Store
+    run: bytes
+    artifact: Artifact
+    artifact_ref: BlobRef
+    evaluator: Evaluator | None
+    clock: Clock

@@ -1,0 +1,36 @@
+"""How good a global model is on the aggregator's own test data."""
+
+import math
+from pathlib import Path
+
+from fedge.artifact import Artifact
+from fedge.data import read_npz
+from fedge.training import ArrayData, Trainer
+from fedge.types import Vector
+
+
+class Evaluator:
+    """Evaluates models on held-out examples; loads its graph on first use.
+
+    Args:
+        artifact: the model.
+        data: an `.npz` file: its examples with `is_test`, or all if it does not say.
+
+    Raises:
+        ConfigError, DataError: if the file cannot be read or does not fit the model.
+    """
+
+    def __init__(self, artifact: Artifact, data: Path) -> None:
+        self._trainer = Trainer(artifact)
+        found = read_npz(data)
+        held_out = found if found.is_test is None else found.test()
+        self._data = ArrayData.of(held_out).check(artifact.manifest)
+
+    def evaluate(self, parameters: Vector) -> tuple[float | None, float | None]:
+        """Loss and accuracy; None for what is not a number or has no meaning."""
+        found = self._trainer.evaluate(parameters, self._data)
+        return _finite(found.loss), _finite(found.accuracy)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

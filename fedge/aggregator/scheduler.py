@@ -1,0 +1,202 @@
+"""The course of a job: rounds close, others open, and the devices are told of it."""
+
+from dataclasses import replace
+
+from fedge.aggregator.link.session import Session
+from fedge.aggregator.reception.router import Router
+from fedge.aggregator.reporting.log import Reporter
+from fedge.aggregator.rounds.context import Context
+from fedge.aggregator.rounds.job import Job
+from fedge.aggregator.rounds.summary import outcome
+from fedge.errors import TrainingError
+from fedge.rounds import Round
+from fedge.types import RoundId
+
+_FLUSH_S = 5.0
+_AT_ONCE = 3  # failed rounds in a row; after them the next one waits for the deadline
+_SAVES = 20  # how often in a deadline it is kept how much of it has passed
+
+
+class Scheduler:
+    """What follows when, from where the last process left it.
+
+    Attributes:
+        is_finished: whether nothing follows, and the devices know it.
+    """
+
+    def __init__(self, context: Context, job: Job, router: Router, reporter: Reporter) -> None:
+        self._on, self._job, self._router, self._reporter = context, job, router, reporter
+        self._enough = context.config.enough()
+        self._is_told = self._is_between_told = False
+        self._n_failed = 0  # rounds in a row that no device could do
+        self._unlinked_s: float | None = context.clock.monotonic()
+        self._lapse_s = self._kept_s = float("-inf")
+        self._asked_s = context.clock.monotonic()
+        # Rounds whose silent devices are not to be counted when they close: they had less than
+        # the deadline, or were counted when it had passed.
+        self._hurried = self._overran = RoundId(-1)
+        self.is_finished = False
+        record = context.store.job()
+        self._is_announced = job.is_finished and record is not None and record.is_announced
+        if self._is_announced:
+            reporter.info(
+                f"job {context.config.job} is finished; the devices are told once more; "
+                "more --rounds continue it, another --state-dir begins anew"
+            )
+
+    def tell_again(self) -> None:
+        """The devices, or some, may not know or have been told otherwise."""
+        self._is_told = False
+
+    def unlink(self) -> None:
+        """The link is gone: nobody can answer, so the deadline's time stands still."""
+        if self._unlinked_s is None:
+            self._unlinked_s = self._on.clock.monotonic()
+
+    def link(self) -> None:
+        """The link stands: the deadline's time goes on from where it stood."""
+        if self._unlinked_s is None:
+            return
+        paused_s = self._on.clock.monotonic() - self._unlinked_s
+        self._unlinked_s = None
+        if self._job.round is not None:
+            deadline_s = self._job.round.deadline_s + paused_s
+            self._job.round = replace(self._job.round, deadline_s=deadline_s)
+
+    def advance(self, session: Session) -> None:
+        """Close the round if it is over, and go on to whatever follows."""
+        if not session.may_tell:
+            return
+        self._look_back()
+        if not self._is_told and self._job.manifest is not None:
+            session.tell(self._job.manifest)
+        self._is_told = True
+        if self._job.round is not None:
+            self._go_on(self._job.round, session)
+        if self._job.round is None:
+            self._follow(session)
+
+    def _look_back(self) -> None:
+        """See whether devices are ahead: then this directory was put back to an older state."""
+        seen = self._router.births.take_ahead()
+        if seen is not None and self._job.leap(*seen):
+            self._is_told = self._is_between_told = False
+            self._reporter.put_back(*seen)
+
+    def _go_on(self, round_: Round, session: Session) -> None:
+        now_s = self._on.clock.monotonic()
+        self._spend(round_, now_s)
+        round_ = self._hurry(round_, now_s)
+        if round_.is_over(now_s):
+            self._n_failed = 0
+            self._close(round_, session)
+        elif round_.has_failed(now_s):
+            self._fail(round_, now_s)
+        elif now_s >= round_.deadline_s:
+            self._overrun(round_, now_s)
+
+    def _hurry(self, round_: Round, now_s: float) -> Round:
+        """The round, whose deadline comes nearer when enough updates are in."""
+        if self._enough is None or not self._enough.is_reached(round_):
+            return round_
+        self._hurried = round_.id
+        near_s = now_s + self._on.config.close_grace_s
+        self._job.round = replace(round_, deadline_s=min(round_.deadline_s, near_s))
+        return self._job.round
+
+    def _fail(self, round_: Round, now_s: float) -> None:
+        """Nobody could do the round: try another, which draws other examples."""
+        if self._n_failed + 1 == self._on.config.give_up_after:
+            raise TrainingError(
+                f"no device could do round {round_.id}, the {self._n_failed + 1}. in a row:"
+                f" {next(iter(round_.missing.values()), '')}"
+            )
+        if self._n_failed + 1 >= _AT_ONCE and now_s < round_.deadline_s:
+            self._reporter.nobody(round_, now_s)
+            return
+        self._n_failed += 1
+        self._give_up(round_, "no device could do it")
+
+    def _overrun(self, round_: Round, now_s: float) -> None:
+        """Time is up below the quorum: wait on while somebody may still answer, or try again.
+
+        Each further deadline that passes counts as a round that the silent devices have missed.
+        When all who are left have answered and their answers do not count (they were given to
+        an aggregator that was put back, say), another round asks them again.
+        """
+        self._reporter.below_quorum(round_, now_s)
+        if self._overran != round_.id:
+            self._overran, self._lapse_s = round_.id, now_s
+        if now_s < self._lapse_s:
+            return
+        self._lapse_s = now_s + self._on.config.deadline_s
+        self._is_told = False  # a broker may have lost it on its way to some
+        fleet = self._router.births.fleet
+        for device in fleet.miss(round_.waiting_for):
+            round_ = round_.give_up(device)
+        self._job.round = round_
+        if fleet.has_changed():
+            self._on.store.keep_silent(fleet.missed)
+        if not round_.waiting_for and len(fleet.online) >= round_.quorum:
+            self._give_up(round_, "it has no quorum, and nobody is left who has not answered")
+
+    def _give_up(self, round_: Round, why: str) -> None:
+        self._reporter.gave_up(round_, why)
+        self._job.give_up(round_)
+        self._is_between_told = False
+
+    def _spend(self, round_: Round, now_s: float) -> None:
+        """Keep now and then how much of the deadline has passed, for the next process."""
+        deadline_s = self._on.config.deadline_s
+        if now_s - self._kept_s < deadline_s / _SAVES:
+            return
+        self._kept_s = now_s
+        self._job.spend(max(0.0, deadline_s - (round_.deadline_s - now_s)))
+
+    def _close(self, round_: Round, session: Session) -> None:
+        fleet, traffic = self._router.births.fleet, self._router.traffic
+        if round_.id not in (self._hurried, self._overran):
+            fleet.miss(round_.waiting_for)
+        if fleet.has_changed():
+            self._on.store.keep_silent(fleet.missed)
+        traffic.sent(session.sent_bytes)
+        report = self._job.close(round_, traffic.take(), n_late=traffic.take_late())
+        self._reporter.closed(report)
+        self._router.offer()
+        self._is_between_told = False
+
+    def _follow(self, session: Session) -> None:
+        """No round is open: finish, open the next one, or wait for devices."""
+        online, wait_for = self._router.births.fleet.online, self._on.config.wait_for
+        if self._job.is_finished:
+            self._finish(session)
+        elif len(online) >= wait_for:
+            manifest = self._job.open(online)
+            self._kept_s = self._on.clock.monotonic()
+            self._router.forget_before(manifest.round)
+            session.tell(manifest)
+            if self._job.round is not None:
+                self._reporter.opened(self._job.round, resumed=False)
+        else:
+            self._reporter.waiting(len(online), wait_for)
+            if self._job.manifest is not None and not self._is_between_told:
+                session.tell(self._job.between())
+                self._is_between_told = True
+            self._ask_again(session)
+
+    def _ask_again(self, session: Session) -> None:
+        """A birth may have been lost on its way here: what the broker has kept of it was not."""
+        now_s = self._on.clock.monotonic()
+        if now_s - self._asked_s >= self._on.config.deadline_s:
+            self._asked_s = now_s
+            session.ask_who_is_there()
+
+    def _finish(self, session: Session) -> None:
+        """Tell everybody; if the link breaks meanwhile, the next step tells them again."""
+        manifest = self._job.between()
+        session.tell(manifest)
+        if session.flush(_FLUSH_S):
+            if not self._is_announced:
+                self._reporter.finished(outcome(self._on))
+            self._on.store.announce(manifest.sequence)
+            self.is_finished = True

@@ -1,0 +1,1 @@
+"""What an aggregator keeps through a crash."""

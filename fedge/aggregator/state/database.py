@@ -1,0 +1,59 @@
+"""SQLite as the aggregator uses it: durable at every commit, its failures turned into sentences."""
+
+import sqlite3
+from pathlib import Path
+
+from fedge.aggregator.state.schema import FORMAT, MIGRATIONS, TABLES
+from fedge.errors import StorageError
+from fedge.storage import open_database, open_to_read, reading, transaction, writing
+
+NAME = "state.sqlite3"
+
+
+def connect(folder: Path) -> sqlite3.Connection:
+    """The folder's database, made if it is not there.
+
+    Raises:
+        StorageError: if it cannot be read or written, or another version wrote it.
+    """
+    path = folder / NAME
+    connection = open_database(path)
+    with writing(path), transaction(connection):
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        if found == 0:
+            for table in TABLES:
+                connection.execute(table)
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+            found = FORMAT
+        while found in MIGRATIONS:
+            for statement in MIGRATIONS[found]:
+                connection.execute(statement)
+            found += 1
+            connection.execute(f"PRAGMA user_version = {found}")
+        if found != FORMAT:
+            raise _other_format(found, folder)
+    return connection
+
+
+def connect_to_read(folder: Path) -> sqlite3.Connection:
+    """The folder's database, for reading only; an aggregator may be at work on it.
+
+    Raises:
+        StorageError: if there is none, or another version wrote it.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        raise StorageError(f"{folder} is not the state directory of an aggregator: no {NAME} in it")
+    connection = open_to_read(path)
+    with reading(path):
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        if found not in MIGRATIONS and found != FORMAT:  # what is read here never changed
+            raise _other_format(found, folder)
+    return connection
+
+
+def _other_format(found: int, folder: Path) -> StorageError:
+    return StorageError(
+        f"{folder / NAME}: expected format {FORMAT}, found {found}; "
+        "use the fedge that made it, or another --state-dir"
+    )

@@ -1,0 +1,113 @@
+"""The database of an aggregator: all it must know after a crash, and nothing else.
+
+    job       one row: what this state directory is for
+    round     every round that was opened; closed_at is NULL for the open one
+    update_   every accepted update, once by (job, round, device). payload is kept until the
+              update is applied; applied_in is the version of the model that it went into
+    model     every global model, oldest first; version 0 is the artifact's. The values are
+              files named by their SHA-256; the row refers to them, never the other way. The rows
+              stay; files are kept of the last models and of the best one (see
+              `fedge.aggregator.models.retention`), of what devices hold
+              (`fedge.aggregator.models.broadcast`) and of the strategy's memory the newest, of
+              broadcasts the last few
+    refusal   how many updates were refused while a round was open, by reason
+    silent    devices that let the last rounds pass without a sign of life
+
+A round that was given up (closed_at set, report NULL) made no model. What was accepted for it
+goes into the model of the next round that closes, which starts from the same model.
+
+Laws, whenever the process dies: an update that a device was told is accepted
+has a row; a row of a round that made a model has applied_in set, and no other
+row has; models are a chain, each one's parent being the one before; every
+file that a row names is whole and on disk before the row is, and stays as long as
+the model is one to keep; a broadcast leads from what devices hold of the model
+before to what they hold of its own, bit for bit.
+"""
+
+FORMAT = 2  # user_version of the file; an older one is brought up to date, a later one refused
+
+SILENT = """
+    CREATE TABLE silent (
+        device TEXT PRIMARY KEY,
+        n_missed INTEGER NOT NULL           -- rounds in a row, without a sign of life
+    ) STRICT
+    """
+
+TABLES = (
+    """
+    CREATE TABLE job (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        fleet TEXT NOT NULL,
+        job TEXT NOT NULL,
+        run BLOB NOT NULL,                  -- drawn when the directory was begun
+        artifact BLOB NOT NULL,             -- SHA-256 of the .fedge file
+        sequence INTEGER NOT NULL,          -- of the last manifest; only ever grows
+        is_announced INTEGER NOT NULL DEFAULT 0,  -- whether the devices were told it is finished
+        last_number INTEGER NOT NULL DEFAULT -1,  -- rounds to here were given out; see round
+        created_at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE round (
+        round INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        manifest BLOB NOT NULL,             -- as published
+        expected TEXT NOT NULL,             -- JSON list of the devices there when it opened
+        quorum INTEGER NOT NULL,
+        opened_at TEXT NOT NULL,
+        closed_at TEXT,
+        uplink_bytes INTEGER NOT NULL DEFAULT 0,
+        downlink_bytes INTEGER NOT NULL DEFAULT 0,
+        report TEXT,                        -- JSON: its line among the events
+        spent_s REAL NOT NULL DEFAULT 0     -- of its deadline, with a link to the broker
+    ) STRICT
+    """,
+    """
+    CREATE TABLE model (
+        version INTEGER PRIMARY KEY,
+        round INTEGER UNIQUE REFERENCES round,
+        parent BLOB,                        -- SHA-256 of the model before; NULL for version 0
+        sha256 BLOB NOT NULL,               -- of the parameters: float32, little-endian
+        held BLOB NOT NULL,                 -- SHA-256 of what devices hold of it
+        broadcast BLOB,                     -- payload that leads there; NULL: only the whole model
+        memory BLOB,                        -- SHA-256 of what the strategy remembers
+        strategy TEXT NOT NULL,             -- spec, says how to read the memory
+        loss REAL,                          -- on the test data; NULL if there is none
+        accuracy REAL,
+        created_at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE update_ (
+        job TEXT NOT NULL,
+        round INTEGER NOT NULL REFERENCES round,
+        device TEXT NOT NULL,
+        nonce BLOB NOT NULL,
+        n_examples INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        payload BLOB,
+        accepted_at TEXT NOT NULL,
+        applied_in INTEGER REFERENCES model,
+        PRIMARY KEY (job, round, device)
+    ) STRICT
+    """,
+    "CREATE INDEX update_of_round ON update_ (round, device)",
+    """
+    CREATE TABLE refusal (
+        round INTEGER NOT NULL,             -- -1: before the first round
+        reason TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        PRIMARY KEY (round, reason)
+    ) STRICT
+    """,
+    SILENT,
+)
+
+MIGRATIONS = {  # from this format to the next
+    1: (
+        "ALTER TABLE job ADD COLUMN last_number INTEGER NOT NULL DEFAULT -1",
+        "UPDATE job SET last_number = coalesce((SELECT max(round) FROM round), -1)",
+        "ALTER TABLE round ADD COLUMN spent_s REAL NOT NULL DEFAULT 0",
+        SILENT,
+    ),
+}

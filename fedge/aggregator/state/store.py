@@ -1,0 +1,326 @@
+"""The aggregator's memory: each method that writes is one transaction, durable on return."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fedge.aggregator.state import database
+from fedge.aggregator.state.model_table import (
+    BEST_FIRST,
+    forget_broadcasts,
+    insert_model,
+    read_broadcasts,
+    read_models,
+)
+from fedge.aggregator.state.records import (
+    JobRecord,
+    Member,
+    ModelRecord,
+    RoundRecord,
+    Tally,
+    UpdateRecord,
+)
+from fedge.storage import reading, transaction, writing
+from fedge.types import DeviceId, JobId, RoundId
+
+BEFORE_FIRST_ROUND = -1
+# Rounds that start from the model before a version, up to one of them.
+_SINCE = "round > (SELECT coalesce(max(round), -1) FROM model WHERE version < ?) AND round <= ?"
+_NEXT_VERSION = 2**62  # whichever it will be
+
+
+class Store:
+    """The state directory's database; `fedge.aggregator.state.schema` says what is in it.
+
+    Args:
+        folder: the state directory, which the caller has locked.
+        timestamp: the time now, as text for people.
+
+    Raises:
+        StorageError: from every method, if the disk is full or the file is damaged.
+    """
+
+    def __init__(self, folder: Path, *, timestamp: Callable[[], str]) -> None:
+        self._path, self._timestamp = folder / database.NAME, timestamp
+        self._db = database.connect(folder)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def job(self) -> JobRecord | None:
+        """What the directory is for; None if it is new."""
+        with reading(self._path):
+            row = self._db.execute(
+                "SELECT fleet, job, run, artifact, sequence, is_announced, last_number FROM job"
+            ).fetchone()
+        if row is None:
+            return None
+        fleet, job, run, artifact, sequence, is_announced, last_number = row
+        return JobRecord(
+            fleet=fleet,
+            job=job,
+            run=run,
+            artifact=artifact,
+            sequence=sequence,
+            is_announced=bool(is_announced),
+            last_number=last_number,
+        )
+
+    def begin(self, job: JobRecord, model: ModelRecord) -> None:
+        """A new directory: what it is for, and model version 0."""
+        with self._writing() as db:
+            db.execute(
+                "INSERT INTO job (id, fleet, job, run, artifact, sequence, created_at) "
+                "VALUES (1, ?, ?, ?, ?, ?, ?)",
+                (job.fleet, job.job, job.run, job.artifact, job.sequence, self._timestamp()),
+            )
+            insert_model(db, model, self._timestamp())
+
+    def announce(self, sequence: int) -> None:
+        """The devices have been told that the job is finished."""
+        with self._writing() as db:
+            db.execute("UPDATE job SET is_announced = 1, sequence = ?", (sequence,))
+
+    def keep_sequence(self, sequence: int) -> None:
+        """A manifest with this number is about to be published."""
+        with self._writing() as db:
+            db.execute("UPDATE job SET sequence = ?", (sequence,))
+
+    def open_round(self, record: RoundRecord, sequence: int) -> None:
+        """A round begins; its manifest carries this sequence number."""
+        with self._writing() as db:
+            db.execute(
+                "UPDATE job SET sequence = ?, is_announced = 0, last_number = max(last_number, ?)",
+                (sequence, record.round),
+            )
+            db.execute(
+                "INSERT INTO round (round, kind, manifest, expected, quorum, opened_at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    record.round,
+                    record.kind,
+                    record.manifest,
+                    json.dumps(sorted(record.expected)),
+                    record.quorum,
+                    record.opened_at,
+                ),
+            )
+
+    def reopen_round(self, round_: RoundId, manifest: bytes, sequence: int) -> None:
+        """The open round goes on under another manifest."""
+        with self._writing() as db:
+            db.execute("UPDATE job SET sequence = ?", (sequence,))
+            db.execute("UPDATE round SET manifest = ? WHERE round = ?", (manifest, round_))
+
+    def give_up_round(self, round_: RoundId) -> None:
+        """The open round ends without a model; the next model takes what it has accepted."""
+        with self._writing() as db:
+            db.execute(
+                "UPDATE round SET closed_at = ? WHERE round = ?", (self._timestamp(), round_)
+            )
+
+    def leap(self, sequence: int, last_number: int) -> None:
+        """Numbers up to these were given out before this directory was put back."""
+        with self._writing() as db:
+            db.execute(
+                "UPDATE job SET sequence = max(sequence, ?), last_number = max(last_number, ?)",
+                (sequence, last_number),
+            )
+
+    def spend(self, round_: RoundId, spent_s: float) -> None:
+        """So much of the open round's deadline has passed."""
+        with self._writing() as db:
+            db.execute("UPDATE round SET spent_s = ? WHERE round = ?", (spent_s, round_))
+
+    def silent(self) -> dict[DeviceId, int]:
+        """How many rounds each silent device has missed in a row."""
+        with reading(self._path):
+            rows = self._db.execute("SELECT device, n_missed FROM silent").fetchall()
+        return {DeviceId(device): n_missed for device, n_missed in rows}
+
+    def keep_silent(self, missed: Mapping[DeviceId, int]) -> None:
+        """These devices are silent, and no others."""
+        with self._writing() as db:
+            db.execute("DELETE FROM silent")
+            db.executemany("INSERT INTO silent (device, n_missed) VALUES (?, ?)", missed.items())
+
+    def n_trained(self) -> int:
+        """How many training rounds have made a model, or have tried to."""
+        with reading(self._path):
+            (n_rounds,) = self._db.execute(
+                "SELECT count(*) FROM round WHERE kind = 'training' AND report IS NOT NULL"
+            ).fetchone()
+        return int(n_rounds)
+
+    def current_round(self) -> RoundRecord | None:
+        """The open round, if there is one."""
+        with reading(self._path):
+            row = self._db.execute(
+                "SELECT round, kind, manifest, expected, quorum, opened_at, uplink_bytes, "
+                "downlink_bytes, spent_s FROM round WHERE closed_at IS NULL"
+            ).fetchone()
+        if row is None:
+            return None
+        round_, kind, manifest, expected, quorum, opened_at, uplink, downlink, spent_s = row
+        return RoundRecord(
+            round=RoundId(round_),
+            kind=kind,
+            manifest=manifest,
+            expected=frozenset(map(DeviceId, json.loads(expected))),
+            quorum=quorum,
+            opened_at=opened_at,
+            uplink_bytes=uplink,
+            downlink_bytes=downlink,
+            spent_s=spent_s,
+        )
+
+    def accept(self, job: JobId, updates: Iterable[UpdateRecord], tally: Tally) -> None:
+        """Take updates of the open round; they are accepted when this returns."""
+        now = self._timestamp()
+        with self._writing() as db:
+            db.executemany(
+                "INSERT INTO update_ (job, round, device, nonce, n_examples, size_bytes, payload, "
+                "accepted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (job, u.round, u.device, u.nonce, u.n_examples, len(u.payload), u.payload, now)
+                    for u in updates
+                ),
+            )
+            self._count(db, tally)
+
+    def count(self, tally: Tally) -> None:
+        """Keep what was counted since the last commit."""
+        with self._writing() as db:
+            self._count(db, tally)
+
+    def nonce(self, round_: RoundId, device: DeviceId) -> bytes | None:
+        """The nonce of the device's accepted update of this round, closed or open."""
+        with reading(self._path):
+            row = self._db.execute(
+                "SELECT nonce FROM update_ WHERE round = ? AND device = ?", (round_, device)
+            ).fetchone()
+        return None if row is None else row[0]
+
+    def accepted(self, round_: RoundId) -> dict[DeviceId, bytes]:
+        """Nonces of all accepted updates of a round."""
+        with reading(self._path):
+            rows = self._db.execute(
+                "SELECT device, nonce FROM update_ WHERE round = ?", (round_,)
+            ).fetchall()
+        return {DeviceId(device): nonce for device, nonce in rows}
+
+    def cohort(self, round_: RoundId) -> list[Member]:
+        """Whose updates the open round's model is made of, in device order.
+
+        With those of rounds that were given up since the last model.
+        """
+        with reading(self._path):
+            rows = self._db.execute(
+                f"SELECT device, round, n_examples FROM update_ WHERE {_SINCE}",  # noqa: S608 - constant
+                (_NEXT_VERSION, round_),
+            ).fetchall()
+        return sorted(Member(DeviceId(device), RoundId(made), n) for device, made, n in rows)
+
+    def payloads(self, cohort: Iterable[Member]) -> Iterator[bytes]:
+        """Their payloads in the order given, one in memory at a time."""
+        for member in cohort:
+            with reading(self._path):
+                (payload,) = self._db.execute(
+                    "SELECT payload FROM update_ WHERE round = ? AND device = ?",
+                    (member.round, member.device),
+                ).fetchone()
+            yield payload
+
+    def close_round(
+        self,
+        model: ModelRecord,
+        report: Mapping[str, Any],
+        tally: Tally,
+        *,
+        broadcast: bytes | None = None,
+        keep_broadcasts: int,
+    ) -> None:
+        """The updates of its round are in this model, all of them, and in no other.
+
+        Of the broadcasts the last `keep_broadcasts` stay.
+        """
+        round_ = model.round
+        with self._writing() as db:
+            self._count(db, tally)
+            insert_model(db, model, self._timestamp(), broadcast=broadcast)
+            forget_broadcasts(db, model.version + 1 - keep_broadcasts)
+            db.execute(
+                f"UPDATE update_ SET applied_in = ?, payload = NULL WHERE {_SINCE}",  # noqa: S608 - constant
+                (model.version, model.version, round_),
+            )
+            db.execute(
+                "UPDATE round SET closed_at = ?, report = ? WHERE round = ?",
+                (self._timestamp(), json.dumps(report), round_),
+            )
+
+    def latest_model(self) -> ModelRecord:
+        """The global model that the next round starts from."""
+        with reading(self._path):
+            return next(read_models(self._db, "ORDER BY version DESC LIMIT 1"))
+
+    def newest_models(self, most: int) -> list[ModelRecord]:
+        """The last ones, newest first."""
+        with reading(self._path):
+            return list(read_models(self._db, "ORDER BY version DESC LIMIT ?", most))
+
+    def best_model(self) -> ModelRecord | None:
+        """The first of the highest accuracy, or else of the lowest loss, if one was judged."""
+        with reading(self._path):
+            return next(read_models(self._db, f"{BEST_FIRST} LIMIT 1"), None)
+
+    def broadcasts(self, most: int) -> list[bytes]:
+        """The last ones, oldest first, that lead without a gap to what devices hold now."""
+        with reading(self._path):
+            return read_broadcasts(self._db, most)
+
+    def reports(self) -> list[dict[str, Any]]:
+        """The event line of every closed round, oldest first."""
+        with reading(self._path):
+            rows = self._db.execute(
+                "SELECT closed_at, report FROM round WHERE report IS NOT NULL ORDER BY round"
+            ).fetchall()
+        return [{"time": closed_at, **json.loads(report)} for closed_at, report in rows]
+
+    def medians(self, n: int) -> list[float]:
+        """Median norms of the last n training rounds, oldest first; of those that had one."""
+        with reading(self._path):
+            rows = self._db.execute(
+                "SELECT report FROM round WHERE report IS NOT NULL AND kind = 'training' "
+                "ORDER BY round DESC LIMIT ?",
+                (n,),
+            ).fetchall()
+        found = [json.loads(report).get("norm_median") for (report,) in reversed(rows)]
+        return [median for median in found if median is not None]
+
+    def refusals(self, round_: RoundId) -> dict[str, int]:
+        """How many updates were refused while this round was open, by reason."""
+        with reading(self._path):
+            rows = self._db.execute("SELECT reason, n FROM refusal WHERE round = ?", (round_,))
+            return dict(rows.fetchall())
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with writing(self._path), transaction(self._db):
+            yield self._db
+
+    def _count(self, db: sqlite3.Connection, tally: Tally) -> None:
+        (latest,) = db.execute("SELECT max(round) FROM round").fetchone()
+        round_ = BEFORE_FIRST_ROUND if latest is None else latest
+        db.execute(
+            "UPDATE round SET uplink_bytes = uplink_bytes + ?, downlink_bytes = downlink_bytes + ? "
+            "WHERE closed_at IS NULL",
+            (tally.uplink_bytes, tally.downlink_bytes),
+        )
+        db.executemany(
+            "INSERT INTO refusal (round, reason, n) VALUES (?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET n = n + excluded.n",
+            ((round_, *item) for item in tally.refusals.items()),
+        )
