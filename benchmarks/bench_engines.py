@@ -12,7 +12,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fedge import Artifact
-from fedge.build.check import random_examples
+from fedge.builder.check import random_examples
 from fedge.training.engines import ENGINES, EngineName, reference
 from fedge.training.graphs import TrainGraph
 from tests.support.networks import NETWORKS, build_network

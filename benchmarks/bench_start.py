@@ -19,7 +19,7 @@ Trainer(artifact).fit(artifact.parameters, data, Plan(local_steps=1))
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The demo's network for 8 x 8 pixels, as a file."""
-    from fedge.build import build_artifact  # noqa: PLC0415 - not in this process's import time
+    from fedge.builder import build_artifact  # noqa: PLC0415 - not in this process's import time
     from fedge.simulation.model import perceptron  # noqa: PLC0415
 
     path = tmp_path_factory.mktemp("start") / "model.fedge"

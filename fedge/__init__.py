@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fedge.aggregator import Aggregator as Aggregator
     from fedge.artifact import Artifact as Artifact
     from fedge.artifact import load_artifact as load_artifact
-    from fedge.build import build_artifact as build_artifact
+    from fedge.builder import build_artifact as build_artifact
     from fedge.config.aggregator import AggregatorConfig as AggregatorConfig
     from fedge.config.device import DeviceConfig as DeviceConfig
     from fedge.device import Device as Device
@@ -49,7 +49,7 @@ _MODULES = {
     "Plan": "fedge.training",
     "Trainer": "fedge.training",
     "Update": "fedge.types",
-    "build_artifact": "fedge.build",
+    "build_artifact": "fedge.builder",
     "load_artifact": "fedge.artifact",
 }
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fedge.bench.table import table
-from fedge.build import Built, Choice, Output, build
+from fedge.builder import Built, Choice, Output, build
 from fedge.cli.commands import write_json
 from fedge.cli.screen import say
 from fedge.text import line

@@ -11,7 +11,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from fedge.artifact import load_artifact
-from fedge.build import CheckReport, SlotCheck, check_artifact
+from fedge.builder import CheckReport, SlotCheck, check_artifact
 from fedge.cli.bench.common import tell
 from fedge.cli.commands import write_json
 from fedge.cli.screen import say

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from fedge import codecs, strategies
-from fedge.build import build_artifact
+from fedge.builder import build_artifact
 from fedge.config.fields import variable_prefix
 from fedge.config.login import broker_url
 from fedge.data import Dataset, read_npz, write_npz

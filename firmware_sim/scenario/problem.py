@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from fedge.build import build_artifact
+from fedge.builder import build_artifact
 from fedge.data import Dataset, write_npz
 
 _N_INPUTS, _N_CLASSES = 16, 4

@@ -25,7 +25,7 @@ sys.exit(code)
 """
 FOREIGN = {
     "onnx", "sklearn", "matplotlib", "iotcore", "psutil", "asyncio", "fedge.aggregator",
-    "fedge.autodiff", "fedge.build", "fedge.rounds", "fedge.simulation", "fedge.strategies",
+    "fedge.autodiff", "fedge.builder", "fedge.rounds", "fedge.simulation", "fedge.strategies",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from onnx import ModelProto
 from fedge.artifact import Artifact
 from fedge.bench.codecs import generated
 from fedge.bench.codecs.models import perceptron, wave_net, word_net
-from fedge.build import build_artifact
+from fedge.builder import build_artifact
 from fedge.data import Dataset, read_npz
 from fedge.errors import ConfigError, DataError, MissingDependencyError
 from fedge.simulation.data import digits

@@ -9,7 +9,7 @@ from onnx import helper
 
 from fedge.autodiff import find_stored
 from fedge.autodiff.formulas import is_formula, is_mask
-from fedge.build import build_artifact
+from fedge.builder import build_artifact
 from fedge.training import Trainer
 from tests.unit.autodiff.test_trace import model_of, random, store
 

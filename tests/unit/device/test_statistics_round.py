@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fedge.build import build_artifact
+from fedge.builder import build_artifact
 from fedge.messages import RoundKind
 from fedge.messages.statistics import StatisticsReport
 from fedge.training import ArrayData

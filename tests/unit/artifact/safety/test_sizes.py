@@ -12,7 +12,7 @@ from onnx import shape_inference
 from fedge.artifact.safety import check, check_graph, walk
 from fedge.artifact.safety.messages import Shape
 from fedge.autodiff.table import RULES
-from fedge.build import build_artifact
+from fedge.builder import build_artifact
 from tests.support.tools import data_file
 from tests.unit.artifact.safety.graphs import integers, model, node
 from tests.unit.autodiff.cases import CASES, Case

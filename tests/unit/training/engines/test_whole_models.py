@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from fedge import Artifact, build_artifact
-from fedge.build.check import random_examples
+from fedge.builder.check import random_examples
 from fedge.training import ArrayData, Plan, Trainer
 from fedge.training.engines import ENGINES
 from fedge.types import Array
 from tests.support import models
 from tests.support.networks import NETWORKS, build_network
 from tests.support.tools import data_file
-from tests.unit.build.test_whole_models import MODELS
+from tests.unit.builder.test_whole_models import MODELS
 
 PLAN = Plan(local_steps=30, batch_size=20, lr=0.02, momentum=0.9, proximal=0.01, seed=3)
 
