@@ -1,4 +1,4 @@
-# Every verb sets up what it needs and works twice in a row.
+# Every target sets up what it needs, and can be run again.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -9,19 +9,19 @@ STEP   := @sh .ci/step
 # cython-lint looks for pycodestyle on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-# An archive's fault costs the boards that need what it has not, and no others.
+# An archive's fault costs the boards that need what it lacks, and no others.
 GO_ON := [ $$? = 13 ]
 
 .PHONY: help demo test test-arm check bench fuzz sanitize golden wheel wheels boards instructions emulate clean
 .DEFAULT_GOAL := help
 
-help: ## list the verbs
+help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: $(VENV)/demo.stamp ## train a fleet of eight device processes on this machine
 	$(BIN)/fedge demo $(ARGS)
 
-test: $(VENV)/dev.stamp ## run the tests, all but those of test-arm
+test: $(VENV)/dev.stamp ## run the tests, except those of test-arm
 	$(BIN)/python -m pytest -m "not emulated" $(ARGS)
 
 test-arm: $(VENV)/dev.stamp ## run the tests that need cross compilers or QEMU
@@ -34,16 +34,16 @@ check: $(VENV)/dev.stamp ## format, lint, types and layers
 	$(BIN)/lint-imports
 	$(BIN)/cython-lint fedge/_kernels
 
-bench: $(VENV)/dev.stamp ## time codecs and training beside their peers
+bench: $(VENV)/dev.stamp ## time codecs and training next to their peers
 	$(BIN)/python -m pytest benchmarks --benchmark-only $(ARGS)
 
-fuzz: $(VENV)/dev.stamp ## give bytes that nobody sent to every reader, guided by coverage
+fuzz: $(VENV)/dev.stamp ## coverage-guided fuzzing of every parser
 	$(BIN)/python -m tests.fuzz.run $(ARGS)
 
-sanitize: $(VENV)/dev.stamp ## the same without guidance, against kernels that check their memory
+sanitize: $(VENV)/dev.stamp ## the same, unguided, against kernels built with sanitizers
 	$(BIN)/python -m tests.fuzz.sanitize $(ARGS)
 
-golden: $(VENV)/dev.stamp ## write the golden files anew; review the change like an interface
+golden: $(VENV)/dev.stamp ## rewrite the golden files; review the change like an interface
 	$(BIN)/python -m tests.golden.make
 	$(BIN)/python -m tests.docs.operators
 	$(BIN)/python -m tests.fuzz.make
@@ -51,33 +51,33 @@ golden: $(VENV)/dev.stamp ## write the golden files anew; review the change like
 wheel: $(VENV)/dev.stamp ## build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist .
 
-wheels: $(VENV)/dev.stamp ## cross-build wheels for the boards into dist/ and look into them
+wheels: $(VENV)/dev.stamp ## cross-build wheels for the boards into dist/ and inspect them
 	$(BIN)/python -m firmware_sim build $(ARGS)
 
-boards: $(VENV)/dev.stamp ## fetch and build what the emulated boards are made of, once
+boards: $(VENV)/dev.stamp ## fetch and build everything the emulated boards need, once
 	$(BIN)/python -m firmware_sim fetch $(ARGS) || $(GO_ON)
 	$(BIN)/python -m firmware_sim build || $(GO_ON)
 
-instructions: $(VENV)/dev.stamp ## count what the kernels execute on ARM processors
+instructions: $(VENV)/dev.stamp ## count the instructions of the kernels on ARM processors
 	$(BIN)/python -m firmware_sim bench $(ARGS)
 
-emulate: boards ## everything on emulated boards, what takes long too: fleets, faults, counts
+emulate: boards ## everything on emulated boards, including what takes long: fleets, faults, counts
 	$(BIN)/python -m firmware_sim fetch --kernels || $(GO_ON)
 	$(BIN)/python -m firmware_sim bench --check
 	$(BIN)/python -m pytest tests/emulated --long --durations 0 $(ARGS)
 
-clean: ## remove what was built; keeps your runs
+clean: ## remove what was built, keep your runs
 	rm -rf $(VENV) build dist *.egg-info fedge/_kernels/*.so
 
-# A change of the build settings or of a kernel installs anew; Python changes need nothing.
+# A change to the build settings or a kernel installs again; Python changes need nothing.
 SOURCES := pyproject.toml setup.py $(wildcard fedge/_kernels/*.pyx fedge/_kernels/*.pxd fedge/_kernels/*.h)
 
 $(VENV)/demo.stamp: $(VENV)/base.stamp $(SOURCES)
-	$(STEP) "[2/2] packages of the demo, and our kernels compiled" $(PIP) install --editable '.[demo]'
+	$(STEP) "[2/2] packages for the demo, and compiling our kernels" $(PIP) install --editable '.[demo]'
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/base.stamp $(SOURCES)
-	$(STEP) "[2/2] packages of the tests, and our kernels compiled" $(PIP) install --editable '.[dev]'
+	$(STEP) "[2/2] packages for the tests, and compiling our kernels" $(PIP) install --editable '.[dev]'
 	@touch $@
 
 $(VENV)/base.stamp:

@@ -10,24 +10,24 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "operators.md"
 _HEAD = """\
 # Operators with gradients
 
-What `fedge build` can train through. Anything else on the way from a trained parameter
-to the loss is refused when the artifact is built, by name of node and operator; behind frozen
-parameters (`--trainable`) any operator whose output has a size known beforehand will do
-([artifacts](artifacts.md)). Models may have opset 7 or
-later, batch axis open or fixed, weights as initialisers, as graph inputs too, as `Constant` nodes,
-or behind `Identity`.
+What `fedge build` can train through. Anything else on the way from a trained parameter to the loss
+is refused when the artifact is built, naming the node and its operator; behind frozen parameters
+(`--trainable`) any operator whose output has a size known beforehand will do
+([artifacts](artifacts.md)). Models may have opset 7 or later, an open or fixed batch axis, and
+weights as initialisers, as initialisers that are also graph inputs, as `Constant` nodes, or behind
+`Identity`.
 
 Losses: {losses}. A final Softmax or Sigmoid is left out in training and kept in
 the exported model. Batch normalisation keeps its statistics and trains scale and bias. Dropout
-is at work in local training only; its ratio must be constant and its mask unused.
+is active in local training only; its ratio must be constant and its mask unused.
 
 Each rule is one entry of a table in `fedge/autodiff/rules`. One test compares every rule with
-finite differences in float64 through onnxruntime. Another puts every rule on ties, zeros, integers
+finite differences in float64 through onnxruntime. Another tries every rule on ties, zeros, integers
 and constant rows: there its gradient must lie between the slopes to the left and to the right, and
-must be torch's wherever torch gives a finite number. Where a slope is infinite, 0 is taken: what
-arrives there is often 0, and 0 times infinity would make every gradient before it NaN.
+must be torch's wherever torch gives a finite number. Where a slope is infinite, the rule takes 0:
+what arrives there is often 0, and 0 times infinity would make every gradient before it NaN.
 
-| operator | what it computes, and its gradient where that says more |
+| operator | what it computes, and its gradient where that adds something |
 |---|---|
 """
 

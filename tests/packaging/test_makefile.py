@@ -87,7 +87,7 @@ def test_setting_up_is_told_a_line_a_step_and_is_not_done_twice(tmp_path: Path) 
     shown = [re.sub(r"\d+ s$", "N s", line) for line in first.stdout.splitlines()]
     assert [line for line in shown if line.startswith("[")] == [
         f"[1/2] virtual environment in {tmp_path / 'venv'} ... N s",
-        "[2/2] packages of the demo, and our kernels compiled ... N s",
+        "[2/2] packages for the demo, and compiling our kernels ... N s",
     ]
     assert shown[-1] == "fedge demo"
     calls = (tmp_path / "calls").read_text()
