@@ -1,6 +1,6 @@
 """From what a round has accepted to the next model, and what is to be said of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,7 +93,7 @@ class Combiner:
     def _stored(self, cohort: list[Member], norms: list[float], n_params: int) -> Cohort:
         """As a rule sees it; steps and losses are in no message yet, so nobody knows them."""
 
-        def read(places: Sequence[int]) -> Iterator[bytes]:
+        def read(places: Iterable[int]) -> Iterator[bytes]:
             return self.on.store.payloads(cohort[place] for place in places)
 
         members = tuple(

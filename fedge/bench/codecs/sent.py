@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedge.bench.codecs.schemes import Decoder
+from fedge.strategies import Weights
 from fedge.types import Vector
 
 
@@ -17,10 +18,10 @@ class SentDeltas:
     payloads: Sequence[bytes]
     accumulate: Decoder
 
-    def weighted_sum(self, weights: Sequence[float]) -> Vector:
+    def weighted_sum(self, weights: Weights) -> Vector:
         total: Vector = np.zeros(self.n_params, np.float32)
         for weight, payload in zip(weights, self.payloads, strict=True):
-            if weight:
+            if np.float32(weight):
                 self.accumulate(payload, float(np.float32(weight)), total)
         return total
 

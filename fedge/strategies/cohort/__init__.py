@@ -1,7 +1,7 @@
 """Whose updates make the next model, and how a rule reads them."""
 
 from fedge.strategies.cohort.cohort import Cohort, Member
-from fedge.strategies.cohort.deltas import Deltas
+from fedge.strategies.cohort.deltas import Deltas, Weights
 from fedge.strategies.cohort.memory import cohort_of
 from fedge.strategies.cohort.payloads import PayloadDeltas
 from fedge.strategies.cohort.scaled import ScaledDeltas, scale
@@ -12,6 +12,7 @@ __all__ = [
     "Member",
     "PayloadDeltas",
     "ScaledDeltas",
+    "Weights",
     "cohort_of",
     "scale",
 ]

@@ -5,6 +5,8 @@ from typing import Protocol
 
 from fedge.types import Vector
 
+Weights = Sequence[float] | Vector  # numbers are taken as float64
+
 
 class Deltas(Protocol):
     """The deltas of a cohort, in the order of its members, wherever they are kept.
@@ -18,7 +20,7 @@ class Deltas(Protocol):
         """The size of each delta."""
         ...
 
-    def weighted_sum(self, weights: Sequence[float]) -> Vector:
+    def weighted_sum(self, weights: Weights) -> Vector:
         """Each delta times its weight, added up in the order of the members.
 
         One delta and the sum are in memory at a time. Whoever has some of the deltas can give
@@ -26,7 +28,7 @@ class Deltas(Protocol):
 
         Args:
             weights: one a member, finite; each is rounded to float32 once, when it is used. A
-                delta of weight 0 is not read: whatever it holds adds nothing.
+                delta whose weight is then 0 is not read: whatever it holds adds nothing.
 
         Returns:
             float32, shape (n_params,); zeros if there is nothing to add.

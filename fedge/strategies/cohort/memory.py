@@ -1,11 +1,12 @@
 """Cohorts whose updates are in memory, as a simulation or a test has them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from fedge.strategies.cohort.cohort import Cohort, Member
+from fedge.strategies.cohort.deltas import Weights
 from fedge.types import DeviceId, RoundId, Update, Vector
 
 
@@ -17,10 +18,10 @@ class _Rows:
     def n_params(self) -> int:
         return self.rows[0].size
 
-    def weighted_sum(self, weights: Sequence[float]) -> Vector:
+    def weighted_sum(self, weights: Weights) -> Vector:
         total = np.zeros(self.n_params, np.float32)
-        for weight, row in zip(weights, self.rows, strict=True):
-            if weight:
+        for weight, row in zip(np.asarray(weights, np.float64), self.rows, strict=True):
+            if np.float32(weight):
                 total += np.float32(weight) * row
         return total
 

@@ -1,12 +1,13 @@
 """Deltas that are kept as payloads and decoded when they are read."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from fedge import codecs
 from fedge.errors import PayloadError
+from fedge.strategies.cohort.deltas import Weights
 from fedge.types import Vector
 
 
@@ -27,15 +28,16 @@ class PayloadDeltas:
 
     n_params: int
     n_members: int
-    read: Callable[[Sequence[int]], Iterable[bytes]]
+    read: Callable[[Iterable[int]], Iterable[bytes]]
 
-    def weighted_sum(self, weights: Sequence[float]) -> Vector:
-        if len(weights) != self.n_members:
-            raise ValueError(f"{len(weights)} weights for {self.n_members} payloads")
-        places = [place for place, weight in enumerate(weights) if weight]
+    def weighted_sum(self, weights: Weights) -> Vector:
+        rounded = np.asarray(weights, np.float64).astype(np.float32)
+        if rounded.size != self.n_members:
+            raise ValueError(f"{rounded.size} weights for {self.n_members} payloads")
+        places = np.flatnonzero(rounded)
         total = np.zeros(self.n_params, np.float32)
         for place, payload in zip(places, self.read(places), strict=True):
-            codecs.accumulate(payload, float(np.float32(weights[place])), total)
+            codecs.accumulate(payload, float(rounded[place]), total)
         return total
 
     def columns(self, start: int, stop: int) -> Vector:

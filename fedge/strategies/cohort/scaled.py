@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fedge.strategies.cohort.cohort import Cohort, Member
-from fedge.strategies.cohort.deltas import Deltas
+from fedge.strategies.cohort.deltas import Deltas, Weights
 from fedge.types import Vector
 
 
@@ -26,13 +26,13 @@ class ScaledDeltas:
     def n_params(self) -> int:
         return self.deltas.n_params
 
-    def weighted_sum(self, weights: Sequence[float]) -> Vector:
-        all_weights = np.zeros(len(self.shares))
-        counted = np.flatnonzero(self.shares)
+    def weighted_sum(self, weights: Weights) -> Vector:
+        all_weights = np.array(self.shares, np.float64)
+        counted = np.flatnonzero(all_weights)
         if len(weights) != counted.size:
             raise ValueError(f"{len(weights)} weights for {counted.size} deltas")
-        all_weights[counted] = np.asarray(weights) * np.asarray(self.shares)[counted]
-        return self.deltas.weighted_sum(all_weights.tolist())
+        all_weights[counted] *= weights
+        return self.deltas.weighted_sum(all_weights)
 
     def columns(self, start: int, stop: int) -> Vector:
         counted = np.flatnonzero(self.shares)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from fedge.strategies.cohort import Cohort
 from fedge.types import Vector
 
@@ -24,4 +26,5 @@ class Mean:
         if not cohort.members:
             raise ValueError("a mean needs at least one update")
         total = sum(member.n_examples for member in cohort.members)
-        return cohort.deltas.weighted_sum([one.n_examples / total for one in cohort.members])
+        shares = (member.n_examples / total for member in cohort.members)
+        return cohort.deltas.weighted_sum(np.fromiter(shares, np.float64))

@@ -1,6 +1,6 @@
 """Cohorts for tests, their deltas kept as payloads as an aggregator has them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def member(number: int, *, n_examples: int = 1, **facts: object) -> Member:
 def of_payloads(
     payloads: Sequence[bytes], n_params: int, members: Sequence[Member] | None = None
 ) -> Cohort:
-    def read(places: Sequence[int]) -> Iterator[bytes]:
+    def read(places: Iterable[int]) -> Iterator[bytes]:
         return (payloads[place] for place in places)
 
     deltas = PayloadDeltas(n_params=n_params, n_members=len(payloads), read=read)

@@ -1,7 +1,7 @@
 """Both ways to read deltas, wherever they are: by hand, against each other, and what they cost."""
 
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -82,9 +82,10 @@ def test_a_sum_is_that_of_its_columns_and_both_can_be_read_again(spec: str) -> N
 def test_what_has_no_weight_is_not_read() -> None:
     asked: list[int] = []
 
-    def read(places: Sequence[int]) -> list[bytes]:
-        asked.extend(places)
-        return [dense(1.0) for _ in places]
+    def read(places: Iterable[int]) -> Iterator[bytes]:
+        for place in places:
+            asked.append(place)
+            yield dense(1.0)
 
     deltas = PayloadDeltas(n_params=1, n_members=4, read=read)
     np.testing.assert_array_equal(deltas.weighted_sum([0.0, 2.0, 0.0, 1.0]), [3])

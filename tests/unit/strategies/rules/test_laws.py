@@ -1,6 +1,5 @@
 """What holds for every rule: those of specs and those to come."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedge.strategies import RULES, Cohort, Deltas, Mean, Rule, get
+from fedge.strategies import RULES, Cohort, Deltas, Mean, Rule, Weights, get
 from fedge.strategies.rules import Chain
 from fedge.types import Vector
 from tests.unit.strategies.cohorts import member, of_rows
@@ -41,7 +40,7 @@ class Watched:
     def n_params(self) -> int:
         return self.deltas.n_params
 
-    def weighted_sum(self, weights: Sequence[float]) -> Vector:
+    def weighted_sum(self, weights: Weights) -> Vector:
         self.sums.append(list(weights))
         return self.deltas.weighted_sum(weights)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedge import codecs
+from fedge import codecs, strategies
 from fedge.strategies import Cohort, Mean, cohort_of
 from fedge.types import DeviceId, Update, Vector
 from tests.support.plain import mean_of_payloads
@@ -26,7 +26,7 @@ class Weights:
     def __init__(self) -> None:
         self.seen: list[float] = []
 
-    def weighted_sum(self, weights: Sequence[float]) -> Vector:
+    def weighted_sum(self, weights: strategies.Weights) -> Vector:
         self.seen = list(weights)
         return np.zeros(1, np.float32)
 

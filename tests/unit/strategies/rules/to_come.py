@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fedge.strategies import Cohort, Deltas, Member, State
+from fedge.strategies import Cohort, Deltas, Member, State, Weights
 from fedge.strategies.robust import coordinate_median, trimmed_mean
 from fedge.types import Vector
 
@@ -125,8 +125,8 @@ class MixedDeltas:
     def n_params(self) -> int:
         return self.deltas.n_params
 
-    def weighted_sum(self, weights: Sequence[float]) -> Vector:
-        return self.deltas.weighted_sum((np.asarray(weights) @ self.mixture).tolist())
+    def weighted_sum(self, weights: Weights) -> Vector:
+        return self.deltas.weighted_sum(np.asarray(weights) @ self.mixture)
 
     def columns(self, start: int, stop: int) -> Vector:
         return self.mixture.astype(np.float32) @ self.deltas.columns(start, stop)
@@ -195,7 +195,7 @@ class ShardedDeltas:
     def n_params(self) -> int:
         return self.shards[0][1].n_params
 
-    def weighted_sum(self, weights: Sequence[float]) -> Vector:
+    def weighted_sum(self, weights: Weights) -> Vector:
         rest, total = list(weights), np.zeros(self.n_params, np.float32)
         for n, deltas in self.shards:
             total += deltas.weighted_sum(rest[:n])
