@@ -47,9 +47,10 @@ class PreAggregator(Protocol):
 
     @property
     def streams(self) -> bool:
-        """Whether it makes its cohort without reading columns, and only sums weighted sums after.
+        """Whether it makes its cohort without reading columns.
 
-        Its new deltas can always give both.
+        Its new deltas can be read in both ways all the same, and a weighted sum of them reads
+        weighted sums of the old ones alone.
         """
         ...
 

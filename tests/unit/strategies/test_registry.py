@@ -11,6 +11,7 @@ from fedge import strategies
 from fedge.errors import ConfigError
 from fedge.strategies import SPECS, FedAdam, FedAvg, Mean, Strategy, get, optimizer_name
 from fedge.strategies.limits import require_range
+from fedge.strategies.parameters import form
 from fedge.strategies.registry import Registry
 from fedge.strategies.rules import Chain
 from tests.unit.strategies.rules import to_come
@@ -59,6 +60,12 @@ def test_every_form_that_help_lists_is_a_spec() -> None:
         assert spec in strategies.HELP
 
 
+def test_a_form_says_what_must_be_given_and_what_may_be_left_out() -> None:
+    assert form("trimmed_mean", Trimmed) == "trimmed_mean:f=N"
+    assert form("fedavgm", to_come.FedAvgM) == "fedavgm[:lr=1,beta=0.9]"
+    assert form("mean", Mean) == "mean"
+
+
 @pytest.mark.parametrize(
     ("spec", "want"),
     [
@@ -74,6 +81,10 @@ def test_every_form_that_help_lists_is_a_spec() -> None:
             ),
         ),
         ("trimmed_mean:3", Strategy(Trimmed(f=3), FedAvg())),
+        (
+            "nnm+trimmed_mean:3",
+            Strategy(Chain((to_come.NearestNeighborMixing(f=3),), Trimmed(f=3)), FedAvg()),
+        ),
         ("median/fedavgm:lr=0.5", Strategy(to_come.CoordinateMedian(), to_come.FedAvgM(lr=0.5))),
         ("nnm:f=1+mean", Strategy(Chain((to_come.NearestNeighborMixing(f=1),), Mean()), FedAvg())),
     ],
@@ -121,8 +132,8 @@ def test_a_bad_spec_is_refused_with_what_is_known(spec: str, sentence: str) -> N
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("trimmed_mean", "rule trimmed_mean needs f: write trimmed_mean:f=NUMBER"),
-        ("nnm+median", "pre-aggregator nnm needs f: write nnm:f=NUMBER"),
+        ("trimmed_mean", "rule trimmed_mean needs f: write f=NUMBER after a colon"),
+        ("nnm+median", "pre-aggregator nnm needs f: write f=NUMBER after a colon"),
         ("trimmed_mean:f=0.2", "rule trimmed_mean: f must be a whole number, not '0.2'"),
         ("trimmed_mean:f=0", "rule trimmed_mean: f must be 1 to 1000, not 0"),
         (f"trimmed_mean:f={10**400}", "rule trimmed_mean: f must be a whole number, not '1000"),
