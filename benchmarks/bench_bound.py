@@ -1,7 +1,8 @@
 """What the bound on norms costs an aggregator: an update as it is checked, and as it is counted.
 
 Run: OMP_NUM_THREADS=1 pytest benchmarks/bench_bound.py --benchmark-group-by=group
-Of a million parameters, with the default codec (1 % of them) and as float32. "finite" is the check
+Of a million parameters, with the default codec (1 % of them) and as float32; a cohort of small
+updates of 20 000. "finite" is the check
 without a norm, which every update had before. Times are of the process's CPU.
 """
 
@@ -12,18 +13,31 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fedge import codecs
-from fedge.strategies import bound_norms, mean_of_payloads
+from fedge.strategies import Cohort, Mean, Member, PayloadDeltas, bound_norms, scale
+from fedge.types import DeviceId, RoundId, Vector
 
 N_PARAMS = 1_000_000
 CODECS = ["topk:0.01/sign", "none"]
 
 
-def a_payload(spec: str) -> bytes:
+def a_payload(spec: str, n_params: int = N_PARAMS) -> bytes:
     rng = np.random.default_rng(0)
-    delta = rng.standard_normal(N_PARAMS, dtype=np.float32)
+    delta = rng.standard_normal(n_params, dtype=np.float32)
     codec = codecs.get(spec)
-    residual = np.zeros(N_PARAMS, np.float32) if codec.uses_residual else None
+    residual = np.zeros(n_params, np.float32) if codec.uses_residual else None
     return codec.encode(delta, residual, rng)
+
+
+def a_cohort(n: int, payload: bytes, n_params: int = N_PARAMS) -> Cohort:
+    """As many devices, all of which sent this."""
+    members = tuple(
+        Member(device=DeviceId(f"device-{number:05}"), round=RoundId(1), n_examples=1, norm=1.0)
+        for number in range(n)
+    )
+    deltas = PayloadDeltas(
+        n_params=n_params, n_members=n, read=lambda places: (payload for _ in places)
+    )
+    return Cohort(members, deltas)
 
 
 @pytest.mark.benchmark(group="check one update", timer=time.process_time)
@@ -50,12 +64,35 @@ def bench_check(benchmark: BenchmarkFixture, spec: str, what: str) -> None:
 @pytest.mark.parametrize("spec", CODECS)
 @pytest.mark.parametrize("what", ["whole", "share"])
 def bench_count(benchmark: BenchmarkFixture, spec: str, what: str) -> None:
-    payload, shares = a_payload(spec), None if what == "whole" else [0.5]
+    payload, share = a_payload(spec), 1.0 if what == "whole" else 0.5
+    cohort = scale(a_cohort(1, payload), [share])
     mean = benchmark.pedantic(  # type: ignore[no-untyped-call] # untyped library
-        mean_of_payloads, ([1], [payload], N_PARAMS, shares), rounds=30, iterations=10
+        Mean().combine, (cohort,), rounds=30, iterations=10
     )
-    want = codecs.decode(payload).to_dense() * np.float32(1 if shares is None else 0.5)
+    want = codecs.decode(payload).to_dense() * np.float32(share)
     np.testing.assert_array_equal(mean, want)
+
+
+@pytest.mark.benchmark(group="count a cohort of small updates", timer=time.process_time)
+@pytest.mark.parametrize("n", [100, 10_000])
+@pytest.mark.parametrize("what", ["kernels", "rule"])
+def bench_cohort(benchmark: BenchmarkFixture, what: str, n: int) -> None:
+    """What a rule, a cohort and the bound's shares add to decoding and adding alone."""
+    payload = a_payload("topk:0.01/sign", n_params=20_000)
+
+    def kernels() -> Vector:
+        mean: Vector = np.zeros(20_000, np.float32)
+        for _ in range(n):
+            codecs.accumulate(payload, 1 / n, mean)
+        return mean
+
+    def rule() -> Vector:
+        return Mean().combine(scale(a_cohort(n, payload, n_params=20_000), [1.0] * n))
+
+    benchmark.extra_info["n"] = n
+    run = kernels if what == "kernels" else rule
+    mean = benchmark.pedantic(run, rounds=5, warmup_rounds=1)  # type: ignore[no-untyped-call] # untyped library
+    np.testing.assert_allclose(mean, codecs.decode(payload).to_dense(), rtol=1e-3)
 
 
 @pytest.mark.benchmark(group="bound a cohort", timer=time.process_time)

@@ -32,7 +32,7 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Context]:
         ArtifactError, DataError: if the artifact or the test data cannot be used.
         StorageError: if the directory is locked, full or damaged.
     """
-    strategies.get(config.strategy)
+    _check_strategy(config)
     codecs.get(config.plan().codec)  # better refused here than by every device
     codecs.get(config.downlink_codec)
     artifact = load_artifact(config.artifact)
@@ -62,6 +62,15 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Context]:
                 evaluator=evaluator,
                 clock=clock,
             )
+
+
+def _check_strategy(config: AggregatorConfig) -> None:
+    least = strategies.get(config.strategy).rule.least
+    if config.quorum < least:
+        raise ConfigError(
+            f"strategy {config.strategy!r} needs at least {least} updates, but rounds may close "
+            f"with {config.quorum}: raise the quorum"
+        )
 
 
 def _begin(

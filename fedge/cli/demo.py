@@ -59,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--strategy",
         default=start["strategy"].default,
         metavar="SPEC",
-        help=f"aggregation: {', '.join(strategies.SPECS)} (%(default)s)",
+        help=f"how updates make the next model: {strategies.HELP} (%(default)s)",
     )
     add(
         "--broker",

@@ -11,7 +11,6 @@ from fedge.rounds import ENOUGH, Enough, is_enough
 from fedge.training.plan import Plan
 
 _CODECS = f"{', '.join(codecs.SPECS)}; docs/codecs.md helps to choose"
-_STRATEGIES = ", ".join(strategies.SPECS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +64,7 @@ class AggregatorConfig:
     target_accuracy: float | None = setting(
         None, rule=within(0, 1), about="finish when the test accuracy is this"
     )
-    strategy: str = setting("fedavg", about=f"how updates make the next model: {_STRATEGIES}")
+    strategy: str = setting("fedavg", about=f"how updates make the next model: {strategies.HELP}")
     max_examples: int = setting(
         10_000_000, rule=within(1, 2**32 - 1), about="most examples one update may weigh"
     )

@@ -1,51 +1,126 @@
-"""Strategies by name: `fedadam:lr=0.1,tau=0.001`."""
+"""Strategies by name: `mean/fedadam:lr=0.1,tau=0.001`."""
 
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from fedge.errors import ConfigError
-from fedge.strategies.base import Strategy
-from fedge.strategies.fedadam import FedAdam
-from fedge.strategies.fedavg import FedAvg
+from fedge.strategies.optimizers import FedAdam, FedAvg
+from fedge.strategies.parameters import form, listed, make, named
+from fedge.strategies.rules import Chain, Mean, Rule
+from fedge.strategies.spec import Part, read_chain, read_part, split
+from fedge.strategies.strategy import Strategy
 
-_KNOWN: dict[str, type[FedAvg] | type[FedAdam]] = {"fedavg": FedAvg, "fedadam": FedAdam}
+Kinds = Mapping[str, type[Any]]  # frozen dataclasses whose fields are numbers
 
-# Every kind, for people: what is in brackets may be left out, and is then as it stands there.
-SPECS = tuple(
-    f"{name}[:{','.join(f'{field.name}={field.default:g}' for field in fields(kind))}]"
-    for name, kind in _KNOWN.items()
+DEFAULT_RULE = "mean"
+DEFAULT_OPTIMIZER = "fedavg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """What specs can name. A name belongs to one kind, so that either part may stand alone.
+
+    Attributes:
+        rules: each a `Rule`.
+        optimizers: each an `Optimizer`.
+        pre_aggregators: each a `PreAggregator`.
+
+    Raises:
+        ValueError: if two have one name.
+    """
+
+    rules: Kinds
+    optimizers: Kinds
+    pre_aggregators: Kinds = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [*self.rules, *self.optimizers, *self.pre_aggregators]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"two strategies are called {listed(twice)}")
+
+    def get(self, spec: str) -> Strategy:
+        """The strategy that a spec names, see `fedge.strategies.get`."""
+        before, after = split(spec)
+        if after is None:
+            before, after = self._complete(before)
+        optimizer = self._given("optimizer", read_part(after), self.optimizers)
+        return Strategy(self._rule(before), make(*optimizer))
+
+    def optimizer_name(self, spec: str) -> str:
+        """Which optimizer a spec means, even one that this release does not know."""
+        before, slash, after = spec.partition("/")
+        if slash:
+            return read_part(after).name
+        first = read_chain(before)[0].name
+        is_rule = first in self.rules or first in self.pre_aggregators
+        return DEFAULT_OPTIMIZER if is_rule else first
+
+    def _complete(self, text: str) -> tuple[str, str]:
+        """A rule and an optimizer, of which only one was given."""
+        first, *others = read_chain(text)
+        if others or first.name in self.rules or first.name in self.pre_aggregators:
+            return text, DEFAULT_OPTIMIZER
+        if first.name in self.optimizers:
+            return DEFAULT_RULE, text
+        raise ConfigError(
+            f"unknown strategy {first.name!r}: the rules are {listed(self.rules)}, "
+            f"the optimizers {listed(self.optimizers)}"
+        )
+
+    def _rule(self, text: str) -> Rule:
+        *parts, last = read_chain(text)
+        kind, whose, given = self._given("rule", last, self.rules)
+        rule: Rule = make(kind, whose, given)
+        before = []
+        for part in parts:
+            own = self._given("pre-aggregator", part, self.pre_aggregators)
+            before.append(make(own[0], own[1], {**given, **own[2]}))
+        return Chain(tuple(before), rule) if before else rule
+
+    def _given(self, what: str, part: Part, kinds: Kinds) -> tuple[type[Any], str, dict[str, str]]:
+        """The part's kind, whose it is for errors, and its values by name."""
+        kind, whose = self._find(what, part.name, kinds), f"{what} {part.name}"
+        return kind, whose, named(kind, whose, part)
+
+    def _find(self, what: str, name: str, kinds: Kinds) -> type[Any]:
+        if name in kinds:
+            return kinds[name]
+        known = f"the known ones are {listed(kinds)}" if kinds else "this release has none"
+        others = {
+            "a rule": self.rules,
+            "an optimizer": self.optimizers,
+            "a pre-aggregator": self.pre_aggregators,
+        }
+        hints = [f"; {name} is {other}" for other, names in others.items() if name in names]
+        raise ConfigError(f"unknown {what} {name!r}: {known}{''.join(hints)}")
+
+
+_REGISTRY = Registry(rules={"mean": Mean}, optimizers={"fedavg": FedAvg, "fedadam": FedAdam})
+
+RULES = tuple(form(*item) for item in _REGISTRY.rules.items())
+OPTIMIZERS = tuple(form(*item) for item in _REGISTRY.optimizers.items())
+SPECS = (*RULES, *OPTIMIZERS)  # each a spec by itself
+HELP = (
+    f"RULE/OPTIMIZER, or one of the two; rules: {', '.join(RULES)}; "
+    f"optimizers: {', '.join(OPTIMIZERS)}"
 )
 
 
 def get(spec: str) -> Strategy:
-    """The strategy that a spec names: a name, and after a colon `parameter=number` pairs.
+    """The strategy that a spec names: a rule, an optimizer, or `rule/optimizer`.
+
+    The part that is missing is the mean, or fedavg; `fedge.strategies.spec` has the grammar. A
+    pre-aggregator that is not given a parameter takes the value that the rule is given.
 
     Raises:
         ConfigError: for an unknown name or parameter, naming the known ones, and for a
             number that is none or out of range.
     """
-    name, colon, rest = spec.partition(":")
-    if name not in _KNOWN:
-        raise ConfigError(f"unknown strategy {name!r}: the known ones are {_listed(_KNOWN)}")
-    kind = _KNOWN[name]
-    known = [field.name for field in fields(kind)]
-    given: dict[str, float] = {}
-    for pair in rest.split(",") if colon else []:
-        key, _, text = pair.partition("=")
-        if key not in known:
-            raise ConfigError(f"strategy {name} has no parameter {key!r}: it has {_listed(known)}")
-        if key in given:
-            raise ConfigError(f"strategy {name}: {key} is given twice")
-        given[key] = _number(name, key, text)
-    return kind(**given)
+    return _REGISTRY.get(spec)
 
 
-def _number(strategy: str, key: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigError(f"strategy {strategy}: {key} must be a number, not {text!r}") from None
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
+def optimizer_name(spec: str) -> str:
+    """Which optimizer a spec means, even one that this release does not know."""
+    return _REGISTRY.optimizer_name(spec)

@@ -146,9 +146,9 @@ CRASHES = [
     "fedge.aggregator.state.folder:StateFolder.put_held",
     "fedge.aggregator.state.folder:StateFolder.forget_held",
     "fedge.aggregator.state.folder:StateFolder.forget_models",
-    "fedge.aggregator.link.session:Post.reply",
-    "fedge.aggregator.link.session:Post.tell",
-    "fedge.aggregator.reporting.log:Journal.closed",
+    "fedge.aggregator.link.session:Session.reply",
+    "fedge.aggregator.link.session:Session.tell",
+    "fedge.aggregator.reporting.log:Reporter.closed",
     "fedge.aggregator.state.store:Store.announce",
     "fedge.aggregator.state.store:Store.begin",
 ]

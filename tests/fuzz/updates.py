@@ -9,8 +9,8 @@ from fedge import codecs
 from fedge.aggregator.reception.validation import RefusedError, check_update
 from fedge.aggregator.rounds.merge import merge_statistics
 from fedge.messages import RoundKind
-from fedge.strategies import mean_of_payloads
-from fedge.types import RoundId
+from fedge.strategies import Cohort, Mean, Member, PayloadDeltas
+from fedge.types import DeviceId, RoundId, Vector
 from tests.fuzz import messages, payloads
 from tests.fuzz.bodies import make_payload
 from tests.fuzz.models import ARTIFACT, N_TRAINABLE, SCHEMA
@@ -35,11 +35,20 @@ def check(update: bytes) -> bool:
             header = codecs.read_header(update)
             assert (header.round, header.schema) == (_ROUND, SCHEMA[:4])
             assert header.n_examples == checked.n_examples
-            counted = mean_of_payloads([checked.n_examples], [update], N_TRAINABLE)
+            counted = _counted(update, checked.n_examples)
         else:
             counted, _ = merge_statistics([update] * 3, ARTIFACT, ARTIFACT.parameters)
         assert np.isfinite(counted).all()
     return is_taken
+
+
+def _counted(update: bytes, n_examples: int) -> Vector:
+    """The delta of a cohort of one; read by columns it is the same."""
+    deltas = PayloadDeltas(n_params=N_TRAINABLE, n_members=1, read=lambda _: [update])
+    member = Member(device=DeviceId("ann"), round=_ROUND, n_examples=n_examples)
+    mean = Mean().combine(Cohort((member,), deltas))
+    np.testing.assert_array_equal(deltas.columns(0, N_TRAINABLE)[0], mean)
+    return mean
 
 
 def mutate(update: bytes, dice: random.Random, change: Change) -> bytes:

@@ -7,7 +7,7 @@ import numpy as np
 from fedge import codecs
 from fedge.artifact import Artifact
 from fedge.codecs import Stamp, read_header
-from fedge.strategies import get, mean_of_payloads
+from fedge.strategies import get
 from fedge.types import Vector
 from tests.support.scripted import scripted_payload
 
@@ -25,7 +25,7 @@ def plain_models(
     Both are float32 (n_params,).
     """
     n = artifact.n_trainable
-    chosen = get(strategy)
+    chosen = get(strategy).optimizer
     state = chosen.init(artifact.parameters[:n])
     held, found = artifact.parameters.copy(), []
     for number, devices in enumerate(rounds, start=1):
@@ -36,6 +36,14 @@ def plain_models(
         held = _follow(model, held, downlink, n, Stamp(round=number), seed)
         found.append((model, held))
     return found
+
+
+def mean_of_payloads(n_examples: Sequence[int], payloads: Sequence[bytes], n_params: int) -> Vector:
+    """The mean in the order given: weights in float64, rounded once; the sum in float32."""
+    mean: Vector = np.zeros(n_params, np.float32)
+    for n, payload in zip(n_examples, payloads, strict=True):
+        codecs.accumulate(payload, float(np.float32(n / sum(n_examples))), mean)
+    return mean
 
 
 def _follow(model: Vector, held: Vector, spec: str, n: int, stamp: Stamp, seed: int) -> Vector:

@@ -1,4 +1,4 @@
-"""The global model in memory: its values, what the strategy remembers, and its row."""
+"""The global model in memory: its values, what the optimizer remembers, and its row."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from fedge.aggregator.models.broadcast import Broadcast
 from fedge.aggregator.state.folder import StateFolder
 from fedge.aggregator.state.records import ModelRecord
 from fedge.messages import BlobRef
-from fedge.strategies import State, Strategy
-from fedge.strategies.base import read_state
+from fedge.strategies import State, Strategy, optimizer_name
+from fedge.strategies.optimizers import read_state
 from fedge.types import Vector
 
 
@@ -37,14 +37,17 @@ def load_model(
 ) -> Model:
     """A model that was kept, as this strategy goes on from it.
 
-    Under another strategy than the one that made it, it starts without memory.
+    Under another optimizer than the one that made it, it starts without memory; the rule may
+    change.
     """
     parameters = folder.read_model(record.sha256)
     trained, held = parameters[:n_trainable], folder.read_held(record)
-    if record.memory is None or _name(record.strategy) != _name(spec):
+    if record.memory is None or optimizer_name(record.strategy) != optimizer_name(spec):
         return Model(record, parameters, held, strategy.init(trained))
     memory = folder.read_memory(record.memory)
-    return Model(record, parameters, held, read_state(trained, memory, strategy.memory_names))
+    return Model(
+        record, parameters, held, read_state(trained, memory, strategy.optimizer.memory_names)
+    )
 
 
 def with_state(parameters: Vector, state: State) -> Vector:
@@ -59,12 +62,8 @@ def keep(
     """Write the files of a model, durable on return.
 
     Returns:
-        SHA-256 of the parameters, of what devices hold of them, and of the strategy's memory.
+        SHA-256 of the parameters, of what devices hold of them, and of the optimizer's memory.
     """
     sha256, memory = folder.put_model(parameters), state.memory_bytes()
     held = sha256 if broadcast.payload is None else folder.put_held(broadcast.held)
     return sha256, held, folder.put_memory(memory) if memory else None
-
-
-def _name(spec: str) -> str:
-    return spec.partition(":")[0]

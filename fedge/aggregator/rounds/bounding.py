@@ -5,43 +5,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fedge.aggregator.state.records import Member
-from fedge.strategies import NormBound, bound_norms
-from fedge.strategies.bound import LARGEST_NORM
+from fedge.strategies import Cohort, NormBound, bound_norms, scale
+from fedge.strategies.rules.bound import LARGEST_NORM
 from fedge.types import DeviceId
 
 _MOST_NAMES = 50  # in an event; the counts beside them are of all
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Counted:
-    """What of a round's updates goes into the model; two lists of one length, in device order.
+    """What of a round's updates goes into the model.
 
     Attributes:
-        members: without those whose update was dropped.
-        shares: of its delta, above 0 and at most 1.
+        cohort: without those whose update was dropped; the others as far as they are counted.
         told: fields of the round's event.
     """
 
-    members: list[Member]
-    shares: list[float]
+    cohort: Cohort
     told: dict[str, Any]
 
 
 def bound_cohort(
-    cohort: Sequence[Member],
-    norms: Sequence[float],
-    factor: float | None,
-    earlier: Sequence[float],
+    cohort: Cohort, norms: Sequence[float], factor: float | None, earlier: Sequence[float]
 ) -> Counted:
-    """Apply `bound_norms` to the updates of a cohort."""
+    """Apply `bound_norms` to the updates of a cohort, whose norms these are."""
     bounded = bound_norms(norms, factor, earlier)
-    kept = [one for one in zip(cohort, bounded.shares, strict=True) if one[1]]
-    return Counted(
-        members=[member for member, _ in kept],
-        shares=[share for _, share in kept],
-        told=_told([member.device for member in cohort], norms, bounded),
-    )
+    devices = [member.device for member in cohort.members]
+    return Counted(scale(cohort, bounded.shares), _told(devices, norms, bounded))
 
 
 def bound_fields(

@@ -1,5 +1,6 @@
 """From what a round has accepted to the next model, and what is to be said of it."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +13,9 @@ from fedge.aggregator.state.records import Member
 from fedge.errors import PayloadError
 from fedge.messages import RoundKind, StatisticsReport
 from fedge.rounds import Round
-from fedge.strategies import State, Strategy
-from fedge.strategies.bound import EARLIER
+from fedge.strategies import Cohort, PayloadDeltas, State, Strategy
+from fedge.strategies import Member as CohortMember
+from fedge.strategies.rules.bound import EARLIER
 from fedge.types import DeviceId, RoundId, Vector
 
 
@@ -43,12 +45,12 @@ class Combiner:
         cohort = self.on.store.cohort(round_.id)
         if round_.kind == RoundKind.STATISTICS:
             return self._pool(before, cohort)
-        counted = self._bound(cohort)
-        if not counted.members:
-            return _unchanged(before, counted.told, "no update could be counted")
-        n_examples = [member.n_examples for member in counted.members]
-        payloads = self.on.store.payloads(counted.members)
-        state = merge_deltas(self.strategy, before.state, n_examples, payloads, counted.shares)
+        counted = self._bound(cohort, before.state.parameters.size)
+        n, least = len(counted.cohort.members), self.strategy.rule.least
+        if n < least:
+            why = "no update could be counted" if n == 0 else _too_few(n, least)
+            return _unchanged(before, counted.told, why)
+        state = merge_deltas(self.strategy, before.state, counted.cohort)
         if state is None:
             return _unchanged(before, counted.told, "the next model would not be finite")
         return Combined(with_state(before.parameters, state), state, counted.told)
@@ -75,15 +77,34 @@ class Combiner:
         clipped = [{"device": devices[place]} for place in drawn_in]
         return Combined(after, before.state, bound_fields(dropped=dropped, clipped=clipped))
 
-    def _bound(self, cohort: list[Member]) -> Counted:
+    def _bound(self, cohort: list[Member], n_params: int) -> Counted:
         """Norms of updates that an earlier process accepted are taken again from their bytes."""
         unseen = [member for member in cohort if member.key not in self.norms]
         for member, payload in zip(unseen, self.on.store.payloads(unseen), strict=True):
             self.norms[member.key] = codecs.decode(payload).norm
         norms = [self.norms[member.key] for member in cohort]
         return bound_cohort(
-            cohort, norms, self.on.config.norm_bound, self.on.store.medians(EARLIER)
+            self._stored(cohort, norms, n_params),
+            norms,
+            self.on.config.norm_bound,
+            self.on.store.medians(EARLIER),
         )
+
+    def _stored(self, cohort: list[Member], norms: list[float], n_params: int) -> Cohort:
+        """As a rule sees it; steps and losses are in no message yet, so nobody knows them."""
+
+        def read(places: Iterable[int]) -> Iterator[bytes]:
+            return self.on.store.payloads(cohort[place] for place in places)
+
+        members = tuple(
+            CohortMember(device=one.device, round=one.round, n_examples=one.n_examples, norm=norm)
+            for one, norm in zip(cohort, norms, strict=True)
+        )
+        return Cohort(members, PayloadDeltas(n_params=n_params, n_members=len(cohort), read=read))
+
+
+def _too_few(n: int, least: int) -> str:
+    return f"{n} updates could be counted and the rule needs {least}"
 
 
 def _unchanged(before: Model, told: dict[str, Any], why: str) -> Combined:

@@ -1,12 +1,12 @@
 """A cohort's stored updates and the model before, to the model after."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 from fedge.artifact import Artifact
 from fedge.messages import StatisticsReport
-from fedge.strategies import State, Strategy, mean_of_payloads
+from fedge.strategies import Cohort, State, Strategy
 from fedge.training.pooling import pool
 from fedge.training.statistics import to_parameters
 from fedge.types import Vector
@@ -28,19 +28,12 @@ def merge_statistics(
     return to_parameters(pooled.features, artifact.manifest, parameters), pooled.bounded
 
 
-def merge_deltas(
-    strategy: Strategy,
-    state: State,
-    n_examples: Sequence[int],
-    payloads: Iterable[bytes],
-    shares: Sequence[float] | None = None,
-) -> State | None:
+def merge_deltas(strategy: Strategy, state: State, cohort: Cohort) -> State | None:
     """The state after this cohort; None if it would not be finite.
 
     Deltas within `bound_norms` cannot leave the range of float32, but a model may be at its edge.
     """
-    mean = mean_of_payloads(n_examples, payloads, state.parameters.size, shares)
     with np.errstate(over="ignore", invalid="ignore"):
-        after = strategy.step(state, mean)
+        after = strategy.step(state, cohort)
     vectors = (after.parameters, *after.memory.values())
     return after if all(np.isfinite(vector).all() for vector in vectors) else None

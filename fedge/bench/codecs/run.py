@@ -9,11 +9,13 @@ from fedge import strategies
 from fedge.artifact import Artifact
 from fedge.bench.codecs import schemes, tasks
 from fedge.bench.codecs.down import Difference, Downlink, WholeModel
+from fedge.bench.codecs.sent import SentDeltas
 from fedge.bench.codecs.split import deal, hold_out
 from fedge.codecs import Stamp
 from fedge.errors import TrainingError
+from fedge.strategies import Cohort, Member
 from fedge.training import ArrayData, Plan, Trainer
-from fedge.types import Update, Vector
+from fedge.types import DeviceId, RoundId, Update, Vector
 
 WINDOW = 5  # rounds whose mean accuracy must reach the target
 
@@ -125,8 +127,9 @@ class _Federation:
             updates = [self._train(round_, device, devices[device]) for device in cohort]
             payloads = [self._encode(round_, *pair) for pair in zip(cohort, updates, strict=True)]
             up_bytes += sum(map(len, payloads))
-            mean = self._mean([update.n_examples for update in updates], payloads)
-            state = strategy.step(state, mean)
+            members = [_member(round_, *pair) for pair in zip(cohort, updates, strict=True)]
+            deltas = SentDeltas(self._n, payloads, self._scheme.up.accumulate)
+            state = strategy.step(state, Cohort(tuple(members), deltas))
             size = down.publish(state.parameters, self._rng)
             self._parameters[: self._n] = down.model
             accuracy = self._trainer.evaluate(self._parameters, test).accuracy or 0.0
@@ -159,8 +162,12 @@ class _Federation:
         stamp = replace(self._stamp, round=round_, n_examples=update.n_examples)
         return encoder.encode(update.delta, residual, self._rng, stamp=stamp)
 
-    def _mean(self, n_examples: list[int], payloads: list[bytes]) -> Vector:
-        mean: Vector = np.zeros(self._n, np.float32)
-        for weight, payload in zip(strategies.weights(n_examples), payloads, strict=True):
-            self._scheme.up.accumulate(payload, weight, mean)
-        return mean
+
+def _member(round_: int, device: int, update: Update) -> Member:
+    return Member(
+        device=DeviceId(f"{device:04}"),
+        round=RoundId(round_),
+        n_examples=update.n_examples,
+        n_steps=update.n_steps,
+        loss=update.loss,
+    )

@@ -23,10 +23,9 @@ from fedge.messages import (
     split_update,
 )
 from fedge.rounds import CALM_S
-from fedge.strategies import mean_of_payloads
 from fedge.types import RoundId
 from tests.support.models import softmax
-from tests.support.plain import plain_models
+from tests.support.plain import mean_of_payloads, plain_models
 from tests.support.scripted import scripted_nonce, scripted_payload
 from tests.unit.aggregator.harness import Bench
 

@@ -3,39 +3,38 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from fedge import codecs
 from fedge.aggregator.rounds.evaluation import Evaluator
 from fedge.aggregator.rounds.merge import merge_deltas
-from fedge.strategies import FedAdam, FedAvg
+from fedge.strategies import get, scale
 from tests.support.models import softmax
 from tests.unit.aggregator.harness import Bench
+from tests.unit.strategies.cohorts import member, of_rows, vector
 
-
-def dense(*values: float) -> bytes:
-    dice = np.random.default_rng(0)
-    return codecs.get("none").encode(np.array(values, np.float32), None, dice)
+MEMBERS = (member(0, n_examples=3), member(1, n_examples=1))
 
 
 def test_a_cohort_moves_the_model_by_its_weighted_mean() -> None:
-    state = FedAvg().init(np.array([1, 1], np.float32))
-    after = merge_deltas(FedAvg(), state, [3, 1], [dense(4, 0), dense(0, 8)])
+    strategy = get("mean/fedavg")
+    after = merge_deltas(strategy, strategy.init(vector(1, 1)), of_rows([[4, 0], [0, 8]], MEMBERS))
     assert after is not None
     np.testing.assert_array_equal(after.parameters, np.array([4, 3], np.float32))
 
 
 def test_a_share_of_a_delta_is_counted_and_the_weights_stay() -> None:
-    state = FedAvg().init(np.array([1, 1], np.float32))
-    after = merge_deltas(FedAvg(), state, [3, 1], [dense(4, 0), dense(0, 8)], [1.0, 0.5])
+    strategy, cohort = get("fedavg"), scale(of_rows([[4, 0], [0, 8]], MEMBERS), [1.0, 0.5])
+    after = merge_deltas(strategy, strategy.init(vector(1, 1)), cohort)
     assert after is not None
     np.testing.assert_array_equal(after.parameters, np.array([4, 2], np.float32))
 
 
-def test_a_model_that_would_not_be_finite_is_not_made() -> None:
-    largest = float(np.finfo(np.float32).max)
-    state = FedAvg().init(np.array([largest], np.float32))
-    assert merge_deltas(FedAvg(), state, [1], [dense(largest)]) is None
-    assert merge_deltas(FedAdam(), FedAdam().init(state.parameters), [1], [dense(1e30)]) is None
+@pytest.mark.parametrize(("spec", "delta"), [("fedavg", None), ("fedadam", 1e30)])
+def test_a_model_that_would_not_be_finite_is_not_made(spec: str, delta: float | None) -> None:
+    largest, strategy = float(np.finfo(np.float32).max), get(spec)
+    state = strategy.init(vector(largest))
+    assert merge_deltas(strategy, state, of_rows([[delta or largest]])) is None
 
 
 def test_a_round_of_which_nothing_can_be_counted_leaves_the_model_as_it_was(

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fedge.strategies import bound_norms, weights
+from fedge.strategies import Mean, bound_norms, scale
+from tests.unit.strategies.cohorts import member, of_rows
 
 NORMS = st.lists(st.floats(0, 3e38), max_size=9)
 
@@ -83,6 +84,14 @@ def test_one_among_three_or_more_moves_the_bound_within_the_others(
 
 
 def test_a_weight_is_the_share_of_the_examples_times_the_share_of_the_delta() -> None:
-    assert weights([3, 1], [1.0, 0.5]) == [0.75, 0.125]
-    third = float(np.float32(1 / 3))
-    assert weights([1, 2], [1.0, 1.0])[0] == weights([1, 2])[0] == third
+    """0.75 of 8 and 0.25 of half of 16."""
+    members = [member(0, n_examples=3), member(1, n_examples=1)]
+    cohort = scale(of_rows([[8], [16]], members), [1.0, 0.5])
+    np.testing.assert_array_equal(Mean().combine(cohort), [8])
+
+
+def test_whose_share_is_0_is_not_counted_nor_are_its_examples() -> None:
+    members = [member(0, n_examples=3), member(1, n_examples=100), member(2, n_examples=1)]
+    cohort = scale(of_rows([[8], [3e38], [16]], members), [1.0, 0.0, 0.5])
+    assert cohort.members == (members[0], members[2])
+    np.testing.assert_array_equal(Mean().combine(cohort), [8])

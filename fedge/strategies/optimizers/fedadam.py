@@ -5,14 +5,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from fedge.strategies.base import State
-from fedge.strategies.check import require_range
+from fedge.strategies.limits import require_range
+from fedge.strategies.optimizers.base import State
 from fedge.types import Vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FedAdam:
-    """Treats the cohort's mean delta as a descent direction and applies Adam.
+    """Treats the cohort's delta as a descent direction and applies Adam.
 
     As in the source there is no correction of the first steps' bias, and the
     variance starts at tau squared.
@@ -27,11 +27,11 @@ class FedAdam:
     memory_names: ClassVar[tuple[str, ...]] = ("momentum", "variance")
 
     def __post_init__(self) -> None:
-        require_range("fedadam", "lr", self.lr, low=1e-6, high=1e3)
-        require_range("fedadam", "beta1", self.beta1, low=0.0, high=0.999999)
-        require_range("fedadam", "beta2", self.beta2, low=0.0, high=0.999999)
+        require_range("optimizer fedadam", "lr", self.lr, low=1e-6, high=1e3)
+        require_range("optimizer fedadam", "beta1", self.beta1, low=0.0, high=0.999999)
+        require_range("optimizer fedadam", "beta2", self.beta2, low=0.0, high=0.999999)
         # Its square must be a normal float32.
-        require_range("fedadam", "tau", self.tau, low=1e-18, high=1e3)
+        require_range("optimizer fedadam", "tau", self.tau, low=1e-18, high=1e3)
 
     def init(self, parameters: Vector) -> State:
         memory = {
@@ -40,10 +40,10 @@ class FedAdam:
         }
         return State(parameters, memory)
 
-    def step(self, state: State, mean_delta: Vector) -> State:
+    def step(self, state: State, delta: Vector) -> State:
         lr, beta1, beta2, tau = map(np.float32, (self.lr, self.beta1, self.beta2, self.tau))
         one = np.float32(1)
-        momentum = beta1 * state.memory["momentum"] + (one - beta1) * mean_delta
-        variance = beta2 * state.memory["variance"] + (one - beta2) * (mean_delta * mean_delta)
+        momentum = beta1 * state.memory["momentum"] + (one - beta1) * delta
+        variance = beta2 * state.memory["variance"] + (one - beta2) * (delta * delta)
         parameters = state.parameters + lr * momentum / (np.sqrt(variance) + tau)
         return State(parameters, {"momentum": momentum, "variance": variance})

@@ -1,4 +1,4 @@
-"""What a strategy is, and what it remembers from round to round."""
+"""What an optimizer is, and what it remembers from round to round."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class State:
 
     Attributes:
         parameters: float32 (n_trainable,): the trained part of the model.
-        memory: the strategy's own vectors by name, float32 (n_trainable,) each.
+        memory: the optimizer's own vectors by name, float32 (n_trainable,) each.
     """
 
     parameters: Vector
@@ -40,10 +40,10 @@ def read_state(parameters: Vector, memory: bytes, names: tuple[str, ...]) -> Sta
     return State(parameters, dict(zip(sorted(names), rows, strict=True)))
 
 
-class Strategy(Protocol):
-    """Makes the next model of the last one and a cohort's mean delta.
+class Optimizer(Protocol):
+    """Makes the next model of the last one and a cohort's delta.
 
-    Laws: a strategy is a value, and a step depends on its arguments only; all
+    Laws: an optimizer is a value, and a step depends on its arguments only; all
     arithmetic is float32, one rounding an operation, so that every machine gets
     the same bits; a step does not write to its arguments.
     """
@@ -54,6 +54,6 @@ class Strategy(Protocol):
         """The state before the first round; parameters float32 (n_trainable,)."""
         ...
 
-    def step(self, state: State, mean_delta: Vector) -> State:
-        """One round: the state before and the cohort's mean delta, to the state after."""
+    def step(self, state: State, delta: Vector) -> State:
+        """One round: the state before and the delta that a rule made, to the state after."""
         ...

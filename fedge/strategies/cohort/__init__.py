@@ -1,0 +1,18 @@
+"""Whose updates make the next model, and how a rule reads them."""
+
+from fedge.strategies.cohort.cohort import Cohort, Member
+from fedge.strategies.cohort.deltas import Deltas, Weights
+from fedge.strategies.cohort.memory import cohort_of
+from fedge.strategies.cohort.payloads import PayloadDeltas
+from fedge.strategies.cohort.scaled import ScaledDeltas, scale
+
+__all__ = [
+    "Cohort",
+    "Deltas",
+    "Member",
+    "PayloadDeltas",
+    "ScaledDeltas",
+    "Weights",
+    "cohort_of",
+    "scale",
+]

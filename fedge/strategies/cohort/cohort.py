@@ -1,0 +1,55 @@
+"""A cohort as a rule sees it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fedge.strategies.cohort.deltas import Deltas
+from fedge.types import DeviceId, RoundId
+
+ROWS_BYTES = 2**25  # of all rows of one range; a smaller one decodes every payload more often
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """What is known of one update beside its delta.
+
+    Attributes:
+        device: who made it.
+        round: that it answers.
+        n_examples: that it was trained on, at least 1.
+        n_steps: optimizer steps that made it; None if the device has not said, as today no
+            message carries it.
+        loss: mean training loss over these steps; None likewise.
+        staleness: how many models were made since the one that it was trained from: 0 in a
+            synchronous round.
+        norm: length of the delta as it is counted; None if nobody has measured it.
+    """
+
+    device: DeviceId
+    round: RoundId
+    n_examples: int
+    n_steps: int | None = None
+    loss: float | None = None
+    staleness: int = 0
+    norm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cohort:
+    """All that a rule may use of a round: who took part, and the deltas in the same order.
+
+    Attributes:
+        members: in the order of their devices' names, and of rounds where a device is in it
+            twice; so no result depends on which update came first.
+        deltas: one a member.
+    """
+
+    members: tuple[Member, ...]
+    deltas: Deltas
+
+    def ranges(self, most_bytes: int = ROWS_BYTES) -> Iterator[tuple[int, int]]:
+        """Ranges of columns, from the first to the last, whose rows fit into so many bytes."""
+        n_params = self.deltas.n_params
+        width = max(1, most_bytes // (4 * max(1, len(self.members))))
+        for start in range(0, n_params, width):
+            yield start, min(start + width, n_params)

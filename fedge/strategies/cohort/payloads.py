@@ -1,0 +1,60 @@
+"""Deltas that are kept as payloads and decoded when they are read."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedge import codecs
+from fedge.errors import PayloadError
+from fedge.strategies.cohort.deltas import Weights
+from fedge.types import Vector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PayloadDeltas:
+    """Deltas as their devices sent them; at no time is more than one payload in memory.
+
+    `columns` decodes every payload for every range: memory is bought with time.
+
+    Attributes:
+        n_params: the size of a delta.
+        n_members: how many payloads there are.
+        read: the payloads at these places of the cohort, one after another.
+
+    Raises:
+        PayloadError: from both ways to read, if a payload cannot be decoded or is of another size.
+    """
+
+    n_params: int
+    n_members: int
+    read: Callable[[Iterable[int]], Iterable[bytes]]
+
+    def weighted_sum(self, weights: Weights) -> Vector:
+        rounded = np.asarray(weights, np.float64).astype(np.float32)
+        if rounded.size != self.n_members:
+            raise ValueError(f"{rounded.size} weights for {self.n_members} payloads")
+        places = np.flatnonzero(rounded)
+        total = np.zeros(self.n_params, np.float32)
+        for place, payload in zip(places, self.read(places), strict=True):
+            codecs.accumulate(payload, float(rounded[place]), total)
+        return total
+
+    def columns(self, start: int, stop: int) -> Vector:
+        rows = np.zeros((self.n_members, stop - start), np.float32)
+        for row, payload in zip(rows, self.read(range(self.n_members)), strict=True):
+            _write_columns(codecs.decode(payload), self.n_params, start, row)
+        return rows
+
+
+def _write_columns(
+    delta: codecs.Sparse | codecs.Dense, n_params: int, start: int, row: Vector
+) -> None:
+    if delta.n_params != n_params:
+        raise PayloadError("payload parameters", expected=n_params, found=delta.n_params)
+    stop = start + row.size
+    if isinstance(delta, codecs.Dense):
+        row[:] = delta.values[start:stop]
+        return
+    first, last = np.searchsorted(delta.indices, [start, stop])
+    row[delta.indices[first:last] - np.uint32(start)] = delta.values[first:last]
