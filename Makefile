@@ -43,9 +43,10 @@ fuzz: $(VENV)/dev.stamp ## give bytes that nobody sent to every reader, guided b
 sanitize: $(VENV)/dev.stamp ## the same without guidance, against kernels that check their memory
 	$(BIN)/python -m tests.fuzz.sanitize $(ARGS)
 
-golden: $(VENV)/dev.stamp ## write the golden files anew; review the change like an interface
+golden: $(VENV)/dev.stamp ## write the golden files and generated pages anew; review the change like an interface
 	$(BIN)/python -m tests.golden.make
 	$(BIN)/python -m tests.docs.operators
+	$(BIN)/python -m tests.docs.reference
 	$(BIN)/python -m tests.fuzz.make
 
 wheel: $(VENV)/dev.stamp ## build the wheel and the source distribution into dist/
