@@ -99,3 +99,12 @@ def test_every_verb_that_is_named_is_one_of_make() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
 def test_the_readme_leads_to_the_page(page: Path) -> None:
     assert f"(docs/{page.name})" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("room", "lacks"),
+    [("privacy", "**No differential privacy.**"), ("security", "**No signatures.**")],
+)
+def test_security_says_what_is_missing_until_its_room_is_there(room: str, lacks: str) -> None:
+    """Whoever brings it says on the page what is protected now, and from whom."""
+    assert (lacks in (DOCS / "SECURITY.md").read_text()) != (ROOT / "fedge" / room).exists()
