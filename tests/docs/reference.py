@@ -59,7 +59,7 @@ class _Places:
 
 def pages() -> dict[str, str]:
     """The text of each file of the folder."""
-    package = _loaded()
+    package = loaded("fedge", ROOT)
     offered = {module: _public(_module(package, module)) for module in MODULES}
     places = _Places()
     for module, objects in offered.items():
@@ -77,11 +77,11 @@ def pages() -> dict[str, str]:
     return {"index.md": "\n".join([_HEAD + rows[0], *rows[1:], "", _FOOT]), **found}
 
 
-def _loaded() -> griffe.Module:
-    """The package as griffe reads it."""
+def loaded(name: str, folder: Path) -> griffe.Module:
+    """A package as griffe reads it."""
     package = griffe.load(
-        "fedge",
-        search_paths=[ROOT],
+        name,
+        search_paths=[folder],
         allow_inspection=False,
         docstring_parser="google",
         docstring_options={"returns_multiple_items": False, "returns_named_value": False},

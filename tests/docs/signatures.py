@@ -23,7 +23,11 @@ def _signature(name: str, one: griffe.Object) -> str:
         return f"{name}: {one.annotation}"
     if is_alias(one):
         return f"{name} = {one.value}"
-    return f"{name} = {_written(getattr(import_module(one.module.path), one.name))}"
+    value = getattr(import_module(one.module.path), one.name)
+    is_plain = isinstance(
+        value, str | int | float | tuple
+    )  # others may have an address in their repr
+    return f"{name} = {_written(value)}" if is_plain else f"{name}: {one.annotation}"
 
 
 def _class(name: str, one: griffe.Class) -> str:
@@ -63,7 +67,7 @@ def _resolved(default: str | griffe.Expr) -> str:
     if isinstance(default, griffe.ExprName) and default.canonical_path.startswith("fedge."):
         module, _, name = default.canonical_path.rpartition(".")
         value = getattr(import_module(module), name)
-        return repr(value) if isinstance(value, str | float | None) else str(default)
+        return repr(value) if isinstance(value, str | int | float | None) else str(default)
     return str(default)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import fedge
 from tests.docs import reference
-from tests.docs.rendering import prose, slug
+from tests.docs.rendering import entry, prose, slug
 
 FILES = sorted(reference.FOLDER.glob("*.md"))
 _MODULE_TITLE = re.compile(r"(?m)^# (fedge\S*)$")
@@ -56,6 +56,121 @@ def test_every_link_leads_to_a_heading_or_a_file(path: Path) -> None:
         assert found.exists(), target
         headings = re.findall(r"(?m)^#+ (.*)$", found.read_text())
         assert not anchor or anchor in map(slug, headings), target
+
+
+_SOURCE = '''
+"""A package."""
+
+from dataclasses import dataclass
+
+
+class _Hidden(Exception):
+    """Nobody is to know of it.
+
+    Attributes:
+        where: it happened.
+    """
+
+
+class Broken(_Hidden):
+    """It does not work."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pump:
+    """Moves water."""
+
+    litres: int  # a minute, at least 1
+    name: str = "well"
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it runs."""
+        return True
+
+    def run(self, seconds: float, *more: int) -> int:
+        """Run it.
+
+        Args:
+            seconds: how long,
+                at most 60.
+
+        Returns:
+            Litres.
+
+        Raises:
+            Broken: if it is.
+        """
+        return 0
+
+    def _stop(self) -> None: ...
+'''
+
+
+def test_a_class_by_hand(tmp_path: Path) -> None:
+    (tmp_path / "pumps.py").write_text(_SOURCE)
+    package = reference.loaded("pumps", tmp_path)
+    found = entry("Pump", package.classes["Pump"], package, lambda one: one.path)
+    assert (
+        re.sub(r"\n{2,}", "\n", found)
+        == """\
+## `Pump`
+```python
+class Pump(*, litres: int, name: str = "well")
+```
+Moves water.
+**Fields**
+- `litres: int`: a minute, at least 1
+- `name: str`
+### `Pump.is_on`
+```python
+Pump.is_on: bool
+```
+Whether it runs.
+### `Pump.run`
+```python
+Pump.run(seconds: float, *more: int) -> int
+```
+Run it.
+**Args**
+- `seconds`: how long, at most 60.
+**Returns**
+- `int`: Litres.
+**Raises**
+- `Broken`: if it is.
+"""
+    )
+
+
+def test_a_base_that_nobody_is_to_know_of_gives_what_it_has_and_not_its_name(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "pumps.py").write_text(_SOURCE)
+    package = reference.loaded("pumps", tmp_path)
+    found = entry("Broken", package.classes["Broken"], package, lambda one: one.path)
+    assert (
+        re.sub(r"\n{2,}", "\n", found)
+        == """\
+## `Broken`
+```python
+class Broken(Exception)
+```
+It does not work.
+**Attributes**
+- `where`: it happened.
+**Fields**
+- `exit_code = 3`
+"""
+    )
+
+
+def test_a_setting_is_told_with_what_it_takes_and_nothing_of_this_machine() -> None:
+    page = (reference.FOLDER / "fedge.md").read_text()
+    assert "| `quorum` | a whole number, at least 1 | `1` | " in page
+    assert "| `id` | a text, 1 to 64 of A-Z a-z 0-9 _ - | from the machine | " in page
+    assert "| `artifact` | a path | must be given | " in page
 
 
 @pytest.mark.parametrize(
