@@ -43,9 +43,10 @@ fuzz: $(VENV)/dev.stamp ## coverage-guided fuzzing of every parser
 sanitize: $(VENV)/dev.stamp ## the same, unguided, against kernels built with sanitizers
 	$(BIN)/python -m tests.fuzz.sanitize $(ARGS)
 
-golden: $(VENV)/dev.stamp ## rewrite the golden files; review the change like an interface
+golden: $(VENV)/dev.stamp ## rewrite the golden files and generated pages; review the change like an interface
 	$(BIN)/python -m tests.golden.make
 	$(BIN)/python -m tests.docs.operators
+	$(BIN)/python -m tests.docs.reference
 	$(BIN)/python -m tests.fuzz.make
 
 wheel: $(VENV)/dev.stamp ## build the wheel and the source distribution into dist/

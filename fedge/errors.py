@@ -1,16 +1,18 @@
 """Every error fedge raises on purpose; docs/errors.md says what to do about each.
 
-FedgeError                     exit code 1
-+-- ConfigError                2   a setting, flag or file the user wrote is wrong
-+-- PayloadError               3   bytes from another process cannot be decoded
-+-- ArtifactError              4   a .fedge file is corrupt, truncated or of another version
-+-- ModelError                 5   an ONNX model cannot be trained as it is
-+-- DataError                  6   a data file has the wrong arrays, shapes or dtypes
-+-- TransportError             7   the broker is not there or refuses us
-+-- StorageError               8   the state directory is full, locked or damaged
-+-- IdentityError              9   somebody else uses this device's name
-+-- TrainingError              10  loss or gradient is not finite
-+-- MissingDependencyError     11  an optional package is needed and not installed
+Each kind has an exit code of its own, which a command that fails with it ends with:
+
+    FedgeError                     exit code 1
+    +-- ConfigError                2   a setting, flag or file the user wrote is wrong
+    +-- PayloadError               3   bytes from another process cannot be decoded
+    +-- ArtifactError              4   a .fedge file is corrupt, truncated or of another version
+    +-- ModelError                 5   an ONNX model cannot be trained as it is
+    +-- DataError                  6   a data file has the wrong arrays, shapes or dtypes
+    +-- TransportError             7   the broker is not there or refuses us
+    +-- StorageError               8   the state directory is full, locked or damaged
+    +-- IdentityError              9   somebody else uses this device's name
+    +-- TrainingError              10  loss or gradient is not finite
+    +-- MissingDependencyError     11  an optional package is needed and not installed
 """
 
 from fedge.text import line
@@ -29,7 +31,13 @@ class ConfigError(FedgeError):
 
 
 class _RefusalError(FedgeError):
-    """Something from outside was checked and refused: what, expected, found."""
+    """Something from outside was checked and refused.
+
+    Attributes:
+        what: the thing that was looked at.
+        expected: what it had to be.
+        found: what it is.
+    """
 
     def __init__(self, what: str, *, expected: object, found: object) -> None:
         self.what, self.expected, self.found = what, expected, found

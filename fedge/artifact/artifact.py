@@ -60,14 +60,17 @@ class Artifact:
 
     @property
     def layout(self) -> Layout:
+        """Where each parameter lies in the flat vector."""
         return self.manifest.layout
 
     @property
     def n_params(self) -> int:
+        """How many values the flat vector has, frozen ones and statistics among them."""
         return layout.n_params(self.layout)
 
     @property
     def n_trainable(self) -> int:
+        """How many of them are trained; they come first, and a delta is about them alone."""
         return layout.n_trainable(self.layout)
 
     @property

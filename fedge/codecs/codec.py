@@ -23,9 +23,11 @@ class Codec(Protocol):
     """
 
     @property
-    def spec(self) -> str: ...
+    def spec(self) -> str:
+        """The text that `get` makes this codec of."""
+        ...
 
-    uses_residual: ClassVar[bool]
+    uses_residual: ClassVar[bool]  # whether it has error feedback
 
     def encode(
         self,

@@ -38,6 +38,7 @@ class Dense:
 
     @property
     def n_params(self) -> int:
+        """How many values the delta has."""
         return self.values.size
 
     @property
@@ -46,6 +47,7 @@ class Dense:
         return _norm(self.values)
 
     def to_dense(self) -> Vector:
+        """The values themselves, not a copy."""
         return self.values
 
 

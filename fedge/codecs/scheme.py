@@ -31,14 +31,17 @@ class Scheme(IntEnum):
 
     @property
     def is_sparse(self) -> bool:
-        return self & 0x30 != 0  # it has an index coder
+        """Whether only some values are sent, so that their places are coded too."""
+        return self & 0x30 != 0
 
     @property
     def is_contextual(self) -> bool:
+        """Whether the context coder has coded places and values, and not the Rice coder."""
         return self & 0x30 == 0x20
 
     @property
     def is_rotated(self) -> bool:
+        """Whether the values are rotated before they are rounded, as EDEN does."""
         return self & 0x0F == 3
 
     @property

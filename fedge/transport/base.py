@@ -45,6 +45,7 @@ class Undelivered:
     is_refusal: bool = False  # and not merely that nobody listens now
 
 
+# What `Transport.receive` gives.
 Event: TypeAlias = Connected | Disconnected | Message | Undelivered
 
 
@@ -76,9 +77,13 @@ class Transport(Protocol):
         """Send with QoS 1. At most a dozen are on the wire at once; the rest wait their turn."""
         ...
 
-    def subscribe(self, topic_filter: str) -> None: ...
+    def subscribe(self, topic_filter: str) -> None:
+        """Receive what is published on these topics, and what the broker retains of them."""
+        ...
 
-    def unsubscribe(self, topic_filter: str) -> None: ...
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Receive no more of it."""
+        ...
 
     def receive(self, timeout_s: float) -> Event | None:
         """The next event, or None when none came in time; 0 only looks.
@@ -101,7 +106,9 @@ class Transport(Protocol):
         ...
 
     @property
-    def traffic(self) -> Traffic: ...
+    def traffic(self) -> Traffic:
+        """What has passed so far."""
+        ...
 
     def close(self) -> None:
         """Say goodbye to the broker, so that it does not publish the will, and stop."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fedge import codecs
 from firmware_sim.errors import ArchiveError
 from tests.docs import operators
 from tests.support.markdown import (
@@ -24,7 +25,7 @@ from tests.support.markdown import (
 from tests.support.tools import UNAVAILABLE, need_package, need_tool, unavailable
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMES = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
 _CROSS = {"arm"}  # documents whose blocks need cross compilers
 _OF_MAKE = {"ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
@@ -143,6 +144,12 @@ def test_a_device_is_made_as_the_readme_says(tmp_path: Path) -> None:
     exec(code, names)  # noqa: S102 - our own document
     assert names["device"].report()["id"] == "kitchen"
     names["device"].close()
+
+
+def test_the_page_of_codecs_has_a_row_for_every_kind() -> None:
+    rows = re.findall(r"(?m)^\| `([^`]+)`", (ROOT / "docs" / "codecs.md").read_text())
+    kinds = {spec.split(":")[0].split("[")[0] for spec in codecs.SPECS}
+    assert {row.split(":")[0] for row in rows} >= kinds
 
 
 def test_the_table_of_operators_is_that_of_the_rules() -> None:

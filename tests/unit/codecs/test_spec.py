@@ -1,10 +1,14 @@
 """Codecs by name."""
 
+import re
+
 import pytest
 
 from fedge import codecs
 from fedge.codecs.sparse import TopK
+from fedge.codecs.spec import _KINDS
 from fedge.errors import ConfigError
+from tests.unit.codecs.deltas import LAWS
 
 
 @pytest.mark.parametrize(
@@ -27,6 +31,11 @@ from fedge.errors import ConfigError
 )
 def test_a_codec_keeps_the_spec_it_was_made_from(spec: str) -> None:
     assert codecs.get(spec).spec == spec
+
+
+@pytest.mark.parametrize("pattern", [pattern for pattern, _ in _KINDS])
+def test_every_kind_of_spec_is_held_to_the_laws(pattern: str) -> None:
+    assert any(re.fullmatch(pattern, spec) for spec in LAWS)
 
 
 def test_only_what_keeps_the_largest_needs_a_residual() -> None:
