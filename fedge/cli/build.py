@@ -9,6 +9,7 @@ from fedge.builder import Built, Choice, Output, build
 from fedge.cli.commands import write_json
 from fedge.cli.screen import say
 from fedge.text import line
+from fedge.training.plan import BATCH_SIZE
 
 HELP = "make a training artifact from an ONNX model"
 
@@ -33,7 +34,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="GLOB",
         help="do not train parameters of such a name; may be given again",
     )
-    add("--batch-size", type=int, default=16, metavar="N", help="examples a step (%(default)s)")
+    add(
+        "--batch-size",
+        type=int,
+        default=BATCH_SIZE,
+        metavar="N",
+        help="examples in a step (%(default)s)",
+    )
     add(
         "--standardize",
         choices=["federated"],

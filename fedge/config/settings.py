@@ -54,7 +54,8 @@ def load(
         elif one.name in from_file:
             given, source = from_file[one.name], f"{file}, key {one.name!r}"
         elif one.default is MISSING:
-            raise ConfigError(f"{one.name} is not set: give {one.flag} or set {one.variable}")
+            or_set = f" or set {one.variable}" if one.variable else ""
+            raise ConfigError(f"{one.name} is not set: give {one.flag}{or_set}")
         else:
             continue
         is_text = not source.startswith(f"{file}, ")
@@ -63,8 +64,9 @@ def load(
 
 
 def add_flags(parser: argparse.ArgumentParser, cls: type[Settings]) -> None:
-    """A flag for every setting, and `--config FILE`; `load_args` reads them."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
+    """A flag for every setting, and `--config FILE` if it has a section; `load_args` reads them."""
+    if cls.section:
+        parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
     for one in settings_of(cls):
         options: dict[str, Any] = {"dest": one.name, "default": None, "help": _help(one)}
         if one.kind is bool:
@@ -76,6 +78,8 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[Settings]) -> None:
 
 def load_args(cls: type[C], args: argparse.Namespace) -> C:
     """The configuration of a command whose flags `add_flags` made."""
+    if not cls.section:
+        return load(cls, file=None, env={}, flags=vars(args))
     return load(cls, file=args.config, env=os.environ, flags=vars(args))
 
 
@@ -134,8 +138,16 @@ def _help(one: Setting) -> str:
     """One row of `--help`: what it is, what it may be, where else it can be set."""
     rule = f"; {one.rule.expected}" if one.rule else ""
     rule += f", or {one.off}" if one.off else ""
-    is_plain = one.default is not MISSING and one.default is not None
-    default = f"default {one.default}; " if is_plain else ""
+    return f"{one.about}{rule}{_default(one)}".replace("%", "%%")
+
+
+def _default(one: Setting) -> str:
+    """What holds if nothing is given, and the variable, in brackets; "" if there is neither."""
+    parts = []
     if one.default is MISSING:
-        default = "required; "
-    return f"{one.about}{rule} ({default}{one.variable})".replace("%", "%%")
+        parts.append("required")
+    elif one.default is not None:
+        parts.append(f"default {one.default}")
+    if one.variable:
+        parts.append(one.variable)
+    return f" ({'; '.join(parts)})" if parts else ""

@@ -17,7 +17,8 @@ from fedge.types import JobId, RoundId
 
 MAX_BYTES = 8192
 _MAX_BLOB_BYTES = 2**32
-_MAX_PARTS = 4096
+MAX_PARTS = 4096
+MAX_DEADLINE_S = 366 * 86_400  # a leap year
 _MAX_CATCH_UPS = 16
 _MAX_VALUES = 256  # 13 fields, 10 of a plan, and four values a way to catch up, with room for more
 _FIELDS = {
@@ -163,7 +164,7 @@ class RoundManifest:
             catch_up=_catch_ups(fields["catch_up"]),
             plan=Plan.from_wire(plan),
             deadline_s=_duration(fields["deadline_s"]),
-            parts=wire.bounded(fields["parts"], 1, _MAX_PARTS, "manifest parts"),
+            parts=wire.bounded(fields["parts"], 1, MAX_PARTS, "manifest parts"),
         )
 
 
@@ -178,7 +179,7 @@ def _catch_ups(value: object) -> tuple[CatchUp, ...]:
 
 def _duration(value: object) -> float:
     number = float(value) if type(value) in {int, float} else math.nan  # type: ignore[arg-type] # one of the two
-    if not 0 < number <= 366 * 86_400:
+    if not 0 < number <= MAX_DEADLINE_S:
         raise PayloadError("manifest deadline", expected="seconds up to a year", found=number)
     return number
 

@@ -10,9 +10,10 @@ from fedge.data import Dataset
 from fedge.errors import ConfigError, DataError, MissingDependencyError
 from fedge.types import Array
 
-_TEST_SHARE = 0.2
+N_DEVICES = 8  # that examples without clients are dealt out to, unless told
+TEST_SHARE = 0.2  # of examples, where a file does not say which are for tests
 _SMALLEST_PART = 10  # examples; a device with fewer has nothing to learn from
-_MOST_DRAWS = 1000
+MOST_DRAWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def part(data: Dataset, *, n_devices: int | None, alpha: float, seed: int) -> Pa
     Args:
         data: with or without `client` and `is_test`; without `is_test` a fifth of
             the examples, drawn evenly, is held out.
-        n_devices: how many devices; needed where the data has no clients.
+        n_devices: how many devices; None: one a client, or `N_DEVICES` without clients.
         alpha: concentration of the Dirichlet draw; small means unlike each other.
         seed: of both draws.
 
@@ -71,12 +72,12 @@ def part(data: Dataset, *, n_devices: int | None, alpha: float, seed: int) -> Pa
             found=f"{train.n_examples} and {test.n_examples}",
         )
     named = _natural(train, n_devices) if train.client is not None else None
-    return Parts(dict(named or _dealt(train, n_devices or 8, alpha, rng)), test)
+    return Parts(dict(named or _dealt(train, n_devices or N_DEVICES, alpha, rng)), test)
 
 
 def _hold_out(n_examples: int, rng: np.random.Generator) -> Array:
     is_test = np.zeros(n_examples, dtype=np.bool_)
-    is_test[rng.permutation(n_examples)[: int(n_examples * _TEST_SHARE)]] = True
+    is_test[rng.permutation(n_examples)[: int(n_examples * TEST_SHARE)]] = True
     return is_test
 
 
@@ -118,7 +119,7 @@ def _dirichlet_owner(
     if not (alpha > 0 and n_devices > 0):
         raise ConfigError(f"--alpha and --devices: expected above 0, found {alpha}, {n_devices}")
     smallest = min(_SMALLEST_PART, len(groups) // (2 * n_devices))
-    for _ in range(_MOST_DRAWS):
+    for _ in range(MOST_DRAWS):
         owner = np.empty(len(groups), dtype=np.int64)
         for group in np.unique(groups):
             members = rng.permutation(np.flatnonzero(groups == group))

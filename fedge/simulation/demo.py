@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,40 +16,13 @@ from fedge.errors import ConfigError, FedgeError
 from fedge.simulation.data import Parts, digits, part
 from fedge.simulation.fleet import Fleet
 from fedge.simulation.model import default_loss, default_model
+from fedge.simulation.options import OWN_BROKERS, DemoOptions
 from fedge.storage import make_private
+from fedge.training.plan import Plan
 from fedge.transport.broker import RunningBroker, start_broker
-from fedge.transport.programs import AnyKind
 
-OWN_BROKERS: tuple[AnyKind, ...] = ("auto", "mosquitto", "iotcore")
 _CONNECT_S = 10  # the broker is on this machine, or should be reachable from it
 _POLL_S = 0.05
-# By loss, where none is asked for. The slope of a cross entropy by a score is at most 1; that of a
-# squared error grows with it.
-LR = {"cross_entropy": 0.2, "binary_cross_entropy": 0.2, "mse": 0.02}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoOptions:
-    """What `fedge demo` may be asked for; `docs/demo.md` explains each."""
-
-    folder: Path
-    n_devices: int | None = None
-    rounds: int = 40
-    data: Path | None = None
-    model: Path | None = None
-    loss: str | None = None
-    codec: str = "topk:0.01/sign"
-    downlink_codec: str = "topk:0.03/sign"
-    strategy: str = "fedavg"
-    broker: str | None = field(default=None, repr=False)  # a URL, or one of OWN_BROKERS
-    password_file: Path | None = None  # with the password of the URL's user
-    standardize: bool = False
-    alpha: float = 0.3
-    seed: int = 0
-    local_steps: int = 20
-    batch_size: int = 16
-    lr: float | None = None  # None: LR of the loss
-    deadline_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +36,7 @@ class Prepared:
     n_params: int
     n_trainable: int
     artifact_bytes: int  # what each device downloads once
-    lr: float
+    plan: Plan
 
 
 def prepare(options: DemoOptions) -> Prepared:
@@ -74,7 +47,7 @@ def prepare(options: DemoOptions) -> Prepared:
     data = read_npz(options.data) if options.data else digits()
     parts = part(
         data,
-        n_devices=options.n_devices or (None if data.client is not None else 8),
+        n_devices=options.devices,
         alpha=options.alpha,
         seed=options.seed,
     )
@@ -91,7 +64,7 @@ def _write(options: DemoOptions, data: Dataset, parts: Parts) -> Prepared:
         batch_size=options.batch_size,
         standardize="federated" if options.standardize or own_scale else None,
     )
-    folder = options.folder
+    folder = options.out
     make_private(folder)  # every device's own data is in it
     (folder / "data").mkdir()
     artifact.save(folder / "model.fedge")
@@ -106,7 +79,7 @@ def _write(options: DemoOptions, data: Dataset, parts: Parts) -> Prepared:
         n_params=artifact.n_params,
         n_trainable=artifact.n_trainable,
         artifact_bytes=(folder / "model.fedge").stat().st_size,
-        lr=LR[loss] if options.lr is None else options.lr,
+        plan=options.plan(loss),
     )
 
 
@@ -197,12 +170,8 @@ def _aggregate(options: DemoOptions, ready: Prepared) -> list[str]:
         give_up_after=3,  # somebody looks on, and is better told than kept waiting
         connect_timeout_s=_CONNECT_S,
         strategy=options.strategy,
-        codec=options.codec,
         downlink_codec=options.downlink_codec,
-        local_steps=options.local_steps,
-        batch_size=options.batch_size,
-        lr=ready.lr,
-        seed=options.seed,
+        **plan_settings(ready.plan),
     )
 
 
@@ -216,6 +185,11 @@ def _device(ready: Prepared, name: str, own: Path) -> list[str]:
         state_dir=ready.folder / "devices" / name,
         json=_report(ready.folder, name),
     )
+
+
+def plan_settings(plan: Plan) -> dict[str, object]:
+    """The settings of an aggregator that ask for this plan, by name."""
+    return {name: value for name, value in plan.to_wire().items() if value is not None}
 
 
 def _flags(command: str, **options: object) -> list[str]:

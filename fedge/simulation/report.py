@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fedge.simulation.demo import OWN_BROKERS, DemoOptions, Prepared
+from fedge.simulation.demo import Prepared
+from fedge.simulation.options import OWN_BROKERS, DemoOptions
 from fedge.transport.url import BrokerUrl
 from fedge.version import installed
 
@@ -41,7 +42,7 @@ def as_json(options: DemoOptions, ready: Prepared, measured: Measured) -> dict[s
     every = [*measured.setup, *measured.rounds]
     return {
         "versions": _versions(measured.broker),
-        "arguments": _arguments(options) | {"lr": ready.lr},
+        "arguments": _arguments(options) | ready.plan.to_wire(),
         "is_whole": measured.is_whole,
         "n_devices": len(ready.devices),
         "n_params": ready.n_params,
