@@ -11,8 +11,6 @@ from fedge.cli.passwords import warn_of_password
 from fedge.config.aggregator import AggregatorConfig
 from fedge.config.settings import add_flags, load_args
 
-HELP = "run the aggregator: rounds, models, what the devices need"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags: every setting of `AggregatorConfig`."""

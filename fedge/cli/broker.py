@@ -15,8 +15,6 @@ from fedge.errors import TransportError
 from fedge.logs import logger
 from fedge.transport.broker import RunningBroker, start_broker
 
-HELP = "run an MQTT broker for a bench or a demo"
-
 log = logger(__name__)
 
 

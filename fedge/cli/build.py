@@ -11,8 +11,6 @@ from fedge.cli.screen import say
 from fedge.text import line
 from fedge.training.plan import BATCH_SIZE
 
-HELP = "make a training artifact from an ONNX model"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The model, the loss, and what is to be trained."""

@@ -17,7 +17,6 @@ from fedge.cli.commands import write_json
 from fedge.cli.screen import say
 from fedge.errors import ArtifactError
 
-HELP = "verify an artifact: hashes, shapes, gradient"
 _ROW = "{:7}  {:>12}  {:>12}  {:>12}  {}"
 
 

@@ -7,8 +7,6 @@ from fedge.cli import logs
 from fedge.cli.commands import write_json
 from fedge.cli.watchdog import stopping_on_signals
 
-HELP = "run a device: train on its own data when a round asks for it"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags: every setting of `DeviceConfig`."""

@@ -15,8 +15,6 @@ from fedge.types import Vector
 _Facts: TypeAlias = dict[str, str | int | float | None]
 _Found: TypeAlias = tuple[Artifact, Vector, str, _Facts]
 
-HELP = "write a trained model as ONNX for inference"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """STATE, where to write, and which round."""

@@ -17,8 +17,6 @@ from fedge.cli.state import check_name, describe_file, describe_folder
 from fedge.data import read_npz
 from fedge.errors import ConfigError
 
-HELP = "say what a fedge file, payload or state directory holds"
-
 _ZIP = b"PK\x03\x04"
 _FIRST_MEMBER = slice(30, 43)  # of a zip: where an artifact has the name manifest.json
 _PAYLOAD_VERSION = 1  # in the high four bits of the first byte
