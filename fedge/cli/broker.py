@@ -1,4 +1,4 @@
-"""`fedge broker`: run mosquitto or iotcore on loopback until it is told to stop."""
+"""`fedge broker`: run mosquitto or iotcore on loopback until told to stop."""
 
 import argparse
 import contextlib

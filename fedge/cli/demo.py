@@ -22,7 +22,7 @@ from fedge.simulation.report import Measured, as_json, human, reach
 from fedge.text import line
 
 _TARGET = 0.95
-_INTERRUPTED = 130  # as a shell says it of Ctrl-C
+_INTERRUPTED = 130  # what a shell reports after Ctrl-C
 
 _COLUMNS = "{:>5}  {:>8}  {:>9}  {:>11}  {:>9}  {:>9}  {:>8}  {:>7}"
 _HEAD = ("round", "accuracy", "loss", "in/late/lost", "up", "published", "float32÷", "seconds")
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     warn_of_password(args.broker, "--password-file")
     out = sys.stdout
-    say(f"fedge demo: everything of this run goes to {options.out}", to=out)
+    say(f"fedge demo: everything from this run goes to {options.out}", to=out)
     ready = prepare(options)
     say(
         f"{len(ready.devices)} devices, {ready.n_trainable} trained parameters,"
@@ -72,7 +72,7 @@ def _options(args: argparse.Namespace) -> DemoOptions:
 def _watch(options: DemoOptions, ready: Prepared, out: TextIO) -> Measured:
     """Play the run and print a line a round; Ctrl-C and SIGTERM stop every process.
 
-    What there is by then is measured like a whole run, if a round has ended.
+    If a round has ended by then, what there is gets measured like a whole run.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     began = time.monotonic()
@@ -86,7 +86,7 @@ def _watch(options: DemoOptions, ready: Prepared, out: TextIO) -> Measured:
         if not told.rounds:
             raise
         is_whole = False
-        told.screen.line("stopped: what there is by now")
+        told.screen.line("stopped: here is what there is so far")
     told.screen.status("")
     return Measured(
         rounds=told.rounds,
@@ -127,13 +127,13 @@ class _Told:
                 )
             case "round":
                 self.setup.append(event)
-                self.screen.line("statistics: the fleet's own means and spreads are in the model")
+                self.screen.line("statistics: the model now has the fleet's own means and spreads")
             case _:
                 pass
 
 
 class _Screen:
-    """Lines that stay, and on a terminal one status line under them that does not."""
+    """Lines that stay, and on a terminal one status line below them that does not."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -170,7 +170,7 @@ def _row(event: dict[str, Any], rounds: list[dict[str, Any]]) -> str:
 
 
 def _summary(options: DemoOptions, result: dict[str, Any], picture: Path, out: TextIO) -> None:
-    """The table at the end, and where everything lies."""
+    """The table at the end, and where everything is."""
     totals = result["totals"]
     up, down, artifact = (totals[f"{way}_bytes"] for way in ("uplink", "downlink", "artifact"))
     plain_up, plain_down = totals["float32_uplink_bytes"], totals["float32_downlink_bytes"]
@@ -200,7 +200,7 @@ def _summary(options: DemoOptions, result: dict[str, Any], picture: Path, out: T
 
 
 def _quality(rounds: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """How good the model is; no accuracy where numbers are predicted."""
+    """How good the model is; without accuracy where numbers are predicted."""
     last, reached = rounds[-1], reach(_TARGET, rounds)
     if last["accuracy"] is not None:
         yield "final test accuracy", f"{last['accuracy']:.2%}"

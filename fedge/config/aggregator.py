@@ -41,8 +41,8 @@ class AggregatorConfig:
     close_after: str | None = setting(
         None,
         rule=Rule(ENOUGH, is_enough),
-        about="close a round before its deadline when so many updates are in: a number, or a share "
-        "of the devices asked, like 80%",
+        about="close a round before its deadline when this many updates are in: a number, or a "
+        "share of the devices asked, such as 80%",
     )
     close_grace_s: float = setting(
         0.0, rule=at_least(0), about="how long a round waits for more once it has enough"
@@ -58,7 +58,7 @@ class AggregatorConfig:
     give_up_after: int | None = setting(
         None,
         rule=at_least(1),
-        about="end with an error after so many rounds in a row that failed on every device; "
+        about="end with an error when this many rounds in a row have failed on every device; "
         "unset: keep trying",
     )
     target_accuracy: float | None = setting(

@@ -65,7 +65,7 @@ class Setting:
 
     @property
     def flag(self) -> str:
-        """Its name once more: the words of a flag are joined by dashes."""
+        """Its flag: the same name, its words joined by dashes."""
         return "--" + self.name.replace("_", "-")
 
     @property
@@ -131,7 +131,7 @@ def read_value(one: Setting, value: object, source: str, *, is_text: bool) -> ob
 
 
 def check(config: Settings) -> None:
-    """For `__post_init__`: refuse what no source could have given; a path may be a text.
+    """For `__post_init__`: refuse what no source could have given; a path may be given as text.
 
     Raises:
         ConfigError: naming the setting.
@@ -144,7 +144,7 @@ def check(config: Settings) -> None:
 
 
 def given(cls: type[C], config: C | None, settings: Mapping[str, object]) -> C:
-    """The configuration that a program gives: a whole one, settings by name, or some beside it.
+    """The configuration that a program gives: a whole one, settings by name, or both.
 
     Raises:
         ConfigError: naming a setting that is unknown, missing or out of range.
@@ -164,7 +164,7 @@ def given(cls: type[C], config: C | None, settings: Mapping[str, object]) -> C:
 
 
 def _kind_of(hint: Any) -> tuple[type, tuple[str, ...], bool]:
-    """Type, choices and whether None is allowed, of an annotation."""
+    """The type that an annotation means, its choices, and whether it allows None."""
     is_optional = isinstance(hint, UnionType)
     if is_optional:
         hint = next(kind for kind in get_args(hint) if kind is not NoneType)
@@ -182,7 +182,7 @@ def _parse(kind: type, text: str) -> object:
 
 
 def _convert(kind: type, value: object) -> object:
-    """The value in this type, where that loses nothing; else None."""
+    """The value converted to this type, or None where that would lose something."""
     if kind is float and type(value) is int:
         return float(value)
     if kind is Path and isinstance(value, str | Path):

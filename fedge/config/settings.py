@@ -1,4 +1,6 @@
-"""Settings from their sources: flags over the environment over a file over defaults.
+"""Settings from their sources: flags, then the environment, then a file, then defaults.
+
+The first source that has a setting wins.
 
 A setting has one name, its unit included, wherever it is given:
 
@@ -32,13 +34,13 @@ _ADDRESS = re.compile("(tcp|udp|sctp)://")
 def load(
     cls: type[C], *, file: Path | None, env: Mapping[str, str], flags: Mapping[str, object]
 ) -> C:
-    """The configuration that the sources give together.
+    """The configuration that all sources together give.
 
     Args:
         cls: the dataclass to fill.
         file: a TOML file, if one was named.
-        env: the environment; names that begin like the section's must be known.
-        flags: by name; None is a flag that was not given, other names are ignored.
+        env: the environment; variables with the prefix of the section must be known.
+        flags: by name; None is a flag that was not given; unknown names are ignored.
 
     Raises:
         ConfigError: naming the source, what was expected and what was found.
@@ -104,7 +106,7 @@ def _read_file(file: Path | None, known: list[Setting]) -> dict[str, object]:
 
 
 def _read_env(env: Mapping[str, str], section: str, known: list[Setting]) -> dict[str, str]:
-    """The section's variables; an empty one counts as not set, and so does one of Kubernetes."""
+    """The variables of a section; empty ones and those that Kubernetes sets count as not set."""
     prefix = variable_prefix(section)
     found = {
         name: text
@@ -119,7 +121,7 @@ def _read_env(env: Mapping[str, str], section: str, known: list[Setting]) -> dic
 
 
 def _is_of_kubernetes(name: str, text: str) -> bool:
-    """Whether it tells of a service, which may be called fedge-device or begin like that.
+    """Whether it describes a service, whose name may begin with fedge-device.
 
     Source: Kubernetes, Services, "Environment variables" (docker-compatible links included).
     """
@@ -142,7 +144,7 @@ def _help(one: Setting) -> str:
 
 
 def _default(one: Setting) -> str:
-    """What holds if nothing is given, and the variable, in brackets; "" if there is neither."""
+    """The default and the variable, in brackets; "" if there is neither."""
     parts = []
     if one.default is MISSING:
         parts.append("required")

@@ -53,12 +53,12 @@ def fleet_of(topic: str) -> str | None:
 
 
 def part_of(device: str, parts: int) -> int:
-    """The partition of a device's updates: the same on every machine, even over devices."""
+    """The partition of a device's updates: the same on every machine, and evenly spread."""
     return zlib.crc32(device.encode()) % parts
 
 
 def shape_of(topic: str) -> str:
-    """The topic with + for whatever differs from device to device and from blob to blob."""
+    """The topic with + in place of what differs from device to device and from blob to blob."""
     match topic.split("/"):
         case [*root, "dev", _, last]:
             return "/".join([*root, "dev", "+", last])

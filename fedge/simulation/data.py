@@ -1,4 +1,4 @@
-"""Data for a fleet on one machine: the bundled digits, or a file, cut into devices' own parts."""
+"""Data for a fleet on one machine: the digits or a file, divided among the devices."""
 
 import warnings
 from collections.abc import Iterator
@@ -18,17 +18,17 @@ MOST_DRAWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A data set as a fleet has it: one part a device, and what nobody trains on."""
+    """A data set divided up: a part for each device, and one that nobody trains on."""
 
     devices: dict[str, Dataset]
     test: Dataset
 
 
 def digits() -> Dataset:
-    """The 1 797 handwritten digits that scikit-learn carries: x (n, 64) in 0..1, y 0..9."""
+    """The 1 797 handwritten digits that come with scikit-learn: x (n, 64) in 0..1, y 0..9."""
     try:
         with warnings.catch_warnings():
-            # Of no use to anybody here: nothing of joblib's runs in parallel.
+            # Of no use here: nothing runs in parallel through joblib.
             warnings.filterwarnings("ignore", message=".*joblib will operate in serial mode")
             from sklearn.datasets import load_digits  # noqa: PLC0415 - the extra `demo` has it
     except ImportError as error:
@@ -45,17 +45,17 @@ def digits() -> Dataset:
 
 
 def part(data: Dataset, *, n_devices: int | None, alpha: float, seed: int) -> Parts:
-    """Cut a data set into devices' parts and a test part.
+    """Divide a data set into a part for each device and a test part.
 
     Natural clients stay together: with `client` in the data each client is a
-    device, the first `n_devices` of them in sorted order if that is given.
+    device; if `n_devices` is given, only that many, in sorted order.
     Without it the examples of each class are dealt out by a Dirichlet draw.
 
     Args:
         data: with or without `client` and `is_test`; without `is_test` a fifth of
             the examples, drawn evenly, is held out.
         n_devices: how many devices; None: one a client, or `N_DEVICES` without clients.
-        alpha: concentration of the Dirichlet draw; small means unlike each other.
+        alpha: concentration of the Dirichlet draw: the smaller, the more the parts differ.
         seed: of both draws.
 
     Raises:
@@ -104,7 +104,7 @@ def _dealt(
 
 
 def _groups(targets: Array) -> Array:
-    """What examples are dealt out by: the class, or all alike where there are no classes."""
+    """What examples are dealt out by: their class, or nothing where there are no classes."""
     is_class = targets.ndim == 1 and targets.dtype.kind in "iu"
     return targets if is_class else np.zeros(len(targets), dtype=np.int64)
 
@@ -112,7 +112,7 @@ def _groups(targets: Array) -> Array:
 def _dirichlet_owner(
     groups: Array, n_devices: int, alpha: float, rng: np.random.Generator
 ) -> Array:
-    """Which device owns which example, drawn again until nobody is left with too little.
+    """Which device owns which example, drawn again until every device has enough.
 
     Source: Hsu et al., 2019, arXiv:1909.06335 (shares of each class by Dirichlet).
     """

@@ -1,4 +1,4 @@
-"""The demo: data and model made ready, a whole fleet started, its rounds told as they end."""
+"""The demo: prepare data and model, start a whole fleet, and report its rounds as they end."""
 
 import json
 import time
@@ -27,7 +27,7 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Files of one run, ready to start."""
+    """Everything a run needs, ready before it starts."""
 
     folder: Path
     artifact: Path
@@ -43,7 +43,7 @@ def prepare(options: DemoOptions) -> Prepared:
     """Write the artifact, every device's own data file and the test data into the folder."""
     codecs.get(options.codec)
     codecs.get(options.downlink_codec)
-    strategies.get(options.strategy)  # they refuse now what would else be refused by a process
+    strategies.get(options.strategy)  # better refused now than by a process later
     data = read_npz(options.data) if options.data else digits()
     parts = part(
         data,
@@ -101,7 +101,7 @@ def play(options: DemoOptions, ready: Prepared) -> Generator[dict[str, Any], Non
 
 
 def export(ready: Prepared) -> Path:
-    """The latest model of a run that is over, or was stopped after a round."""
+    """Export the latest model of a run that is over, or was stopped after a round."""
     path = ready.folder / "model.onnx"
     with Fleet(ready.folder / "logs") as fleet:
         fleet.run("export", ["export", str(ready.folder / "aggregator"), "-o", str(path)])
@@ -109,16 +109,16 @@ def export(ready: Prepared) -> Path:
 
 
 def reports(ready: Prepared) -> dict[str, dict[str, Any] | None]:
-    """What each device said of itself when it stopped; None if it never got to."""
+    """What each device reported when it stopped; None if it never got that far."""
     return {name: _read_report(ready.folder, name) for name in ready.devices}
 
 
 class _Broker:
-    """The broker that was asked for, or one of our own for as long as the context lasts.
+    """The broker that was asked for, or one of our own while the context lasts.
 
     Attributes:
-        url: perhaps with a password.
-        shown: the same for people.
+        url: possibly with a password.
+        shown: the same, fit to be printed.
         name: its program and version.
     """
 
@@ -130,7 +130,7 @@ class _Broker:
             self.shown = str(broker_url(self.url, options.password_file))
             return
         if options.password_file is not None:
-            raise ConfigError("--password-file is for a broker of yours: give --broker URL too")
+            raise ConfigError("--password-file is for a broker of your own: give --broker URL too")
         self._own = start_broker(kind=kind, folder=folder / "broker")
         self.url = self.shown = self._own.url
         self.name = f"{self._own.kind} {self._own.version}"
@@ -144,7 +144,7 @@ class _Broker:
 
 
 def _login(section: str, url: str, options: DemoOptions) -> dict[str, str]:
-    """How a process gets to the broker: as variables, which only their owner can read."""
+    """How a process reaches the broker, as variables, which only their owner can read."""
     prefix = variable_prefix(section)
     file = options.password_file
     return {
@@ -167,7 +167,7 @@ def _aggregate(options: DemoOptions, ready: Prepared) -> list[str]:
         wait_for=n_devices,
         quorum=max(1, n_devices // 2),
         deadline_s=options.deadline_s,
-        give_up_after=3,  # somebody looks on, and is better told than kept waiting
+        give_up_after=3,  # somebody is watching, and should be told rather than kept waiting
         connect_timeout_s=_CONNECT_S,
         strategy=options.strategy,
         downlink_codec=options.downlink_codec,
@@ -210,7 +210,7 @@ def _read_report(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def _events(fleet: Fleet, path: Path) -> Iterator[dict[str, Any]]:
-    """The aggregator's event lines until the one that says it has finished."""
+    """The aggregator's events, up to the one that says it has finished."""
     rest = b""
     position = 0
     while True:

@@ -88,7 +88,7 @@ class DemoOptions:
         "which one is started; unset: mosquitto if it is installed",
     )
     password_file: Path | None = setting_of(Process, "password_file")
-    out: Path = setting(factory=_dated, about="folder for everything of this run, new or empty")
+    out: Path = setting(factory=_dated, about="folder for everything this run makes, new or empty")
 
     def __post_init__(self) -> None:
         check(self)
