@@ -11,6 +11,7 @@ from fedge.cli.bench.common import facts, positive, share, tell
 from fedge.cli.commands import write_json
 from fedge.cli.screen import say
 from fedge.errors import MissingDependencyError
+from fedge.setting import default_of
 
 if TYPE_CHECKING:  # they need onnx; a board that runs kernels need not have it
     from fedge.bench.codecs.grid import Grid
@@ -88,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
 def _grid(args: argparse.Namespace) -> "Grid":
     from fedge.bench.codecs import schemes, tasks  # noqa: PLC0415 - needs onnx
     from fedge.bench.codecs.grid import Grid  # noqa: PLC0415
+    from fedge.config.aggregator import AggregatorConfig  # noqa: PLC0415 - loads NumPy
 
     own = tuple(map(str, args.data or ()))
     quick: bool = args.quick
@@ -99,7 +101,7 @@ def _grid(args: argparse.Namespace) -> "Grid":
         local_steps=args.local_steps,
         lr=args.lr,
         target=args.target,
-        strategy=args.strategy,
+        strategy=args.strategy or default_of(AggregatorConfig, "strategy"),
     )
     return Grid(
         tasks=(*(args.tasks or (() if own else tasks.TASKS)), *own),
