@@ -26,6 +26,9 @@ _ROOT = "fedge/v1"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_DIGITS}}}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,4}")
+_UP = re.compile(
+    rf"{_ROOT}/({_NAME.pattern})/job/({_NAME.pattern})/up/({_NUMBER.pattern})/({_NAME.pattern})"
+)
 _MOST_SHOWN = 80  # characters of a topic that is refused
 ANY_AGGREGATOR = f"{_ROOT}/+/srv/+/state"  # of any fleet
 
@@ -152,12 +155,12 @@ class Topics:
         Raises:
             PayloadError: if it is none, or has a name or a number that no topic of ours has.
         """
+        up = _UP.fullmatch(topic)  # the most frequent by far, so it is looked for first
+        if up is not None and up[1] == self.fleet:
+            return UpTopic(JobId(up[2]), int(up[3]), DeviceId(up[4]))
         prefix = f"{_ROOT}/{self.fleet}/"
         levels = topic.removeprefix(prefix).split("/") if topic.startswith(prefix) else []
         match levels:
-            case ["job", job, "up", part, device] if is_name(job) and is_name(device):
-                if _NUMBER.fullmatch(part):
-                    return UpTopic(JobId(job), int(part), DeviceId(device))
             case ["dev", device, ("state" | "in" | "get") as kind] if is_name(device):
                 return DeviceTopic(kind, DeviceId(device))
             case ["job", job, "round"] if is_name(job):
@@ -167,18 +170,6 @@ class Topics:
             case ["srv", name, "state"] if is_name(name):
                 return AggregatorTopic(name)
         raise _refused(topic, f"one of fleet {self.fleet}")
-
-    def device_of(self, topic: str) -> DeviceId:
-        """The device that a `dev/.../...` or `up/...` topic belongs to.
-
-        Raises:
-            PayloadError: if it belongs to none.
-        """
-        match self.read(topic):
-            case DeviceTopic(device=device) | UpTopic(device=device):
-                return device
-            case _:
-                raise _refused(topic, "one that names a device")
 
     def blob_of(self, topic: str) -> BlobTopic:
         """The chunk that is published there.
