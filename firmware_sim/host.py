@@ -146,5 +146,6 @@ def words(flags: Mapping[str, object]) -> Sequence[str]:
     """Flags by name as a command takes them; a value of True is a flag without a word."""
     found: list[str] = []
     for name, value in flags.items():
-        found += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+        flag = f"--{name.replace('_', '-')}"
+        found += [flag] if value is True else [flag, str(value)]
     return found

@@ -16,6 +16,7 @@ from fedge.aggregator.startup import opened
 from fedge.config.aggregator import AggregatorConfig
 from fedge.config.fields import given
 from fedge.errors import PayloadError, TransportError
+from fedge.messages.topics import fleet_of
 from fedge.transport import Connected, Disconnected, Event, Message, Transport, Undelivered
 
 GROUP_S = 0.02  # updates that arrive within it share one commit
@@ -151,7 +152,7 @@ class Aggregator:
 
     def _handle(self, event: Event, session: Session) -> None:
         match event:
-            case Message() if event.topic.split("/")[3:4] == ["srv"]:
+            case Message() if fleet_of(event.topic) is not None:
                 self._meet(event, session)
             case Message():
                 self._router.read(event)

@@ -37,6 +37,7 @@ from fedge.builder.standardize import Given, add_standardization, plan_standardi
 from fedge.builder.target import as_choices, scale_output, target_statistics
 from fedge.errors import ArtifactError, ConfigError, ModelError, TrainingError
 from fedge.training import ArrayData, Trainer
+from fedge.training.plan import BATCH_SIZE
 from fedge.types import Array, Vector
 
 
@@ -57,7 +58,7 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
     freeze: str | Sequence[str] = (),
     optimizer: str = "sgd",
     quantize: str | None = None,
-    batch_size: int = 16,
+    batch_size: int = BATCH_SIZE,
     standardize: Given | Literal["federated"] | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     output: str | None = None,
@@ -116,7 +117,7 @@ def build(  # noqa: PLR0913 - one keyword per decision
     loss: str,
     trainable: str | Sequence[str] | None = None,
     freeze: str | Sequence[str] = (),
-    batch_size: int = 16,
+    batch_size: int = BATCH_SIZE,
     standardize: Given | Literal["federated"] | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     output: str | None = None,

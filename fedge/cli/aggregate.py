@@ -1,4 +1,4 @@
-"""`fedge aggregate`: runs a job's rounds until they are done or a signal says stop."""
+"""`fedge aggregate`: run a job's rounds until they are done or a signal stops it."""
 
 import argparse
 import signal
@@ -11,20 +11,18 @@ from fedge.cli.passwords import warn_of_password
 from fedge.config.aggregator import AggregatorConfig
 from fedge.config.settings import add_flags, load_args
 
-HELP = "run the aggregator: rounds, models, what the devices need"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags: every setting of `AggregatorConfig`."""
     add_flags(parser, AggregatorConfig)
     parser.epilog = (
-        "All it keeps is in --state-dir; started again there, it goes on with the same round. "
-        "SIGTERM and Ctrl-C stop it cleanly. `fedge export` takes the model out."
+        "Everything it keeps is in --state-dir; started there again, it carries on with the same "
+        "round. SIGTERM and Ctrl-C stop it cleanly. `fedge export` writes the trained model."
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Until the job is done, or SIGTERM or SIGINT: then the state is kept for the next start."""
+    """Run until the job is done, or until a signal: then the state is kept for the next start."""
     config = load_args(AggregatorConfig, args)
     logs.set_up(config.log_level, f"aggregator {config.name}")
     warn_of_password(args.broker, "FEDGE_AGGREGATOR_BROKER or --password-file")
@@ -35,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _stop_on_signals(aggregator: Aggregator) -> None:
-    """The first signal asks it to stop; a second one ends the process at once and loses nothing."""
+    """The first signal asks it to stop; a second ends the process at once, and loses nothing."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         aggregator.stop()

@@ -1,4 +1,4 @@
-"""`fedge broker`: run mosquitto or iotcore on loopback until it is told to stop."""
+"""`fedge broker`: run mosquitto or iotcore on loopback until told to stop."""
 
 import argparse
 import contextlib
@@ -14,8 +14,6 @@ from fedge.config.settings import add_flags, load_args
 from fedge.errors import TransportError
 from fedge.logs import logger
 from fedge.transport.broker import RunningBroker, start_broker
-
-HELP = "run an MQTT broker for a bench or a demo"
 
 log = logger(__name__)
 

@@ -9,8 +9,7 @@ from fedge.builder import Built, Choice, Output, build
 from fedge.cli.commands import write_json
 from fedge.cli.screen import say
 from fedge.text import line
-
-HELP = "make a training artifact from an ONNX model"
+from fedge.training.plan import BATCH_SIZE
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,22 +22,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--trainable",
         action="append",
         metavar="GLOB",
-        help="train only parameters of such a name, as in 'fc2.*'; may be given again (all)."
-        " One that matches no parameter may name what the table below calls a constant",
+        help="train only the parameters whose names match, such as 'fc2.*'; may be given more than"
+        " once (all). A name that matches no parameter may be that of a constant in the table",
     )
     add(
         "--freeze",
         action="append",
         default=[],
         metavar="GLOB",
-        help="do not train parameters of such a name; may be given again",
+        help="do not train the parameters whose names match; may be given more than once",
     )
-    add("--batch-size", type=int, default=16, metavar="N", help="examples a step (%(default)s)")
+    add(
+        "--batch-size",
+        type=int,
+        default=BATCH_SIZE,
+        metavar="N",
+        help="examples in a step (%(default)s)",
+    )
     add(
         "--standardize",
         choices=["federated"],
-        help="let the fleet find mean and scale of each float input, where missing values count as"
-        " mean, and with mse those of the target",
+        help="let the fleet find the mean and scale of each float input, with missing values filled"
+        " in by the mean, and with mse those of the target too",
     )
     add(
         "--input-shape",
@@ -46,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_input_shape,
         metavar="NAME=N,N,..",
-        help="shape of one example, for an input with open axes; may be given again",
+        help="shape of one example, for an input with open axes; may be given more than once",
     )
     add(
         "--output",
@@ -60,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_input_value,
         metavar="NAME=X[,X..]",
-        help="fix an input that is no data, such as a scale or a training mode (true, false)",
+        help="fix an input that is not data, such as a scale or a training mode (true, false)",
     )
 
 
@@ -90,16 +95,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tensors(choices: Sequence[Choice]) -> list[str]:
-    """A table of what the model came with, and in words what deserves a second look."""
+    """A table of what the model contains, and in words whatever deserves a second look."""
     numbers = [choice for choice in choices if _is_number(choice)]
     listed = [choice for choice in choices if not _is_number(choice)]
     rows = table(("tensor", "shape", "is"), [_row(choice) for choice in listed]).splitlines()
     reasons = ["why", *(("? " if c.is_doubtful else "") + c.why for c in listed)]
     lines = [f"{row}  {why}" for row, why in zip(rows, reasons, strict=True)]
     if numbers:
-        lines.append(f"and {len(numbers)} constants of one number each")
+        are = "constant that is a single number"
+        if len(numbers) > 1:
+            are = "constants that are single numbers"
+        lines.append(f"and {len(numbers)} {are}")
     if any(choice.is_doubtful for choice in listed):
-        lines.append("? may be meant otherwise: --trainable NAME trains it, --freeze NAME does not")
+        lines.append(
+            "?: may be meant differently; --trainable NAME trains it, --freeze NAME does not"
+        )
     return lines
 
 

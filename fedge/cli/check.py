@@ -17,21 +17,20 @@ from fedge.cli.commands import write_json
 from fedge.cli.screen import say
 from fedge.errors import ArtifactError
 
-HELP = "verify an artifact: hashes, shapes, gradient"
 _ROW = "{:7}  {:>12}  {:>12}  {:>12}  {}"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """The artifact and the dice."""
+    """The artifact, and the seed of the examples."""
     parser.epilog = (
         "Reads the file (sizes, hashes), loads its graphs, and compares the gradient of every "
-        "parameter with the slope of the loss, both in float64, within 0.3 %; then what "
-        "onnxruntime computes with both. The examples are random ones and such as real data has: "
-        "zero backgrounds, constant rows, repeated values, padding. Exit code 4 if anything is "
-        "wrong."
+        "parameter with the slope of the loss, both in float64, to within 0.3 %; then compares "
+        "what onnxruntime computes with both. Some examples are random, some have what real data "
+        "has: zero backgrounds, constant rows, repeated values, padding. Exit code 4 if anything "
+        "is wrong."
     )
     parser.add_argument("artifact", type=Path, metavar="OUT.fedge")
-    parser.add_argument("--seed", type=int, default=0, help="of the examples (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the examples (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,7 +52,7 @@ def _print_table(report: CheckReport) -> None:
     for slot in report.slots:
         say(_row(slot))
     if any(slot.verdict == "none" for slot in report.slots):
-        say("none: no gradient arrives there, and the loss has no slope there either")
+        say("none: no gradient reaches it, and the loss has no slope there either")
     say(f"loss {report.loss:.6g}, gradient norm {report.gradient_norm:.6g}")
     say(f"scores of training and of inference agree within {report.inference_error:.1e}")
 

@@ -1,4 +1,4 @@
-"""A command of several: finds the chosen one's module, runs it, turns refusals into sentences.
+"""A program with commands: finds the module of the chosen one, runs it, and words its refusals.
 
 Only the chosen command's module is imported, so `fedge device` never loads
 what `fedge demo` needs.
@@ -18,18 +18,21 @@ from fedge.errors import FedgeError, MissingDependencyError
 from fedge.text import line
 from fedge.version import __version__
 
-_OURS = ("fedge", "firmware_sim")  # a module of these that is missing is a fault, not a lack
+_OURS = (
+    "fedge",
+    "firmware_sim",
+)  # if a module of ours is missing, that is a bug, not something to install
 
 
 class _Parser(argparse.ArgumentParser):
-    """Its subparsers are of its kind."""
+    """A parser whose errors take one line; so do those of its subparsers."""
 
     def error(self, message: str) -> NoReturn:
         super().error(line(message))
 
 
 class Command(Protocol):
-    """What the module of a command gives."""
+    """What the module of a command has to define."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None: ...
     def run(self, args: argparse.Namespace) -> int: ...
@@ -37,12 +40,12 @@ class Command(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a terminal calls `name`: its commands are the modules of one package."""
+    """A program with commands, which are the modules of one package."""
 
     name: str
     description: str
     package: str
-    commands: Mapping[str, str]  # its name to what it does
+    commands: Mapping[str, str]  # each with the one sentence that says what it does
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run one command; the result is the process's exit code."""
@@ -66,7 +69,7 @@ class Program:
         parser = _Parser(
             prog=self.name,
             description=self.description,
-            epilog=f"`{self.name} COMMAND --help` says what a command takes.",
+            epilog=f"`{self.name} COMMAND --help` lists the options of a command.",
         )
         parser.add_argument("--version", action="version", version=f"fedge {__version__}")
         commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -89,7 +92,7 @@ class Program:
 
 
 def _lack(error: MemoryError | ImportError) -> tuple[str, int]:
-    """What the machine lacks, and the exit code for it; any other fault is raised again."""
+    """What this machine lacks, and the exit code for that; any other error is raised again."""
     if _is_lack_of_memory(error):
         return "too little memory to run", 1
     package = (getattr(error, "name", None) or "").partition(".")[0]
@@ -99,7 +102,7 @@ def _lack(error: MemoryError | ImportError) -> tuple[str, int]:
 
 
 def _is_lack_of_memory(error: MemoryError | ImportError) -> bool:
-    """Whether nothing else is wrong: the linker's words for it reach us as an ImportError."""
+    """Whether memory is all that is missing; the linker reports that as an ImportError."""
     words = ("failed to map segment", "cannot allocate memory")
     return isinstance(error, MemoryError) or any(one in str(error).lower() for one in words)
 

@@ -7,99 +7,36 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from fedge import codecs, strategies
 from fedge.cli.commands import write_json
 from fedge.cli.passwords import warn_of_password
 from fedge.cli.screen import say
+from fedge.config.settings import add_flags, load_args
 from fedge.errors import FedgeError
-from fedge.simulation.demo import LR, DemoOptions, Prepared, export, play, prepare, reports
+from fedge.simulation.demo import Prepared, export, play, prepare, reports
+from fedge.simulation.options import DemoOptions
 from fedge.simulation.plot import plot
 from fedge.simulation.report import Measured, as_json, human, reach
 from fedge.text import line
 
-HELP = "train a fleet of processes on this machine: broker, aggregator and devices"
 _TARGET = 0.95
-_INTERRUPTED = 130  # as a shell says it of Ctrl-C
+_INTERRUPTED = 130  # what a shell reports after Ctrl-C
 
 _COLUMNS = "{:>5}  {:>8}  {:>9}  {:>11}  {:>9}  {:>9}  {:>8}  {:>7}"
 _HEAD = ("round", "accuracy", "loss", "in/late/lost", "up", "published", "float32÷", "seconds")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """The flags; defaults are those of DemoOptions."""
-    start = DemoOptions.__dataclass_fields__
+    """The flags: every field of DemoOptions."""
+    add_flags(parser, DemoOptions)
     parser.epilog = (
-        "Without --data the fleet learns the 1 797 handwritten digits that scikit-learn carries. "
-        "A data file is an .npz with x (or an array per model input), y, and perhaps client "
-        "(natural split: one device a client) and is_test. Everything a run makes lies in --out."
+        "Without --data the fleet learns the 1 797 handwritten digits that come with scikit-learn. "
+        "A data file is an .npz with x (or one array for each input of the model), y, and perhaps "
+        "client (the natural split: one device for each client) and is_test. Everything of a run "
+        "is in the folder --out."
     )
-    add = parser.add_argument
-    add("--devices", type=_positive, metavar="N", help="device processes (8, or one a client)")
-    add("--rounds", type=_positive, default=start["rounds"].default, help="rounds (%(default)s)")
-    add("--data", type=Path, metavar="FILE.npz", help="your data instead of the digits")
-    add("--model", type=Path, metavar="FILE.onnx", help="your model instead of a small perceptron")
-    add("--loss", metavar="NAME", help="cross_entropy, mse or binary_cross_entropy (by the data)")
-    add(
-        "--codec",
-        default=start["codec"].default,
-        metavar="SPEC",
-        help=f"how updates are sent: {', '.join(codecs.SPECS)} (%(default)s)",
-    )
-    add(
-        "--downlink-codec",
-        default=start["downlink_codec"].default,
-        metavar="SPEC",
-        help="how models are sent, as differences, by one of the same; none: whole (%(default)s)",
-    )
-    add(
-        "--strategy",
-        default=start["strategy"].default,
-        metavar="SPEC",
-        help=f"how updates make the next model: {strategies.HELP} (%(default)s)",
-    )
-    add(
-        "--broker",
-        metavar="URL",
-        help="a broker that runs already, such as mqtt://127.0.0.1:1883; or mosquitto or iotcore,"
-        " to choose which one is started (mosquitto if it is installed)",
-    )
-    add(
-        "--password-file",
-        type=Path,
-        metavar="FILE",
-        help="file with the password of the user that the URL of --broker names",
-    )
-    add(
-        "--standardize",
-        action="store_true",
-        help="scale features by the fleet's own mean and spread, and fill missing values"
-        " (on by itself for --data without --model)",
-    )
-    add("--alpha", type=float, default=start["alpha"].default, help="Dirichlet split (%(default)s)")
-    add("--seed", type=int, default=start["seed"].default, help="of split, model and sampling")
-    add(
-        "--local-steps",
-        type=_positive,
-        default=start["local_steps"].default,
-        help="steps a device takes in a round (%(default)s)",
-    )
-    add("--batch-size", type=_positive, default=start["batch_size"].default, help="(%(default)s)")
-    add(
-        "--lr",
-        type=float,
-        help=f"local learning rate ({LR['cross_entropy']} for classes, {LR['mse']} for numbers)",
-    )
-    add(
-        "--deadline-s",
-        type=float,
-        default=start["deadline_s"].default,
-        help="seconds after which a round goes on without the missing (%(default)s)",
-    )
-    add("--out", type=Path, metavar="DIR", help="folder of this run (fedge-demo/DATE-TIME)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -107,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     warn_of_password(args.broker, "--password-file")
     out = sys.stdout
-    say(f"fedge demo: everything of this run goes to {options.folder}", to=out)
+    say(f"fedge demo: everything from this run goes to {options.out}", to=out)
     ready = prepare(options)
     say(
         f"{len(ready.devices)} devices, {ready.n_trainable} trained parameters,"
@@ -117,45 +54,25 @@ def run(args: argparse.Namespace) -> int:
     print(f"artifact: {human(ready.artifact_bytes)}, which each device downloads once", file=out)
     measured = _watch(options, ready, out)
     result = as_json(options, ready, measured)
-    picture = options.folder / "accuracy.png"
+    picture = options.out / "accuracy.png"
     plot(result, _TARGET, picture)
-    write_json(options.folder / "result.json", result)
+    write_json(options.out / "result.json", result)
     write_json(args.json, result)
     _summary(options, result, picture, out)
     return 0 if measured.is_whole else _INTERRUPTED
 
 
 def _options(args: argparse.Namespace) -> DemoOptions:
-    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    folder: Path = args.out or Path("fedge-demo") / stamp
-    if folder.exists() and any(folder.iterdir()):
-        raise FedgeError(f"--out {folder} is not empty: name a new folder")
-    return DemoOptions(
-        folder=folder,
-        n_devices=args.devices,
-        rounds=args.rounds,
-        data=args.data,
-        model=args.model,
-        loss=args.loss,
-        codec=args.codec,
-        downlink_codec=args.downlink_codec,
-        strategy=args.strategy,
-        broker=args.broker,
-        password_file=args.password_file,
-        standardize=args.standardize,
-        alpha=args.alpha,
-        seed=args.seed,
-        local_steps=args.local_steps,
-        batch_size=args.batch_size,
-        lr=args.lr,
-        deadline_s=args.deadline_s,
-    )
+    options = load_args(DemoOptions, args)
+    if options.out.exists() and any(options.out.iterdir()):
+        raise FedgeError(f"--out {options.out} is not empty: name a new folder")
+    return options
 
 
 def _watch(options: DemoOptions, ready: Prepared, out: TextIO) -> Measured:
     """Play the run and print a line a round; Ctrl-C and SIGTERM stop every process.
 
-    What there is by then is measured like a whole run, if a round has ended.
+    If a round has ended by then, what there is gets measured like a whole run.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     began = time.monotonic()
@@ -169,7 +86,7 @@ def _watch(options: DemoOptions, ready: Prepared, out: TextIO) -> Measured:
         if not told.rounds:
             raise
         is_whole = False
-        told.screen.line("stopped: what there is by now")
+        told.screen.line("stopped: here is what there is so far")
     told.screen.status("")
     return Measured(
         rounds=told.rounds,
@@ -210,13 +127,13 @@ class _Told:
                 )
             case "round":
                 self.setup.append(event)
-                self.screen.line("statistics: the fleet's own means and spreads are in the model")
+                self.screen.line("statistics: the model now has the fleet's own means and spreads")
             case _:
                 pass
 
 
 class _Screen:
-    """Lines that stay, and on a terminal one status line under them that does not."""
+    """Lines that stay, and on a terminal one status line below them that does not."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -253,7 +170,7 @@ def _row(event: dict[str, Any], rounds: list[dict[str, Any]]) -> str:
 
 
 def _summary(options: DemoOptions, result: dict[str, Any], picture: Path, out: TextIO) -> None:
-    """The table at the end, and where everything lies."""
+    """The table at the end, and where everything is."""
     totals = result["totals"]
     up, down, artifact = (totals[f"{way}_bytes"] for way in ("uplink", "downlink", "artifact"))
     plain_up, plain_down = totals["float32_uplink_bytes"], totals["float32_downlink_bytes"]
@@ -274,8 +191,8 @@ def _summary(options: DemoOptions, result: dict[str, Any], picture: Path, out: T
         ("device CPU time", f"{max((r['cpu_s'] for r in known), default=0.0):.2f} s at most"),
         ("plot", str(picture)),
         ("trained model", result["model"]["path"]),
-        ("all figures", str(options.folder / "result.json")),
-        ("logs and state", f"{options.folder}/logs, {options.folder}/aggregator"),
+        ("all figures", str(options.out / "result.json")),
+        ("logs and state", f"{options.out}/logs, {options.out}/aggregator"),
     ]
     say("", to=out)
     for name, value in rows:
@@ -283,7 +200,7 @@ def _summary(options: DemoOptions, result: dict[str, Any], picture: Path, out: T
 
 
 def _quality(rounds: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """How good the model is; no accuracy where numbers are predicted."""
+    """How good the model is; without accuracy where numbers are predicted."""
     last, reached = rounds[-1], reach(_TARGET, rounds)
     if last["accuracy"] is not None:
         yield "final test accuracy", f"{last['accuracy']:.2%}"
@@ -297,10 +214,3 @@ def _quality(rounds: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, found {number}")
-    return number

@@ -1,4 +1,4 @@
-"""`fedge device`: the runtime of one device as a process."""
+"""`fedge device`: the runtime of one device, as a process."""
 
 import argparse
 import os
@@ -7,29 +7,27 @@ from fedge.cli import logs
 from fedge.cli.commands import write_json
 from fedge.cli.watchdog import stopping_on_signals
 
-HELP = "run a device: train on its own data when a round asks for it"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags: every setting of `DeviceConfig`."""
-    # NumPy reads these when it is loaded. It only moves numbers here, so threads of its own
-    # would cost memory and gain nothing; onnxruntime gets its threads from --threads.
+    # NumPy reads these when it is imported. It only moves numbers around here, so threads of its
+    # own would cost memory for nothing; onnxruntime takes its threads from --threads.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    from fedge.config import settings  # noqa: PLC0415 - loads NumPy, so it comes after
+    from fedge.config import settings  # noqa: PLC0415 - imports NumPy, so not before
     from fedge.config.device import DeviceConfig  # noqa: PLC0415
 
     settings.add_flags(parser, DeviceConfig)
     parser.epilog = (
         "The device trains when the aggregator opens a round, and sends only encoded updates. "
-        "With --budget-bytes or --upload-time-s it chooses their codec itself, else the round's "
-        "plan does. All it keeps is in --state-dir; started again there, it goes on where it was. "
-        "SIGTERM and Ctrl-C stop it cleanly, within five seconds."
+        "With --budget-bytes or --upload-time-s it chooses their codec itself; otherwise the "
+        "round's plan does. Everything it keeps is in --state-dir; started there again, it carries "
+        "on where it left off. SIGTERM and Ctrl-C stop it cleanly, within five seconds."
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run until a signal, or until the job is finished under --exit-when-finished."""
+    """Run until a signal, or, with --exit-when-finished, until the job is finished."""
     from fedge.cli.passwords import warn_of_password  # noqa: PLC0415 - see configure
     from fedge.config import settings  # noqa: PLC0415
     from fedge.config.device import DeviceConfig  # noqa: PLC0415

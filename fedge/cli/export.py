@@ -15,8 +15,6 @@ from fedge.types import Vector
 _Facts: TypeAlias = dict[str, str | int | float | None]
 _Found: TypeAlias = tuple[Artifact, Vector, str, _Facts]
 
-HELP = "write a trained model as ONNX for inference"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """STATE, where to write, and which round."""
@@ -33,12 +31,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--round",
         type=_round,
         metavar="N",
-        help="the model that round N made, or `best`: the one of the highest accuracy, or without "
-        "any the lowest loss, on the aggregator's test data (default: the latest)",
+        help="the model that round N made, or `best`: the one with the highest accuracy on the "
+        "aggregator's test data, or with the lowest loss where there is no accuracy (default: the "
+        "latest)",
     )
     parser.epilog = (
-        "The file's metadata_props say which fleet, job, round, accuracy, loss and SHA-256 of "
-        "parameters and artifact it has, under fedge.*."
+        "The file's metadata_props, named fedge.*, hold its fleet, job, round, accuracy and loss, "
+        "and the SHA-256 of its parameters and artifact."
     )
 
 
@@ -78,7 +77,7 @@ def _round(text: str) -> int | Literal["best"]:
 
 def _from_file(path: Path, round_: int | str | None) -> _Found:
     if round_ is not None:
-        raise ConfigError(f"{path} is an artifact, which knows no rounds: leave out --round")
+        raise ConfigError(f"{path} is an artifact, which has no rounds: leave out --round")
     artifact = load_artifact(path)
     return artifact, artifact.parameters, "the model before any training", _of_artifact(artifact)
 

@@ -1,4 +1,4 @@
-"""`fedge inspect`: what a file, a payload or a state directory of fedge holds."""
+"""`fedge inspect`: what a fedge file, payload or state directory holds."""
 
 import argparse
 from collections.abc import Mapping
@@ -17,8 +17,6 @@ from fedge.cli.state import check_name, describe_file, describe_folder
 from fedge.data import read_npz
 from fedge.errors import ConfigError
 
-HELP = "say what a fedge file, payload or state directory holds"
-
 _ZIP = b"PK\x03\x04"
 _FIRST_MEMBER = slice(30, 43)  # of a zip: where an artifact has the name manifest.json
 _PAYLOAD_VERSION = 1  # in the high four bits of the first byte
@@ -27,10 +25,10 @@ _PAYLOAD_VERSION = 1  # in the high four bits of the first byte
 def configure(parser: argparse.ArgumentParser) -> None:
     """The file."""
     parser.epilog = (
-        "Knows artifacts (.fedge), data files (.npz), the payloads of updates, files of events, "
-        "and the state directories of devices and aggregators: as a whole, and each file in them."
+        "Reads artifacts (.fedge), data files (.npz), the payloads of updates, files of events, "
+        "and the state directories of devices and aggregators, as a whole or file by file."
     )
-    parser.add_argument("file", type=Path, metavar="PATH", help="what to look into")
+    parser.add_argument("file", type=Path, metavar="PATH", help="file or directory to look into")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,10 +46,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """The facts about a file, as values that JSON knows.
+    """The facts about a file, as values that JSON can hold.
 
     Raises:
-        ConfigError: if it is of no kind that fedge writes or reads.
+        ConfigError: if it is not a kind of file that fedge writes or reads.
         FedgeError: if it is of such a kind, but damaged.
     """
     if path.is_dir():
@@ -168,7 +166,7 @@ def _text(value: object) -> str:
 
 
 def _rows(rows: list[dict[str, Any]]) -> list[str]:
-    """Facts of a kind, one below the other, in columns."""
+    """Facts of one kind, a line each, in columns."""
     if not rows:
         return [""]
     lines = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]

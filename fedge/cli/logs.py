@@ -8,7 +8,7 @@ from fedge.text import line
 
 
 class _Lines(logging.Formatter):
-    """One line a record, and an indented one for each of a traceback; other packages' too."""
+    """One line for each record, then its traceback, indented; for other packages' records too."""
 
     def format(self, record: logging.LogRecord) -> str:
         make_fit(record)

@@ -1,4 +1,4 @@
-"""The `fedge` command and what it can do."""
+"""The `fedge` command, and the one sentence that says what each of its commands does."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ COMMANDS = {
     "build": "make a training artifact from an ONNX model",
     "check": "verify an artifact: hashes, shapes, gradient",
     "inspect": "say what a fedge file, payload or state directory holds",
-    "broker": "run an MQTT broker for a bench or a demo",
-    "aggregate": "run the aggregator: rounds, models, what the devices need",
-    "device": "run a device: train on its own data when a round asks for it",
+    "broker": "run an MQTT broker for a benchmark or a demo",
+    "aggregate": "run the aggregator: it opens rounds, makes models and serves the devices",
+    "device": "run a device: it trains on its own data when a round asks it to",
     "export": "write a trained model as ONNX for inference",
-    "bench": "measure kernels against their peers, codecs by bytes, what a device costs",
+    "bench": "measure kernels, codecs and what taking part costs a device, beside their peers",
 }
 
 _FEDGE = Program("fedge", "Federated learning for small devices over MQTT.", "fedge.cli", COMMANDS)

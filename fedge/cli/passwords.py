@@ -1,4 +1,4 @@
-"""What must not stand on a command line."""
+"""What does not belong on a command line."""
 
 from fedge.logs import logger
 from fedge.transport.url import BrokerUrl
@@ -15,7 +15,7 @@ def warn_of_password(broker: str | None, instead: str) -> None:
     """
     if broker is not None and "://" in broker and BrokerUrl.parse(broker).password is not None:
         log.warning(
-            "the password in --broker stands in the list of processes, which every user of this "
-            "machine may read: give it by %s",
+            "the password in --broker shows up in the list of processes, which every user of this "
+            "machine can read: give it in %s",
             instead,
         )

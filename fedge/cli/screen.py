@@ -7,6 +7,6 @@ from fedge.text import line
 
 
 def say(*lines: str, to: TextIO | None = None) -> None:
-    """Print each on a line of its own, whatever is in it; to stdout if nothing is named."""
+    """Print each on a line of its own, whatever it contains; to stdout unless told otherwise."""
     for one in lines:
         print(line(one), file=to or sys.stdout, flush=True)

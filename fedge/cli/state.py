@@ -1,4 +1,4 @@
-"""What the files of a state directory hold, of a device's and of an aggregator's."""
+"""What the files in the state directory of a device or an aggregator hold."""
 
 import hashlib
 import json
@@ -22,8 +22,8 @@ Facts: TypeAlias = dict[str, Any]
 _DATABASE = b"SQLite format 3\0"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _OF_A_DATABASE = {
-    "-wal": "write-ahead log of a database: what is not in it yet",
-    "-shm": "index of a write-ahead log; it lives as long as somebody has the database open",
+    "-wal": "write-ahead log of a database: changes that are not in it yet",
+    "-shm": "index of a write-ahead log; it exists while a process has the database open",
     "-journal": "rollback journal of a database",
 }
 _WAL_HEADER, _WAL_FRAME = 32, 24  # bytes
@@ -53,7 +53,7 @@ def describe_file(path: Path) -> Facts | None:
     """
     head = _head(path)
     if path.name.startswith("."):
-        return {"kind": "left over from a write that was cut off; the next start takes it away"}
+        return {"kind": "left over from an interrupted write; the next start removes it"}
     if path.name == "lock":
         return {"kind": "lock of a running process", "process_id": _locked_by(path)}
     if head.startswith(_DATABASE):
@@ -67,7 +67,7 @@ def describe_file(path: Path) -> Facts | None:
 
 
 def check_name(path: Path, data: bytes) -> None:
-    """A file that is named by its SHA-256 must still have it; others pass."""
+    """A file that is named after its SHA-256 must still have it; other files pass."""
     name = path.name.partition(".")[0]
     if _HASH.fullmatch(name) and hashlib.sha256(data).hexdigest() != name:
         raise StorageError(f"{path} is damaged: its SHA-256 is not the one in its name")
@@ -78,11 +78,11 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _entry(path: Path, folder: Path) -> Facts:
-    """A line of the list of files; what is damaged says so there."""
+    """A line of the list of files, which also says so if the file is damaged."""
     try:
         size = path.stat().st_size
         facts = describe_file(path)
-    except OSError as error:  # it went while we looked
+    except OSError as error:  # it was removed while we looked
         return {"file": str(path.relative_to(folder)), "bytes": None, "kind": error.strerror}
     except (ConfigError, StorageError) as error:
         facts = {"kind": str(error)}
@@ -100,11 +100,11 @@ def _head(path: Path) -> bytes:
 
 
 def _values(path: Path) -> Facts:
-    """Parameters, or what a strategy remembers, named by their SHA-256."""
+    """Parameters, or what a strategy remembers, in a file named after their SHA-256."""
     data = read_file(path, MAX_FILE)
     check_name(path, data)
     if len(data) % 4:
-        raise StorageError(f"{path} is no list of float32 numbers: it has {len(data)} bytes")
+        raise StorageError(f"{path} is not a list of float32 numbers: it has {len(data)} bytes")
     values = np.frombuffer(data, "<f4").astype(np.float64)
     of_strategy = path.suffix == ".memory"
     return {
@@ -124,7 +124,7 @@ def _log_facts(path: Path, head: bytes) -> Facts:
 
 
 def _locked_by(path: Path) -> int | None:
-    """Who holds the lock, as Linux tells; to try it would keep out a process that starts."""
+    """Who holds the lock, according to Linux: trying it could keep out a process that starts."""
     try:
         inode = str(path.stat().st_ino)
         lines = Path("/proc/locks").read_text().splitlines()
@@ -147,7 +147,7 @@ def _events(path: Path) -> Facts | None:
                 last = event.get("time", last)
     except (ValueError, KeyError, TypeError, AttributeError):
         if not kinds:
-            return None  # else the last line is being written
+            return None  # otherwise the last line is still being written
     return {"kind": "events of an aggregator", "events": dict(kinds), "last": last}
 
 
@@ -158,7 +158,7 @@ def _database(path: Path) -> Facts:
         for table, describe in _OWNERS.items():
             if table in tables:
                 return describe(db, path)
-    raise ConfigError(f"{path} is a database, but none of a device or an aggregator")
+    raise ConfigError(f"{path} is a database, but not that of a device or an aggregator")
 
 
 def _of_aggregator(db: sqlite3.Connection, path: Path) -> Facts:
@@ -213,7 +213,7 @@ def _of_device(db: sqlite3.Connection, _: Path) -> Facts:
     }
 
 
-# By a table that only this one has.
+# By a table that no other database has.
 _OWNERS: dict[str, Callable[[sqlite3.Connection, Path], Facts]] = {
     "update_": _of_aggregator,
     "identity": _of_device,

@@ -1,9 +1,9 @@
-"""A process that was asked to end does, whatever it is in the middle of.
+"""A process that is asked to end does so, whatever it is in the middle of.
 
-A signal's handler in Python runs on the main thread, between two of its instructions: not while
-that thread is inside an engine for a minute. But the number of a signal is written to a socket at
-once, and a thread of its own reads it there. Ending the process so loses nothing: what a device
-or an aggregator has said to be kept is on the disk by then.
+Python runs the handler of a signal on the main thread, between two of its instructions: not while
+that thread is inside an engine for a minute. The number of the signal, however, is written to a
+socket at once, and a separate thread reads it there. Ending the process this way loses nothing:
+whatever a device or an aggregator has said it keeps is on the disk by then.
 """
 
 import os
@@ -26,7 +26,7 @@ _log = logger(__name__)
 
 @contextmanager
 def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """The first SIGTERM or SIGINT calls `stop`; after `GRACE_S`, or a second one, all ends.
+    """The first SIGTERM or SIGINT calls `stop`; a second, or `GRACE_S`, ends the process.
 
     Raises:
         MemoryError: if there is no room for a thread.
@@ -52,11 +52,11 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.set_wakeup_fd(before)
-        ours.close()  # which the thread reads as the end
+        ours.close()  # the thread then reads the end of the stream
 
 
 def _watch(numbers: socket.socket) -> None:
-    """Wait for a signal, and then for the end of all this."""
+    """Wait for a signal, and then for the end of the context."""
     with numbers:
         first = numbers.recv(1)
         if not first:
@@ -65,5 +65,5 @@ def _watch(numbers: socket.socket) -> None:
         if has_more and not numbers.recv(1):
             return
     if not has_more:
-        _log.warning("still at work %.1f s after the signal: ended in the middle of it", GRACE_S)
+        _log.warning("still busy %.1f s after the signal: ended without waiting", GRACE_S)
     os._exit(128 + first[0])

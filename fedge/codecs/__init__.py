@@ -6,10 +6,9 @@ from fedge.codecs.decoded import Dense, Sparse
 from fedge.codecs.decoding import accumulate, decode, restore
 from fedge.codecs.payload import PayloadHeader, Stamp, read_header
 from fedge.codecs.scheme import Scheme
-from fedge.codecs.spec import DEFAULT_SPEC, SPECS, get
+from fedge.codecs.spec import SPECS, get
 
 __all__ = [
-    "DEFAULT_SPEC",
     "SPECS",
     "Codec",
     "Dense",

@@ -13,8 +13,6 @@ from fedge.codecs.scheme import Scheme
 from fedge.codecs.sparse import TopK
 from fedge.errors import ConfigError
 
-DEFAULT_SPEC = "topk:0.01/sign"  # where nobody names another
-
 # Every kind, for people: F and B are numbers, what is in brackets may be left out.
 SPECS = (
     "topk:F/sign[+ctx]",

@@ -1,5 +1,5 @@
-"""Settings and data files, read once at the edge.
+"""Settings, read once when a process starts.
 
-Each process imports its own configuration (`fedge.config.device.DeviceConfig`, ...)
-and nothing of the others.
+Each process imports only its own configuration, such as
+`fedge.config.device.DeviceConfig`.
 """

@@ -1,8 +1,8 @@
-"""What a setting is: a dataclass field with its help, its type and what it may hold."""
+"""What a setting is to files, flags and the environment: a name, a type and what it may be."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
@@ -17,6 +17,7 @@ from typing import (
 )
 
 from fedge.errors import ConfigError
+from fedge.setting import Rule
 
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _KINDS = {
@@ -29,53 +30,11 @@ _KINDS = {
 _UNITS = {"_s": "seconds", "_bytes": "bytes"}
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What a value must satisfy beyond its type, with the words that say so."""
-
-    expected: str
-    holds: Callable[[Any], bool]
-
-
-def at_least(low: float) -> Rule:
-    """low <= value."""
-    return Rule(f"at least {low}", lambda value: bool(value >= low))
-
-
-def above(low: float) -> Rule:
-    """low < value."""
-    return Rule(f"more than {low}", lambda value: bool(value > low))
-
-
-def within(low: float, high: float) -> Rule:
-    """low <= value <= high."""
-    return Rule(f"{low} to {high}", lambda value: bool(low <= value <= high))
-
-
-def setting(
-    default: Any = MISSING,
-    *,
-    about: str,
-    rule: Rule | None = None,
-    factory: Callable[[], Any] | None = None,
-    off: str | None = None,
-    is_secret: bool = False,
-) -> Any:
-    """A field of a configuration; without default and factory it must be given.
-
-    Of an optional one, `off` is the word that stands for None where a value can be given. A secret
-    one is not in the configuration's `repr`.
-    """
-    metadata = {"about": about, "rule": rule, "off": off}
-    if factory is not None:
-        return field(default_factory=factory, metadata=metadata, repr=not is_secret)
-    return field(default=default, metadata=metadata, repr=not is_secret)
-
-
 class Settings(Protocol):
     """A configuration: a frozen dataclass of `setting` fields.
 
-    `section` is in the names of its environment variables.
+    `section` is in the names of its environment variables; "" is that of a command which has
+    only flags.
     """
 
     section: ClassVar[str]
@@ -106,12 +65,13 @@ class Setting:
 
     @property
     def flag(self) -> str:
-        """Its name once more: the words of a flag are joined by dashes."""
+        """Its flag: the same name, its words joined by dashes."""
         return "--" + self.name.replace("_", "-")
 
     @property
     def variable(self) -> str:
-        return variable_prefix(self.section) + self.name.upper()
+        """Its environment variable; "" where there are only flags."""
+        return variable_prefix(self.section) + self.name.upper() if self.section else ""
 
     @property
     def expected(self) -> str:
@@ -171,7 +131,7 @@ def read_value(one: Setting, value: object, source: str, *, is_text: bool) -> ob
 
 
 def check(config: Settings) -> None:
-    """For `__post_init__`: refuse what no source could have given; a path may be a text.
+    """For `__post_init__`: refuse what no source could have given; a path may be given as text.
 
     Raises:
         ConfigError: naming the setting.
@@ -184,7 +144,7 @@ def check(config: Settings) -> None:
 
 
 def given(cls: type[C], config: C | None, settings: Mapping[str, object]) -> C:
-    """The configuration that a program gives: a whole one, settings by name, or some beside it.
+    """The configuration that a program gives: a whole one, settings by name, or both.
 
     Raises:
         ConfigError: naming a setting that is unknown, missing or out of range.
@@ -204,7 +164,7 @@ def given(cls: type[C], config: C | None, settings: Mapping[str, object]) -> C:
 
 
 def _kind_of(hint: Any) -> tuple[type, tuple[str, ...], bool]:
-    """Type, choices and whether None is allowed, of an annotation."""
+    """The type that an annotation means, its choices, and whether it allows None."""
     is_optional = isinstance(hint, UnionType)
     if is_optional:
         hint = next(kind for kind in get_args(hint) if kind is not NoneType)
@@ -222,7 +182,7 @@ def _parse(kind: type, text: str) -> object:
 
 
 def _convert(kind: type, value: object) -> object:
-    """The value in this type, where that loses nothing; else None."""
+    """The value converted to this type, or None where that would lose something."""
     if kind is float and type(value) is int:
         return float(value)
     if kind is Path and isinstance(value, str | Path):

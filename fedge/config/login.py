@@ -1,4 +1,4 @@
-"""Who we are at the broker: its URL, with the password from a file if one is named."""
+"""How we log in at the broker: its URL, with the password from a file if one is named."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ _MOST_BYTES = 65_535  # of a password in MQTT
 
 
 def broker_url(broker: str, password_file: Path | None) -> BrokerUrl:
-    """The broker's URL and the password in the file, whose last end of line is not part of it.
+    """The broker's URL with the password in the file, without the line end that may follow it.
 
     Raises:
-        ConfigError: if it is no URL, or the file cannot be read or holds no password; no
-            sentence repeats one.
+        ConfigError: if it is not a URL, or the file cannot be read or holds no password; the
+            message never repeats a password.
     """
     url = BrokerUrl.parse(broker)
     return url if password_file is None else url.with_password(_read(password_file))

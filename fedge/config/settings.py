@@ -1,4 +1,6 @@
-"""Settings from their sources: flags over the environment over a file over defaults.
+"""Settings from their sources: flags, then the environment, then a file, then defaults.
+
+The first source that has a setting wins.
 
 A setting has one name, its unit included, wherever it is given:
 
@@ -32,13 +34,13 @@ _ADDRESS = re.compile("(tcp|udp|sctp)://")
 def load(
     cls: type[C], *, file: Path | None, env: Mapping[str, str], flags: Mapping[str, object]
 ) -> C:
-    """The configuration that the sources give together.
+    """The configuration that all sources together give.
 
     Args:
         cls: the dataclass to fill.
         file: a TOML file, if one was named.
-        env: the environment; names that begin like the section's must be known.
-        flags: by name; None is a flag that was not given, other names are ignored.
+        env: the environment; variables with the prefix of the section must be known.
+        flags: by name; None is a flag that was not given; unknown names are ignored.
 
     Raises:
         ConfigError: naming the source, what was expected and what was found.
@@ -54,7 +56,8 @@ def load(
         elif one.name in from_file:
             given, source = from_file[one.name], f"{file}, key {one.name!r}"
         elif one.default is MISSING:
-            raise ConfigError(f"{one.name} is not set: give {one.flag} or set {one.variable}")
+            or_set = f" or set {one.variable}" if one.variable else ""
+            raise ConfigError(f"{one.name} is not set: give {one.flag}{or_set}")
         else:
             continue
         is_text = not source.startswith(f"{file}, ")
@@ -63,8 +66,9 @@ def load(
 
 
 def add_flags(parser: argparse.ArgumentParser, cls: type[Settings]) -> None:
-    """A flag for every setting, and `--config FILE`; `load_args` reads them."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
+    """A flag for every setting, and `--config FILE` if it has a section; `load_args` reads them."""
+    if cls.section:
+        parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
     for one in settings_of(cls):
         options: dict[str, Any] = {"dest": one.name, "default": None, "help": _help(one)}
         if one.kind is bool:
@@ -76,6 +80,8 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[Settings]) -> None:
 
 def load_args(cls: type[C], args: argparse.Namespace) -> C:
     """The configuration of a command whose flags `add_flags` made."""
+    if not cls.section:
+        return load(cls, file=None, env={}, flags=vars(args))
     return load(cls, file=args.config, env=os.environ, flags=vars(args))
 
 
@@ -100,7 +106,7 @@ def _read_file(file: Path | None, known: list[Setting]) -> dict[str, object]:
 
 
 def _read_env(env: Mapping[str, str], section: str, known: list[Setting]) -> dict[str, str]:
-    """The section's variables; an empty one counts as not set, and so does one of Kubernetes."""
+    """The variables of a section; empty ones and those that Kubernetes sets count as not set."""
     prefix = variable_prefix(section)
     found = {
         name: text
@@ -115,7 +121,7 @@ def _read_env(env: Mapping[str, str], section: str, known: list[Setting]) -> dic
 
 
 def _is_of_kubernetes(name: str, text: str) -> bool:
-    """Whether it tells of a service, which may be called fedge-device or begin like that.
+    """Whether it describes a service, whose name may begin with fedge-device.
 
     Source: Kubernetes, Services, "Environment variables" (docker-compatible links included).
     """
@@ -134,8 +140,16 @@ def _help(one: Setting) -> str:
     """One row of `--help`: what it is, what it may be, where else it can be set."""
     rule = f"; {one.rule.expected}" if one.rule else ""
     rule += f", or {one.off}" if one.off else ""
-    is_plain = one.default is not MISSING and one.default is not None
-    default = f"default {one.default}; " if is_plain else ""
+    return f"{one.about}{rule}{_default(one)}".replace("%", "%%")
+
+
+def _default(one: Setting) -> str:
+    """The default and the variable, in brackets; "" if there is neither."""
+    parts = []
     if one.default is MISSING:
-        default = "required; "
-    return f"{one.about}{rule} ({default}{one.variable})".replace("%", "%%")
+        parts.append("required")
+    elif one.default is not None:
+        parts.append(f"default {one.default}")
+    if one.variable:
+        parts.append(one.variable)
+    return f" ({'; '.join(parts)})" if parts else ""

@@ -23,6 +23,7 @@ from fedge.messages import (
     Topics,
     decode_reply,
 )
+from fedge.messages.topics import fleet_of
 from fedge.transport import Message, Transport
 from fedge.types import DeviceId, JobId
 
@@ -114,7 +115,7 @@ class Router:
             self.membership.read(
                 self.transport, payload, is_retained=message.is_retained, now_s=now_s
             )
-        elif topic.endswith("/state"):
+        elif fleet_of(topic) is not None:
             self._read_aggregator(payload, is_retained=message.is_retained, now_s=now_s)
         else:
             self._read_chunk(topic, payload, now_s)

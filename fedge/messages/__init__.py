@@ -2,8 +2,8 @@
 
 Every message is CBOR and starts with the version of its format. A reader
 checks the size before it decodes, and every field before it is used; what
-does not fit is refused with PayloadError. All that correctness needs is in
-the message itself, never only in MQTT 5 properties.
+does not fit is refused with PayloadError. Everything that correctness depends
+on is in the message itself, never only in MQTT 5 properties.
 """
 
 from fedge.messages.blob import BlobChunk, BlobRequest

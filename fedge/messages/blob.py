@@ -43,7 +43,7 @@ class BlobChunk:
 
 @dataclass(frozen=True, slots=True)
 class BlobRequest:
-    """A device asks for chunks. CBOR array: version, key, [[first, last], ...], both included."""
+    """A device's request for chunks. CBOR array: version, key, [[first, last], ...], inclusive."""
 
     key: str
     ranges: tuple[Range, ...]

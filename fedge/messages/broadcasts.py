@@ -8,15 +8,15 @@ from fedge.errors import PayloadError
 from fedge.messages import wire
 from fedge.messages.skim import Kind
 
-MAX_ROUNDS = 4096  # that one blob may lead over
+MAX_ROUNDS = 4096  # that one blob may cover
 
 
 @dataclass(frozen=True, slots=True)
 class Broadcasts:
-    """What the aggregator has sent of its last models: a payload a round, oldest first.
+    """How the aggregator sent its last models: one payload for each round, oldest first.
 
-    Each is an encoded difference of the trained part. Added in this order to the model
-    of as many rounds ago, they give the current one, bit for bit.
+    Each is an encoded difference of the trained part. Added in this order to the model from
+    that many rounds ago, they give the current one, bit for bit.
 
     It travels as a blob. CBOR array: version, list of payloads.
     """

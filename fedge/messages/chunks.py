@@ -1,4 +1,4 @@
-"""Cutting bytes into chunks, and putting them together in any order."""
+"""Cutting bytes into chunks, and putting these together again in any order."""
 
 import hashlib
 import hmac
@@ -12,7 +12,7 @@ Range = tuple[int, int]  # chunks first to last, both included
 
 
 def n_chunks(size_bytes: int, chunk_bytes: int = CHUNK_BYTES) -> int:
-    """Chunks that this many bytes need; nothing at all still needs one."""
+    """How many chunks this many bytes need; no bytes at all still need one."""
     return max(1, -(-size_bytes // chunk_bytes))
 
 
@@ -22,19 +22,19 @@ def slice_chunk(data: bytes, index: int, chunk_bytes: int = CHUNK_BYTES) -> byte
 
 
 def digest16(data: bytes) -> bytes:
-    """The first half of the SHA-256: it names the whole in every chunk of it."""
+    """The first half of the SHA-256, by which every chunk names the whole."""
     return hashlib.sha256(data).digest()[:16]
 
 
 class Assembly:
-    """Chunks of one whole as they come: in any order, some twice, some not yet.
+    """The chunks of one whole as they come in: in any order, some twice, some still missing.
 
     Memory is bounded by `max_bytes`, whatever the sender claims.
 
     Args:
         digest: the leading bytes of the SHA-256 that the whole must have.
         total: how many chunks there are, 1 to 65 536.
-        max_bytes: the most that the whole may have.
+        max_bytes: size limit of the whole.
     """
 
     def __init__(self, digest: bytes, total: int, *, max_bytes: int) -> None:
@@ -74,7 +74,7 @@ class Assembly:
         return len(self._chunks) == self.total
 
     def missing(self, *, most: int = 64) -> list[Range]:
-        """The ranges still to come, at most this many of them, lowest first."""
+        """The ranges that are still missing, lowest first, and at most this many."""
         ranges: list[Range] = []
         for index in range(self.total):
             if index in self._chunks:

@@ -1,4 +1,4 @@
-"""What a round asks for: retained, so a device that wakes late still learns it."""
+"""What a round asks for; retained, so that a device that wakes up late still learns of it."""
 
 import math
 from dataclasses import dataclass
@@ -17,9 +17,12 @@ from fedge.types import JobId, RoundId
 
 MAX_BYTES = 8192
 _MAX_BLOB_BYTES = 2**32
-_MAX_PARTS = 4096
+MAX_PARTS = 4096
+MAX_DEADLINE_S = 366 * 86_400  # a leap year
 _MAX_CATCH_UPS = 16
-_MAX_VALUES = 256  # 13 fields, 10 of a plan, and four values a way to catch up, with room for more
+_MAX_VALUES = (
+    256  # 13 fields, 10 of a plan and 4 values for each way to catch up, with room for more
+)
 _FIELDS = {
     "job": Kind.TEXT,
     "run": Kind.OCTETS,
@@ -39,7 +42,9 @@ _FIELDS = {
 class RoundKind(StrEnum):
     """What a device is asked to send."""
 
-    STATISTICS = "statistics"  # count, mean and spread of its features, before the first training
+    STATISTICS = (
+        "statistics"  # count, mean and spread of its features, before the first training round
+    )
     TRAINING = "training"
 
 
@@ -80,7 +85,7 @@ class BlobRef:
 
 @dataclass(frozen=True, slots=True)
 class CatchUp:
-    """`Broadcasts` that lead to the manifest's model from that of so many rounds ago."""
+    """`Broadcasts` that lead from the model of that many rounds ago to the manifest's."""
 
     n_rounds: int
     blob: BlobRef
@@ -100,9 +105,9 @@ class RoundManifest:
     """One round, as every device is told of it.
 
     CBOR map, at most 8 KB; unknown fields are ignored so that later releases can
-    add some. `sequence` grows with every manifest of a run: an older one than
-    the last seen is a replay. `run` is drawn when a job is begun: under the same
-    name with another run nothing is left of what was before.
+    add some. `sequence` grows with every manifest of a run: one that is older than
+    the last one seen is a replay. `run` is drawn when a job begins: a job with the same
+    name and another run has nothing in common with the one before.
     """
 
     job: JobId
@@ -115,7 +120,7 @@ class RoundManifest:
     model: BlobRef  # the global parameters: float32, little-endian, the whole flat vector
     catch_up: tuple[CatchUp, ...] = ()  # ways to it that are smaller, shortest first
     plan: Plan
-    deadline_s: float  # for a device, from the moment it reads this
+    deadline_s: float  # for a device, counted from the moment it reads this
     parts: int  # partitions of the update topics
 
     def to_bytes(self) -> bytes:
@@ -163,7 +168,7 @@ class RoundManifest:
             catch_up=_catch_ups(fields["catch_up"]),
             plan=Plan.from_wire(plan),
             deadline_s=_duration(fields["deadline_s"]),
-            parts=wire.bounded(fields["parts"], 1, _MAX_PARTS, "manifest parts"),
+            parts=wire.bounded(fields["parts"], 1, MAX_PARTS, "manifest parts"),
         )
 
 
@@ -178,7 +183,7 @@ def _catch_ups(value: object) -> tuple[CatchUp, ...]:
 
 def _duration(value: object) -> float:
     number = float(value) if type(value) in {int, float} else math.nan  # type: ignore[arg-type] # one of the two
-    if not 0 < number <= 366 * 86_400:
+    if not 0 < number <= MAX_DEADLINE_S:
         raise PayloadError("manifest deadline", expected="seconds up to a year", found=number)
     return number
 

@@ -1,4 +1,4 @@
-"""What the aggregator answers to an update."""
+"""The aggregator's answer to an update."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,9 +25,9 @@ class Reason(StrEnum):
     PAYLOAD = "payload"  # the bytes arrived as sent and cannot be decoded
     SCHEMA = "schema"  # made for another model
     LATE = "late"  # the round is over
-    OTHER_RUN = "other_run"  # made for a job of this name that was begun before or elsewhere
+    OTHER_RUN = "other_run"  # made for a job of the same name that began earlier or elsewhere
     UNKNOWN_ROUND = "unknown_round"  # the aggregator never opened this round
-    SECOND = "second"  # another update of this device for this round was accepted
+    SECOND = "second"  # another update from this device for this round was accepted
     TOO_LARGE = "too_large"
 
     @property
@@ -50,7 +50,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """The update was not taken: why, in a word and in a sentence."""
+    """The update was not accepted: the reason, in a word and in a sentence."""
 
     job: JobId
     round: RoundId
@@ -79,10 +79,10 @@ Reply: TypeAlias = Accepted | Refused | Missing
 
 
 def decode_reply(payload: bytes) -> Reply:
-    """A reply from bytes. CBOR array: version, kind, job, round, nonce, what the kind needs.
+    """Read a reply. CBOR array: version, kind, job, round, nonce, and what the kind needs.
 
     Raises:
-        PayloadError: if it is not a reply this version knows.
+        PayloadError: if it is not a reply that this version knows.
     """
     kind, job, round_, nonce, rest = wire.decode_array(
         payload, "reply", fields=_FIELDS, max_bytes=_MAX_BYTES, max_values=MAX_RANGE_VALUES

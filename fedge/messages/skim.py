@@ -1,8 +1,8 @@
-"""A look at a message's CBOR before anything is decoded: what it is made of, how much it holds.
+"""A look at the CBOR of a message before anything is decoded: what it is made of, and how much.
 
 A decoder makes an object of every value that somebody sends: 61 kB of empty lists cost 73 ms. Here
-only the heads of values are read, and no more of them than the kind of message may have; what
-strings hold is stepped over. Source: RFC 8949, section 3.
+only the heads of values are read, and no more of them than this kind of message may have; the
+contents of strings are skipped. Source: RFC 8949, section 3.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _LONGEST_NAME = 64  # of a field, in bytes
 
 
 class Kind(Enum):
-    """What a field may be, by its major types; whether it is in its range is looked at later."""
+    """What a field may be, by its major types; its range is checked later."""
 
     INTEGER = frozenset({_UNSIGNED, _NEGATIVE})
     NUMBER = frozenset({_UNSIGNED, _NEGATIVE, _SIMPLE})
@@ -32,13 +32,13 @@ Form = Sequence[Kind] | Mapping[str, Kind]  # of an array, value by value; of a 
 
 
 def skim(data: bytes, what: str, form: Form, most_values: int) -> None:
-    """Refuses a message that is not of its kind, reading at most `most_values` heads and one.
+    """Refuse a message that is not of its kind, after at most `most_values` + 1 heads.
 
-    A map's unknown fields may be anything. Values in values count too.
+    The unknown fields of a map may be anything. Values inside values count too.
 
     Raises:
-        PayloadError: for another type or number of values, too many of them, a tag, a length left
-            open, an end in the middle of a value, or bytes behind the last one.
+        PayloadError: for another type or number of values, too many of them, a tag, an indefinite
+            length, an end in the middle of a value, or bytes after the last one.
     """
     reader = _Reader(data, what, most_values)
     major, size = reader.head()
@@ -60,11 +60,11 @@ def skim(data: bytes, what: str, form: Form, most_values: int) -> None:
 
 
 class _Reader:
-    """Steps through values; counts them."""
+    """Steps through values and counts them."""
 
     def __init__(self, data: bytes, what: str, most_values: int) -> None:
         self._data, self._what, self._most = data, what, most_values
-        self._left = most_values + 1  # the outermost one is no value of a message
+        self._left = most_values + 1  # the outermost one does not count
         self.position = 0
 
     def head(self) -> tuple[int, int]:
@@ -81,7 +81,7 @@ class _Reader:
             n_bytes = 1 << (size - 24)
             if size > 27:
                 raise PayloadError(
-                    self._what, expected="canonical CBOR", found="a length left open"
+                    self._what, expected="canonical CBOR", found="an indefinite length"
                 )
             size = int.from_bytes(self._data[self.position : self.position + n_bytes])
             self.position += n_bytes
@@ -90,7 +90,7 @@ class _Reader:
         return major, size
 
     def value(self, kind: Kind, name: str) -> None:
-        """Step over one value, and all in it."""
+        """Step over one value and everything in it."""
         if self.position < len(self._data):
             major = self._data[self.position] >> 5
             if major not in kind.value:
@@ -120,13 +120,13 @@ class _Reader:
         return self._data[self.position - size : self.position].decode("utf-8", "replace")
 
     def bounded(self, n_values: int) -> int:
-        """The number, if so many values may still come."""
+        """The number, if that many values may still come."""
         if n_values > self._left:
             self._refuse_many()
         return n_values
 
     def said(self, major: int) -> str:
-        """What to call a value of a stranger."""
+        """What to call a value from outside in an error."""
         names = ("an integer", "an integer", "bytes", "text", "a list", "a map", "a tag", "a float")
         return names[major]
 

@@ -1,4 +1,4 @@
-"""Birth and will: who is there."""
+"""Birth and will: how a process says that it is there, and the broker that it is gone."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,7 +30,7 @@ _AGGREGATOR = _DEVICE | {"job": Kind.TEXT, "run": Kind.OCTETS}
 
 
 class Presence(StrEnum):
-    """Whether a device or an aggregator is there."""
+    """Whether a device or an aggregator is connected."""
 
     ONLINE = "online"
     OFFLINE = "offline"
@@ -38,7 +38,7 @@ class Presence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A round that a device has not trained, and why, in a sentence."""
+    """A round that a device does not take part in, and why, in a sentence."""
 
     run: bytes
     round: RoundId
@@ -49,9 +49,9 @@ class Skipped:
 class Followed:
     """How far a device has followed a run of its job.
 
-    An aggregator that was put back to an older state learns by it which round and sequence
-    numbers were given out since. `is_answered` says that the device has answered the round
-    and has no answer to it left to send.
+    From it an aggregator that was restored to an older state learns which round and sequence
+    numbers have been given out since. `is_answered` says that the device has answered the
+    round and has nothing left to send for it.
     """
 
     run: bytes
@@ -64,11 +64,11 @@ class Followed:
 class DeviceState:
     """A device's retained birth, and its will.
 
-    `instance` is drawn when the process starts: two of them under one name are
+    `instance` is drawn when the process starts: two instances under one name are
     two devices. `claim` is set when a device that is at work answers the birth of
-    another instance under its name: whoever reads it must stop. `skipped` names the
-    round that the device could not do, so that nobody waits for it. `engine` is what
-    it trains with. `job` is the one that it trains for: no other waits for it.
+    another instance under its name: that one must stop. `skipped` names the round
+    that the device cannot do, so that nobody waits for it. `engine` is what it trains
+    with. `job` is the one it trains for: no other job waits for it.
     """
 
     presence: Presence
@@ -123,9 +123,9 @@ class DeviceState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregatorState:
-    """An aggregator's retained birth, and its will: devices know who listens.
+    """An aggregator's retained birth, and its will, by which devices know that it listens.
 
-    Two aggregators that run one job find out as two devices of one name do.
+    Two aggregators that run the same job find out just as two devices with one name do.
     """
 
     presence: Presence

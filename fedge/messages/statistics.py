@@ -1,4 +1,4 @@
-"""What a device tells of its features in a statistics round: sums over all of its examples."""
+"""What a device reports about its features in a statistics round: sums over its examples."""
 
 import math
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ from fedge.types import Array, RoundId
 
 SCHEMA_BYTES = 32
 MAX_EXAMPLES = 2**53
-# Of means, and of deviations: their squares, and sums of them, are far inside of float64, and
-# what becomes of them is written as float32.
+# Of means and of deviations: their squares, and sums of these, are far from the limits of float64,
+# and what they become is stored as float32.
 MAX_MOMENT = 1e20
 _OVERHEAD = 256  # of the map, its keys and numbers
 _INPUT_OVERHEAD = 32  # of an input's entry, beside its name and numbers
@@ -38,11 +38,11 @@ class StatisticsReport:
 
     CBOR map: `v`, `schema` (32 bytes), `round`, `n_examples`, and `features`: for each
     federated input, and the target as `fedge.target` if it is federated, its name and three byte
-    strings, count, mean and m2, each one float64, little-endian, a feature. It travels as the bytes
-    of an update.
+    strings, count, mean and m2, with one float64, little-endian, for each feature. It is sent the
+    way an update is.
 
-    A count is at most `n_examples` times the values of the feature in an example, a mean at most
-    1e20 away from 0, and so is the deviation: m2 is at most 1e40 times the count.
+    A count is at most `n_examples` times the number of values that the feature has in an example.
+    A mean is at most 1e20 away from 0, and so is a deviation: m2 is at most 1e40 times the count.
     """
 
     schema: bytes
@@ -70,8 +70,8 @@ class StatisticsReport:
         """The statistics of a model's inputs, from bytes.
 
         Raises:
-            PayloadError: unless they are of exactly the federated inputs of this model, and
-                could be counts, means and squared deviations of something.
+            PayloadError: unless they are for exactly the federated inputs of this model, and can be
+                counts, means and squared deviations.
         """
         fields = wire.decode_map(
             payload,
@@ -99,7 +99,7 @@ class StatisticsReport:
 
 
 def max_bytes(manifest: Manifest) -> int:
-    """The most that a report on this model's inputs may take."""
+    """The size limit of a report on the inputs of this model."""
     return _OVERHEAD + sum(
         24 * math.prod(spec.statistic_shape) + len(spec.name.encode()) + _INPUT_OVERHEAD
         for spec in federated(manifest)

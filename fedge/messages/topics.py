@@ -8,19 +8,28 @@
     fedge/v1/{fleet}/blob/{key}/{n}           chunk n of a blob, key = first 16 hex of its SHA-256
     fedge/v1/{fleet}/srv/{aggregator}/state   retained birth and will of an aggregator
 
-Names are 1 to 64 characters of A-Z a-z 0-9 _ and -, so no topic needs escaping.
+Names are 1 to 64 characters of A-Z a-z 0-9 _ and -, so no topic needs escaping. Topics are
+written and read here and nowhere else.
 """
 
 import re
 import zlib
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from fedge.errors import ConfigError, PayloadError
 from fedge.messages import wire
+from fedge.messages.blob import KEY_DIGITS
 from fedge.types import DeviceId, JobId
 
 _ROOT = "fedge/v1"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_KEY = re.compile(rf"[0-9a-f]{{{KEY_DIGITS}}}")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,4}")
+_UP = re.compile(
+    rf"{_ROOT}/({_NAME.pattern})/job/({_NAME.pattern})/up/({_NUMBER.pattern})/({_NAME.pattern})"
+)
+_MOST_SHOWN = 80  # characters of a topic that is refused
 ANY_AGGREGATOR = f"{_ROOT}/+/srv/+/state"  # of any fleet
 
 
@@ -47,12 +56,12 @@ def fleet_of(topic: str) -> str | None:
 
 
 def part_of(device: str, parts: int) -> int:
-    """The partition of a device's updates: the same on every machine, even over devices."""
+    """The partition of a device's updates: the same on every machine, and evenly spread."""
     return zlib.crc32(device.encode()) % parts
 
 
 def shape_of(topic: str) -> str:
-    """The topic with + for whatever differs from device to device and from blob to blob."""
+    """The topic with + in place of what differs from device to device and from blob to blob."""
     match topic.split("/"):
         case [*root, "dev", _, last]:
             return "/".join([*root, "dev", "+", last])
@@ -62,6 +71,48 @@ def shape_of(topic: str) -> str:
             return "/".join([*root, "up", "+", "+"])
         case _:
             return topic
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTopic:
+    """What a device says of itself, is told, or asks for."""
+
+    kind: Literal["state", "in", "get"]
+    device: DeviceId
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTopic:
+    """The manifest of a job's round."""
+
+    job: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class UpTopic:
+    """A device's update."""
+
+    job: JobId
+    part: int
+    device: DeviceId
+
+
+@dataclass(frozen=True, slots=True)
+class BlobTopic:
+    """A chunk of a blob."""
+
+    key: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class AggregatorTopic:
+    """What an aggregator says of itself."""
+
+    aggregator: str
+
+
+Topic: TypeAlias = DeviceTopic | RoundTopic | UpTopic | BlobTopic | AggregatorTopic
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +149,39 @@ class Topics:
     def aggregator_state(self, aggregator: str = "+") -> str:
         return f"{_ROOT}/{self.fleet}/srv/{aggregator}/state"
 
-    def device_of(self, topic: str) -> DeviceId:
-        """The device that a `dev/.../...` or `up/...` topic belongs to."""
-        match topic.split("/"):
-            case [_, _, _, "dev", device, _] if is_name(device):
-                return DeviceId(device)
-            case [_, _, _, "job", _, "up", _, device] if is_name(device):
-                return DeviceId(device)
-            case _:
-                found = ascii(topic[:80])
-                raise PayloadError("topic", expected="one that names a device", found=found)
+    def read(self, topic: str) -> Topic:
+        """What a topic of this fleet is about.
+
+        Raises:
+            PayloadError: if it is none, or has a name or a number that no topic of ours has.
+        """
+        up = _UP.fullmatch(topic)  # the most frequent by far, so it is looked for first
+        if up is not None and up[1] == self.fleet:
+            return UpTopic(JobId(up[2]), int(up[3]), DeviceId(up[4]))
+        prefix = f"{_ROOT}/{self.fleet}/"
+        levels = topic.removeprefix(prefix).split("/") if topic.startswith(prefix) else []
+        match levels:
+            case ["dev", device, ("state" | "in" | "get") as kind] if is_name(device):
+                return DeviceTopic(kind, DeviceId(device))
+            case ["job", job, "round"] if is_name(job):
+                return RoundTopic(JobId(job))
+            case ["blob", key, n] if _KEY.fullmatch(key) and _NUMBER.fullmatch(n):
+                return BlobTopic(key, int(n))
+            case ["srv", name, "state"] if is_name(name):
+                return AggregatorTopic(name)
+        raise _refused(topic, f"one of fleet {self.fleet}")
+
+    def blob_of(self, topic: str) -> BlobTopic:
+        """The chunk that is published there.
+
+        Raises:
+            PayloadError: if none is.
+        """
+        found = self.read(topic)
+        if not isinstance(found, BlobTopic):
+            raise _refused(topic, "that of a chunk")
+        return found
+
+
+def _refused(topic: str, expected: str) -> PayloadError:
+    return PayloadError("topic", expected=expected, found=ascii(topic[:_MOST_SHOWN]))

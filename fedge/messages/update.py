@@ -1,4 +1,4 @@
-"""An update on its way up: one message, or chunks of one."""
+"""An update on its way up: one message, or several chunks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ class UpdateChunk:
     """One chunk of an encoded update.
 
     CBOR array: version, run (4 bytes), round, nonce (8 bytes), chunk index, number
-    of chunks, first 16 bytes of the SHA-256 of the whole, data. With the device and
-    the job of the topic, run, round and nonce name the update: the aggregator counts
-    it once.
+    of chunks, first 16 bytes of the SHA-256 of the whole, data. Together with
+    the device and the job in the topic, run, round and nonce identify the update, which
+    the aggregator counts once.
     """
 
     run: bytes  # of the manifest that asked for it
     round: RoundId
-    nonce: bytes  # drawn once for an update, repeated whenever it is sent again
+    nonce: bytes  # drawn once for each update, and the same whenever that is sent again
     index: int
     total: int
     digest: bytes

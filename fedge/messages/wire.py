@@ -9,8 +9,8 @@ from fedge.errors import PayloadError
 from fedge.messages.skim import Form, Kind, skim
 
 VERSION = 1  # of every message; a reader refuses any other
-MAX_DEPTH = 8  # of values in values; messages need 3
-MAX_VALUES = 64  # in a message, unless its kind says otherwise; with those of later releases
+MAX_DEPTH = 8  # of values inside values; messages need 3
+MAX_VALUES = 64  # in a message, unless its kind says otherwise; later releases may add some
 
 T = TypeVar("T")
 
@@ -86,11 +86,11 @@ def _decode(data: bytes, what: str, form: Form, max_bytes: int, max_values: int)
     skim(data, what, form, max_values)
     try:
         value: object = cbor2.loads(data, max_depth=MAX_DEPTH)
-        # Encoding it again finds trailing bytes, tags and every second spelling of a value.
+        # Encoding it again reveals trailing bytes, tags and any other spelling of a value.
         again = cbor2.dumps(value, canonical=True)
         is_plain = _is_plain(value)
     except Exception as error:
-        # Tagged bytes become decimals, patterns, mails, ...: each fails in a way of its own.
+        # Tagged bytes become decimals, patterns, e-mails, ...: each fails in its own way.
         raise PayloadError(what, expected="CBOR", found=ascii(str(error))[:80]) from error
     if again != data:
         raise PayloadError(what, expected="canonical CBOR and nothing after it", found="other")

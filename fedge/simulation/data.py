@@ -1,4 +1,4 @@
-"""Data for a fleet on one machine: the bundled digits, or a file, cut into devices' own parts."""
+"""Data for a fleet on one machine: the digits or a file, divided among the devices."""
 
 import warnings
 from collections.abc import Iterator
@@ -10,24 +10,25 @@ from fedge.data import Dataset
 from fedge.errors import ConfigError, DataError, MissingDependencyError
 from fedge.types import Array
 
-_TEST_SHARE = 0.2
+N_DEVICES = 8  # that examples without clients are dealt out to, unless told
+TEST_SHARE = 0.2  # of examples, where a file does not say which are for tests
 _SMALLEST_PART = 10  # examples; a device with fewer has nothing to learn from
-_MOST_DRAWS = 1000
+MOST_DRAWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A data set as a fleet has it: one part a device, and what nobody trains on."""
+    """A data set divided up: a part for each device, and one that nobody trains on."""
 
     devices: dict[str, Dataset]
     test: Dataset
 
 
 def digits() -> Dataset:
-    """The 1 797 handwritten digits that scikit-learn carries: x (n, 64) in 0..1, y 0..9."""
+    """The 1 797 handwritten digits that come with scikit-learn: x (n, 64) in 0..1, y 0..9."""
     try:
         with warnings.catch_warnings():
-            # Of no use to anybody here: nothing of joblib's runs in parallel.
+            # Of no use here: nothing runs in parallel through joblib.
             warnings.filterwarnings("ignore", message=".*joblib will operate in serial mode")
             from sklearn.datasets import load_digits  # noqa: PLC0415 - the extra `demo` has it
     except ImportError as error:
@@ -44,17 +45,17 @@ def digits() -> Dataset:
 
 
 def part(data: Dataset, *, n_devices: int | None, alpha: float, seed: int) -> Parts:
-    """Cut a data set into devices' parts and a test part.
+    """Divide a data set into a part for each device and a test part.
 
     Natural clients stay together: with `client` in the data each client is a
-    device, the first `n_devices` of them in sorted order if that is given.
+    device; if `n_devices` is given, only that many, in sorted order.
     Without it the examples of each class are dealt out by a Dirichlet draw.
 
     Args:
         data: with or without `client` and `is_test`; without `is_test` a fifth of
             the examples, drawn evenly, is held out.
-        n_devices: how many devices; needed where the data has no clients.
-        alpha: concentration of the Dirichlet draw; small means unlike each other.
+        n_devices: how many devices; None: one a client, or `N_DEVICES` without clients.
+        alpha: concentration of the Dirichlet draw: the smaller, the more the parts differ.
         seed: of both draws.
 
     Raises:
@@ -71,12 +72,12 @@ def part(data: Dataset, *, n_devices: int | None, alpha: float, seed: int) -> Pa
             found=f"{train.n_examples} and {test.n_examples}",
         )
     named = _natural(train, n_devices) if train.client is not None else None
-    return Parts(dict(named or _dealt(train, n_devices or 8, alpha, rng)), test)
+    return Parts(dict(named or _dealt(train, n_devices or N_DEVICES, alpha, rng)), test)
 
 
 def _hold_out(n_examples: int, rng: np.random.Generator) -> Array:
     is_test = np.zeros(n_examples, dtype=np.bool_)
-    is_test[rng.permutation(n_examples)[: int(n_examples * _TEST_SHARE)]] = True
+    is_test[rng.permutation(n_examples)[: int(n_examples * TEST_SHARE)]] = True
     return is_test
 
 
@@ -103,7 +104,7 @@ def _dealt(
 
 
 def _groups(targets: Array) -> Array:
-    """What examples are dealt out by: the class, or all alike where there are no classes."""
+    """What examples are dealt out by: their class, or nothing where there are no classes."""
     is_class = targets.ndim == 1 and targets.dtype.kind in "iu"
     return targets if is_class else np.zeros(len(targets), dtype=np.int64)
 
@@ -111,14 +112,14 @@ def _groups(targets: Array) -> Array:
 def _dirichlet_owner(
     groups: Array, n_devices: int, alpha: float, rng: np.random.Generator
 ) -> Array:
-    """Which device owns which example, drawn again until nobody is left with too little.
+    """Which device owns which example, drawn again until every device has enough.
 
     Source: Hsu et al., 2019, arXiv:1909.06335 (shares of each class by Dirichlet).
     """
     if not (alpha > 0 and n_devices > 0):
         raise ConfigError(f"--alpha and --devices: expected above 0, found {alpha}, {n_devices}")
     smallest = min(_SMALLEST_PART, len(groups) // (2 * n_devices))
-    for _ in range(_MOST_DRAWS):
+    for _ in range(MOST_DRAWS):
         owner = np.empty(len(groups), dtype=np.int64)
         for group in np.unique(groups):
             members = rng.permutation(np.flatnonzero(groups == group))

@@ -1,9 +1,9 @@
-"""The demo: data and model made ready, a whole fleet started, its rounds told as they end."""
+"""The demo: prepare data and model, start a whole fleet, and report its rounds as they end."""
 
 import json
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,45 +16,18 @@ from fedge.errors import ConfigError, FedgeError
 from fedge.simulation.data import Parts, digits, part
 from fedge.simulation.fleet import Fleet
 from fedge.simulation.model import default_loss, default_model
+from fedge.simulation.options import OWN_BROKERS, DemoOptions
 from fedge.storage import make_private
+from fedge.training.plan import Plan
 from fedge.transport.broker import RunningBroker, start_broker
-from fedge.transport.programs import AnyKind
 
-OWN_BROKERS: tuple[AnyKind, ...] = ("auto", "mosquitto", "iotcore")
 _CONNECT_S = 10  # the broker is on this machine, or should be reachable from it
 _POLL_S = 0.05
-# By loss, where none is asked for. The slope of a cross entropy by a score is at most 1; that of a
-# squared error grows with it.
-LR = {"cross_entropy": 0.2, "binary_cross_entropy": 0.2, "mse": 0.02}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoOptions:
-    """What `fedge demo` may be asked for; `docs/demo.md` explains each."""
-
-    folder: Path
-    n_devices: int | None = None
-    rounds: int = 40
-    data: Path | None = None
-    model: Path | None = None
-    loss: str | None = None
-    codec: str = "topk:0.01/sign"
-    downlink_codec: str = "topk:0.03/sign"
-    strategy: str = "fedavg"
-    broker: str | None = field(default=None, repr=False)  # a URL, or one of OWN_BROKERS
-    password_file: Path | None = None  # with the password of the URL's user
-    standardize: bool = False
-    alpha: float = 0.3
-    seed: int = 0
-    local_steps: int = 20
-    batch_size: int = 16
-    lr: float | None = None  # None: LR of the loss
-    deadline_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Files of one run, ready to start."""
+    """Everything a run needs, ready before it starts."""
 
     folder: Path
     artifact: Path
@@ -63,18 +36,18 @@ class Prepared:
     n_params: int
     n_trainable: int
     artifact_bytes: int  # what each device downloads once
-    lr: float
+    plan: Plan
 
 
 def prepare(options: DemoOptions) -> Prepared:
     """Write the artifact, every device's own data file and the test data into the folder."""
     codecs.get(options.codec)
     codecs.get(options.downlink_codec)
-    strategies.get(options.strategy)  # they refuse now what would else be refused by a process
+    strategies.get(options.strategy)  # better refused now than by a process later
     data = read_npz(options.data) if options.data else digits()
     parts = part(
         data,
-        n_devices=options.n_devices or (None if data.client is not None else 8),
+        n_devices=options.devices,
         alpha=options.alpha,
         seed=options.seed,
     )
@@ -91,7 +64,7 @@ def _write(options: DemoOptions, data: Dataset, parts: Parts) -> Prepared:
         batch_size=options.batch_size,
         standardize="federated" if options.standardize or own_scale else None,
     )
-    folder = options.folder
+    folder = options.out
     make_private(folder)  # every device's own data is in it
     (folder / "data").mkdir()
     artifact.save(folder / "model.fedge")
@@ -106,7 +79,7 @@ def _write(options: DemoOptions, data: Dataset, parts: Parts) -> Prepared:
         n_params=artifact.n_params,
         n_trainable=artifact.n_trainable,
         artifact_bytes=(folder / "model.fedge").stat().st_size,
-        lr=LR[loss] if options.lr is None else options.lr,
+        plan=options.plan(loss),
     )
 
 
@@ -128,7 +101,7 @@ def play(options: DemoOptions, ready: Prepared) -> Generator[dict[str, Any], Non
 
 
 def export(ready: Prepared) -> Path:
-    """The latest model of a run that is over, or was stopped after a round."""
+    """Export the latest model of a run that is over, or was stopped after a round."""
     path = ready.folder / "model.onnx"
     with Fleet(ready.folder / "logs") as fleet:
         fleet.run("export", ["export", str(ready.folder / "aggregator"), "-o", str(path)])
@@ -136,16 +109,16 @@ def export(ready: Prepared) -> Path:
 
 
 def reports(ready: Prepared) -> dict[str, dict[str, Any] | None]:
-    """What each device said of itself when it stopped; None if it never got to."""
+    """What each device reported when it stopped; None if it never got that far."""
     return {name: _read_report(ready.folder, name) for name in ready.devices}
 
 
 class _Broker:
-    """The broker that was asked for, or one of our own for as long as the context lasts.
+    """The broker that was asked for, or one of our own while the context lasts.
 
     Attributes:
-        url: perhaps with a password.
-        shown: the same for people.
+        url: possibly with a password.
+        shown: the same, fit to be printed.
         name: its program and version.
     """
 
@@ -157,7 +130,7 @@ class _Broker:
             self.shown = str(broker_url(self.url, options.password_file))
             return
         if options.password_file is not None:
-            raise ConfigError("--password-file is for a broker of yours: give --broker URL too")
+            raise ConfigError("--password-file is for a broker of your own: give --broker URL too")
         self._own = start_broker(kind=kind, folder=folder / "broker")
         self.url = self.shown = self._own.url
         self.name = f"{self._own.kind} {self._own.version}"
@@ -171,7 +144,7 @@ class _Broker:
 
 
 def _login(section: str, url: str, options: DemoOptions) -> dict[str, str]:
-    """How a process gets to the broker: as variables, which only their owner can read."""
+    """How a process reaches the broker, as variables, which only their owner can read."""
     prefix = variable_prefix(section)
     file = options.password_file
     return {
@@ -194,15 +167,11 @@ def _aggregate(options: DemoOptions, ready: Prepared) -> list[str]:
         wait_for=n_devices,
         quorum=max(1, n_devices // 2),
         deadline_s=options.deadline_s,
-        give_up_after=3,  # somebody looks on, and is better told than kept waiting
+        give_up_after=3,  # somebody is watching, and should be told rather than kept waiting
         connect_timeout_s=_CONNECT_S,
         strategy=options.strategy,
-        codec=options.codec,
         downlink_codec=options.downlink_codec,
-        local_steps=options.local_steps,
-        batch_size=options.batch_size,
-        lr=ready.lr,
-        seed=options.seed,
+        **plan_settings(ready.plan),
     )
 
 
@@ -216,6 +185,11 @@ def _device(ready: Prepared, name: str, own: Path) -> list[str]:
         state_dir=ready.folder / "devices" / name,
         json=_report(ready.folder, name),
     )
+
+
+def plan_settings(plan: Plan) -> dict[str, object]:
+    """The settings of an aggregator that ask for this plan, by name."""
+    return {name: value for name, value in plan.to_wire().items() if value is not None}
 
 
 def _flags(command: str, **options: object) -> list[str]:
@@ -236,7 +210,7 @@ def _read_report(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def _events(fleet: Fleet, path: Path) -> Iterator[dict[str, Any]]:
-    """The aggregator's event lines until the one that says it has finished."""
+    """The aggregator's events, up to the one that says it has finished."""
     rest = b""
     position = 0
     while True:

@@ -1,4 +1,4 @@
-"""Processes of one fleet: started together, watched, and gone together."""
+"""The processes of one fleet: started, watched and stopped together."""
 
 import os
 import signal
@@ -13,14 +13,14 @@ from typing import Self
 
 from fedge.errors import FedgeError
 
-_PATIENCE_S = 10.0  # to a process that was asked to stop, before it is killed
+_PATIENCE_S = 10.0  # given to a process that was asked to stop, before it is killed
 
 
 @dataclass(slots=True)
 class Fleet:
     """`fedge` processes, each with its log; leaving the context stops them all.
 
-    Each gets a session of its own, so that Ctrl-C on the terminal reaches only the
+    Each has a session of its own, so that Ctrl-C in the terminal reaches only the
     process that started the fleet, which then stops the others in order.
     """
 
@@ -44,7 +44,7 @@ class Fleet:
     ) -> None:
         """Start `fedge WORDS` under a name; what it prints goes to NAME.log.
 
-        Secrets go into `env`, the variables of its own: everybody may read its words.
+        Secrets go into `env`, its own variables: everybody can read its command line.
         """
         with self._log(name).open("ab") as log:
             self._running[name] = subprocess.Popen(  # noqa: S603 - our own command
@@ -64,14 +64,14 @@ class Fleet:
             raise self._failure(name, code)
 
     def check(self) -> None:
-        """FedgeError if a process has ended by itself with an error."""
+        """Raise FedgeError if a process has ended by itself with an error."""
         for name, process in self._running.items():
             code = process.poll()
             if code not in {None, 0}:
                 raise self._failure(name, code)
 
     def has_ended(self, name: str) -> bool:
-        """Whether this process has come to its end."""
+        """Whether this process has ended."""
         return self._running[name].poll() is not None
 
     def last_words(self, name: str) -> str:
@@ -81,7 +81,7 @@ class Fleet:
         return lines[-1].removeprefix("fedge: ") if lines else f"it said nothing; see {log}"
 
     def stop(self, names: Sequence[str] | None = None) -> None:
-        """Ask these processes (all, if none are named) to stop; kill who does not listen."""
+        """Ask these processes (all, if none are named) to stop; kill those that do not."""
         chosen = [name for name in (names or list(self._running)) if name in self._running]
         leaving = {name: self._running.pop(name) for name in reversed(chosen)}
         for process in leaving.values():
@@ -95,7 +95,7 @@ class Fleet:
                 process.wait()
 
     def _failure(self, name: str, code: int | None) -> FedgeError:
-        """What a process said last, with its exit code for ours."""
+        """An error with the last line of a process and its exit code."""
         error = FedgeError(f"{name}: {self.last_words(name)}")
         error.exit_code = code if code and code > 0 else 1
         return error
@@ -105,7 +105,7 @@ class Fleet:
 
 
 def _environment() -> Mapping[str, str]:
-    """One compute thread a process: a fleet on one machine shares its cores."""
+    """One compute thread for each process: the fleet shares the cores of one machine."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 

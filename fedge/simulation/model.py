@@ -12,9 +12,9 @@ from fedge.types import Array
 def perceptron(n_features: tuple[int, ...], n_outputs: int, *, seed: int) -> ModelProto:
     """An ONNX model from `x` [batch, *n_features] to `scores` [batch, n_outputs].
 
-    Hidden layers have three units a feature, 32 to 256. Weights are drawn by He et
-    al., 2015, arXiv:1502.01852 (fan-in), as [out, in], so that what leaves one
-    unit's inputs lies together in an update.
+    Hidden layers have three units for each feature, but 32 to 256. Weights are drawn as in
+    He et al., 2015, arXiv:1502.01852 (fan-in), and stored as [out, in], so that the weights
+    of one unit lie side by side in an update.
     """
     n_inputs = math.prod(n_features)
     hidden = min(256, max(32, 3 * n_inputs))
@@ -53,12 +53,12 @@ def default_model(inputs: dict[str, Array], targets: Array, *, seed: int) -> Mod
     """The perceptron that fits these data.
 
     Raises:
-        ConfigError: if there are several inputs, for which somebody must say how they meet.
+        ConfigError: if there are several inputs: somebody has to say how they come together.
     """
     if set(inputs) != {"x"}:
         raise ConfigError(
             f"the data has the inputs {', '.join(sorted(inputs))}: give --model FILE.onnx"
-            " (only a single array named x gets a network of its own)"
+            " (there is a default network only for a single array named x)"
         )
     is_class = default_loss(targets) == "cross_entropy"
     n_outputs = int(targets.max()) + 1 if is_class else math.prod(targets.shape[1:])

@@ -1,4 +1,4 @@
-"""One picture of a run: how good the model was, by round and by what was sent for it."""
+"""One picture of a run: how good the model was, by round and by bytes sent."""
 
 import math
 from itertools import accumulate
@@ -15,12 +15,12 @@ def plot(result: dict[str, Any], target: float, path: Path) -> None:
     """Save accuracy (or loss, where there is no accuracy) by round and by bytes as PNG.
 
     Everything drawn was measured in this run. Bytes are those of all devices together in the
-    rounds so far, without the artifact, whose size the title tells.
+    rounds so far, without the artifact, whose size is in the title.
 
     Args:
         result: what `as_json` made of the run.
         target: the accuracy that is marked, with the first round that reached it.
-        path: where to.
+        path: where to save it.
     """
     try:
         import matplotlib as mpl  # noqa: PLC0415 - the extra `demo` has it
@@ -51,7 +51,7 @@ def plot(result: dict[str, Any], target: float, path: Path) -> None:
 
 
 def _finite(loss: float | None) -> float:
-    """What can be drawn; a gap else."""
+    """A number that can be drawn, or NaN, which leaves a gap."""
     return loss if loss is not None and math.isfinite(loss) else math.nan
 
 
@@ -92,7 +92,7 @@ def _scale(axes: Any, *, has_accuracy: bool) -> None:
 
 
 def _mark(axes: Any, target: float, rounds: list[dict[str, Any]]) -> None:
-    """The line's meaning, and the round that reached it first; above it, where no curve begins."""
+    """Say what the line means and which round reached it first, just above its left end."""
     reached = reach(target, rounds)
     when = f"first in round {reached.round}" if reached else "not reached"
     axes.annotate(

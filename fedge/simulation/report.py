@@ -1,4 +1,4 @@
-"""What a demo measured, as a value: for the table, the plot and the JSON file."""
+"""What a demo measured, as a value for the table, the plot and the JSON file."""
 
 import hashlib
 import platform
@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fedge.simulation.demo import OWN_BROKERS, DemoOptions, Prepared
+from fedge.simulation.demo import Prepared
+from fedge.simulation.options import OWN_BROKERS, DemoOptions
 from fedge.transport.url import BrokerUrl
 from fedge.version import installed
 
@@ -16,7 +17,7 @@ _PACKAGES = ("fedge", "numpy", "onnxruntime", "onnx", "paho-mqtt", "scikit-learn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """The events of one run, in order, and what the devices said at the end."""
+    """The events of one run, in order, and what the devices reported at the end."""
 
     rounds: list[dict[str, Any]]  # of kind training
     setup: list[dict[str, Any]]  # rounds before the first training: statistics
@@ -24,24 +25,24 @@ class Measured:
     model: Path
     wall_s: float
     broker: str
-    is_whole: bool  # else somebody stopped it after these rounds
+    is_whole: bool  # if not, somebody stopped it after these rounds
 
 
 def as_json(options: DemoOptions, ready: Prepared, measured: Measured) -> dict[str, Any]:
-    """Everything of one run; bytes are MQTT payload bytes, counted where they pass.
+    """Everything about one run; bytes are MQTT payload bytes, counted as they pass.
 
-    Up is what devices sent, down what they received, all together, without the artifact.
+    Up is what all devices together sent, down what they received, without the artifact.
     """
     received = _by_round(measured.devices, "received_bytes_by_round")
     artifact = _by_round(measured.devices, "artifact_bytes_by_round")
     model_bytes = 4 * ready.n_params
     rounds = [_round(event, received, artifact, model_bytes) for event in measured.rounds]
     if rounds and not measured.setup:
-        rounds[0]["float32_downlink_bytes"] = 0  # the artifact has the first model
+        rounds[0]["float32_downlink_bytes"] = 0  # the artifact contains the first model
     every = [*measured.setup, *measured.rounds]
     return {
         "versions": _versions(measured.broker),
-        "arguments": _arguments(options) | {"lr": ready.lr},
+        "arguments": _arguments(options) | ready.plan.to_wire(),
         "is_whole": measured.is_whole,
         "n_devices": len(ready.devices),
         "n_params": ready.n_params,
@@ -70,7 +71,7 @@ def as_json(options: DemoOptions, ready: Prepared, measured: Measured) -> dict[s
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The first round that is good enough, and what all devices sent and received until then."""
+    """The first round that is good enough, and what all devices sent and received up to it."""
 
     round: int
     uplink_bytes: int
@@ -106,7 +107,7 @@ def _round(
     artifact: dict[int, int],
     model_bytes: int,
 ) -> dict[str, Any]:
-    """A round's row; as float32 every device that answered would have fetched the whole model."""
+    """The row of a round; with float32 each device that answered would have got the whole model."""
     fields = (
         "round",
         "accuracy",
@@ -128,7 +129,7 @@ def _round(
 
 
 def _by_round(devices: dict[str, dict[str, Any] | None], name: str) -> dict[int, int]:
-    """Payload bytes of all devices together in each round, by their own count."""
+    """Payload bytes of all devices together in each round, as they counted them."""
     total: dict[int, int] = {}
     for report in devices.values():
         for round_, size in (report or {}).get(name, {}).items():

@@ -1,60 +1,78 @@
-"""What a device is asked to do in one round: a pure value, sent with the round."""
+"""What a device is asked to do in one round: a pure value, sent with the round.
+
+Its fields are declared here and nowhere else. Configurations, flags and the demo take
+them over with default, range and help (`fedge.setting.setting_of`).
+"""
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import Field, asdict, dataclass, fields
+from typing import Any, get_args
 
+from fedge.artifact.manifest import MAX_BATCH
 from fedge.errors import ConfigError, PayloadError
+from fedge.setting import Rule, above, at_least, setting, within
 
-DEFAULT_CODEC = "topk:0.01/sign"
+BATCH_SIZE = 16  # of plans, and of training graphs that are built without a plan
+_KINDS = {int: "a whole number", float: "a number", str: "a text"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How to train locally; the fields are those of the papers.
+    """How to train locally; the fields are those of the papers, and each says what it is.
 
-    Give `local_steps` or `epochs`, not both; with neither, one epoch.
-
-    Attributes:
-        local_steps: optimizer steps, over as many shuffles of the examples as they take.
-        epochs: passes over the examples, each in a new order.
-        batch_size: examples a step; the last step of an epoch takes what is left.
-        lr: step size.
-        momentum: heavy ball, starting from rest in every round.
-        weight_decay: L2 penalty, added to the gradient.
-        proximal: mu of FedProx (Li et al., 2020, arXiv:1812.06127): pulls towards the global model.
-        clip_norm: longest gradient of a step, in the Euclidean norm; longer ones are shortened.
-        codec: spec of the codec that the update is to be sent with.
-        seed: of the order of the examples, and of what dropout drops.
+    Give `local_steps` or `epochs`, not both; with neither, one epoch. `proximal` is the mu of
+    FedProx (Li et al., 2020, arXiv:1812.06127). Momentum starts from rest in every round.
 
     Raises:
         ConfigError: on construction, naming the field and its range.
     """
 
-    local_steps: int | None = None
-    epochs: int | None = None
-    batch_size: int = 16
-    lr: float = 0.1
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    proximal: float = 0.0
-    clip_norm: float | None = None
-    codec: str = DEFAULT_CODEC
-    seed: int = 0
+    local_steps: int | None = setting(
+        None,
+        rule=within(1, 10**6),
+        about="optimizer steps of a device in a round, over as many shuffles of its examples as"
+        " they take",
+    )
+    epochs: int | None = setting(
+        None,
+        rule=within(1, 10**4),
+        about="passes of a device over its examples in a round, instead of a number of steps",
+    )
+    batch_size: int = setting(BATCH_SIZE, rule=within(1, MAX_BATCH), about="examples in a step")
+    lr: float = setting(0.1, rule=above(0, up_to=1000), about="learning rate of a device")
+    momentum: float = setting(
+        0.0, rule=at_least(0, below=1), about="momentum of a device (heavy ball)"
+    )
+    weight_decay: float = setting(
+        0.0, rule=within(0, 1000), about="L2 penalty, added to the gradient"
+    )
+    proximal: float = setting(
+        0.0, rule=within(0, 1000), about="pull towards the global model (mu of FedProx)"
+    )
+    clip_norm: float | None = setting(
+        None,
+        rule=above(0, up_to=10**9),
+        about="longest gradient of a step, in the Euclidean norm; longer ones are shortened",
+    )
+    codec: str = setting(
+        "topk:0.01/sign",
+        rule=Rule("1 to 64 characters", lambda text: 1 <= len(text) <= 64),
+        about="how devices encode their updates",
+    )
+    seed: int = setting(
+        0,
+        rule=within(0, 2**63 - 1),
+        about="seed of the order of examples, and of everything else that is drawn at random",
+    )
 
     def __post_init__(self) -> None:
         if self.local_steps is None and self.epochs is None:
             object.__setattr__(self, "epochs", 1)
         if self.local_steps is not None and self.epochs is not None:
             raise ConfigError("plan: give local_steps or epochs, not both")
-        for name, (low, high) in _INTEGERS.items():
-            _check_integer(name, getattr(self, name), low, high)
-        for name, (least, most) in _REALS.items():
-            _check_real(name, getattr(self, name), least, most)
-        if self.lr == 0 or self.clip_norm == 0 or self.momentum == 1:
-            raise ConfigError("plan: lr and clip_norm must be above 0, momentum below 1")
-        _check_text("codec", self.codec)
+        for item in fields(self):
+            _check(item, getattr(self, item.name))
 
     def n_steps(self, n_examples: int) -> int:
         """Optimizer steps that the plan takes on so many examples."""
@@ -82,36 +100,12 @@ class Plan:
             raise PayloadError("plan", expected="values in range", found=error) from None
 
 
-_INTEGERS = {
-    "local_steps": (1, 10**6),
-    "epochs": (1, 10**4),
-    "batch_size": (1, 2**16),
-    "seed": (0, 2**63 - 1),
-}
-_REALS = {
-    "lr": (0.0, 1e3),
-    "momentum": (0.0, 1.0),
-    "weight_decay": (0.0, 1e3),
-    "proximal": (0.0, 1e3),
-    "clip_norm": (0.0, 1e9),
-}
-_OPTIONAL = ("local_steps", "epochs", "clip_norm")
-
-
-def _check_integer(name: str, value: object, low: int, high: int) -> None:
-    if value is None and name in _OPTIONAL:
+def _check(item: Field[Any], value: object) -> None:
+    """Refuse a value that is not of the field's type, or not in its range."""
+    kinds = get_args(item.type) or (item.type,)
+    if value is None and type(None) in kinds:
         return
-    if type(value) is not int or not low <= value <= high:
-        raise ConfigError(f"plan: {name} must be a whole number from {low} to {high}")
-
-
-def _check_real(name: str, value: object, low: float, high: float) -> None:
-    if value is None and name in _OPTIONAL:
-        return
-    if type(value) not in {int, float} or not low <= value <= high:  # type: ignore[operator]
-        raise ConfigError(f"plan: {name} must be a number from {low:g} to {high:g}")
-
-
-def _check_text(name: str, value: object) -> None:
-    if not isinstance(value, str) or not 1 <= len(value) <= 64:
-        raise ConfigError(f"plan: {name} must be a text of 1 to 64 characters")
+    kind, rule = kinds[0], item.metadata["rule"]
+    is_of_kind = type(value) is kind or (kind is float and type(value) is int)
+    if not is_of_kind or not rule.holds(value):
+        raise ConfigError(f"plan: {item.name} must be {_KINDS[kind]}, {rule.expected}")

@@ -15,6 +15,7 @@ from fedge.storage import make_private, open_private
 from fedge.transport import programs
 from fedge.transport.client import Version
 from fedge.transport.programs import AnyKind, BrokerKind, Listener
+from fedge.transport.url import LOOPBACK
 
 _START_S = 15.0  # on a busy board
 _STOP_S = 5.0
@@ -58,7 +59,7 @@ class RunningBroker:
 
 
 def start_broker(
-    host: str = "127.0.0.1",
+    host: str = LOOPBACK,
     port: int = 0,
     kind: AnyKind = "auto",
     *,

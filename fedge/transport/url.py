@@ -7,7 +7,9 @@ from urllib.parse import unquote, urlsplit
 
 from fedge.errors import ConfigError
 
-_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+LOOPBACK = "127.0.0.1"
+PORT = 1883  # of MQTT without TLS
+_PORTS = {"mqtt": PORT, "mqtts": 8883, "ws": 80, "wss": 443}
 _FORM = "expected mqtt://host:port or mqtts://, or for WebSocket ws:// or wss://"
 _PATH = "/mqtt"  # of a WebSocket, where brokers have it unless they are told otherwise
 _ENCODED = "percent-encode /, ?, #, %, @ and spaces in user and password: %2F, %3F, %23, %25, ..."

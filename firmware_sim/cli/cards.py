@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from fedge.bench.device.options import DEFAULTS, Options
 from fedge.bench.machine import describe
 from fedge.cli.bench.common import positive
 from fedge.cli.commands import write_json
@@ -25,16 +26,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=RUNNING,
         help="for all boards (for each the one that may claim most: system, else board)",
     )
-    add("--rounds", type=positive, default=20, metavar="N", help="of training (%(default)s)")
-    add("--repeats", type=positive, default=5, metavar="N", help="start-ups here (%(default)s)")
+    add(
+        "--rounds",
+        type=positive,
+        default=DEFAULTS.rounds,
+        metavar="N",
+        help="of training (%(default)s)",
+    )
+    add(
+        "--repeats",
+        type=positive,
+        default=DEFAULTS.repeats,
+        metavar="N",
+        help="start-ups here (%(default)s)",
+    )
     add("--peer-python", metavar="PROGRAM", help="a Python with flwr and torch, measured here too")
     add("--markdown", action="store_true", help="print the table for a document")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    from fedge.bench.device.native import Options  # noqa: PLC0415 - needs onnx
-    from firmware_sim.bench.cards.measure import measure  # noqa: PLC0415
+    from firmware_sim.bench.cards.measure import measure  # noqa: PLC0415 - needs onnx
 
     options = Options(rounds=args.rounds, repeats=args.repeats, peer_python=args.peer_python)
     found = measure(chosen_boards(args), args.tier, options, _tell)

@@ -47,8 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--local-steps",
         type=_positive,
-        default=start["local_steps"].default,
-        help="steps a device takes in a round (%(default)s)",
+        metavar="N",
+        help="steps a device takes in a round (as many as in fedge demo)",
     )
     add("--seed", type=int, default=start["seed"].default, help="of split, model and sampling")
     add(

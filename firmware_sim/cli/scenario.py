@@ -7,6 +7,8 @@ from pathlib import Path
 
 from fedge.cli.commands import write_json
 from fedge.errors import ConfigError
+from fedge.setting import default_of
+from fedge.training.plan import Plan
 from firmware_sim.scenario.outcome import Outcome
 from firmware_sim.scenario.plan import find, known
 from firmware_sim.scenario.player import play
@@ -21,7 +23,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("names", nargs="*", metavar="NAME|FILE.toml", help="which; all if none")
     parser.add_argument("--list", action="store_true", help="say which there are, and end")
-    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (%(default)s)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=default_of(Plan, "seed"),
+        help="of everything drawn at random (%(default)s)",
+    )
     parser.add_argument(
         "--tier", choices=["system"], default="system", help="faults need a whole system"
     )

@@ -6,8 +6,6 @@ import sys
 from firmware_sim.tiers.base import Job
 from firmware_sim.tiers.process import Process
 
-LOOPBACK = "127.0.0.1"
-
 
 def start(job: Job) -> Process:
     """Run a Python program with this process's own Python and packages.

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedge.setting import setting_of
+from fedge.simulation.options import DemoOptions
 from firmware_sim.fleet.members import Member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetOptions:
-    """One run; `docs/arm.md` explains it.
+    """One run; `docs/arm.md` explains it. Model, data and training are the demo's.
 
     Attributes:
         folder: a new folder for all that the run makes.
@@ -22,9 +24,7 @@ class FleetOptions:
     tier: str = "user"
     is_capped: bool = False
     data: Path | None = None  # None: the digits of the demo
-    codec: str = "topk:0.01/sign"
-    local_steps: int = 20
-    batch_size: int = 16
-    lr: float = 0.2
-    seed: int = 0
+    codec: str = setting_of(DemoOptions, "codec")
+    local_steps: int | None = setting_of(DemoOptions, "local_steps")
+    seed: int = setting_of(DemoOptions, "seed")
     patience_s: float = 600.0

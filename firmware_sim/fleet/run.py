@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from fedge.errors import ConfigError
-from fedge.simulation.demo import DemoOptions, prepare
+from fedge.simulation.demo import prepare
+from fedge.simulation.options import DemoOptions
+from fedge.transport.url import LOOPBACK
 from firmware_sim.errors import EmulationError
 from firmware_sim.fleet import native
 from firmware_sim.fleet.check import compare
@@ -32,7 +34,7 @@ def run(options: FleetOptions, tell: Tell) -> Iterator[dict[str, Any]]:
     boards = Place(
         folder=options.folder,
         start=lambda member, job: _start(tier, member, job),
-        loopback=lambda member: tier.loopback if member.board else native.LOOPBACK,
+        loopback=lambda member: tier.loopback if member.board else LOOPBACK,
     )
     yield from perform(options, ready, boards)
     tell("the same once more on this machine alone, fed the recorded deltas")
@@ -63,13 +65,13 @@ def _prepare_boards(tier: RunsPrograms, members: tuple[Member, ...], tell: Tell)
 
 
 def _as_demo(options: FleetOptions) -> DemoOptions:
-    """The demo's model and its way of dealing out examples."""
+    """The demo's model and training, and its way of dealing out examples."""
     return DemoOptions(
-        folder=options.folder,
-        n_devices=len(options.members),
+        out=options.folder,
+        devices=len(options.members),
         data=options.data,
         codec=options.codec,
-        batch_size=options.batch_size,
+        local_steps=options.local_steps,
         seed=options.seed,
     )
 
@@ -82,6 +84,6 @@ def _natively(options: FleetOptions) -> Place:
     return Place(
         folder=options.folder / "native",
         start=lambda _, job: native.start(job),
-        loopback=lambda _: native.LOOPBACK,
+        loopback=lambda _: LOOPBACK,
         play=options.folder,
     )

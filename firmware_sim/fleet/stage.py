@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedge.simulation.demo import Prepared
+from fedge.simulation.demo import Prepared, plan_settings
 from firmware_sim import host
 from firmware_sim.errors import EmulationError
 from firmware_sim.fleet import program
@@ -80,11 +80,7 @@ def _flags(options: FleetOptions, ready: Prepared) -> dict[str, object]:
         "quorum": n_devices,
         "deadline-s": options.patience_s,
         "keep-models": options.rounds + 1,  # all of them are compared
-        "codec": options.codec,
-        "local-steps": options.local_steps,
-        "batch-size": options.batch_size,
-        "lr": ready.lr,
-        "seed": options.seed,
+        **plan_settings(ready.plan),
     }
 
 

@@ -6,9 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from fedge.config.fields import above, at_least, check, setting, within
+from fedge.config.fields import check
 from fedge.config.settings import load
 from fedge.errors import ConfigError
+from fedge.setting import above, at_least, setting, within
 from firmware_sim.boards import Board, board
 
 _DATA = Path(__file__).with_name("data")

@@ -14,7 +14,8 @@ from fedge.aggregator import open_registry
 from fedge.artifact import Artifact, load_artifact
 from fedge.codecs import Stamp
 from fedge.messages import StatisticsReport
-from fedge.simulation.demo import DemoOptions, Prepared, prepare
+from fedge.simulation.demo import Prepared, prepare
+from fedge.simulation.options import DemoOptions
 from fedge.training.statistics import FeatureStatistics, federated
 from fedge.types import RoundId
 from tests.support.aggregator_process import AggregatorProcess, ScriptedFleet
@@ -101,7 +102,7 @@ def test_norm_bound_off_is_a_flag(stack: ExitStack, tmp_path: Path, any_broker: 
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     """Three devices' own digits, and a network that learns mean and scale from them."""
     folder = tmp_path_factory.mktemp("digits")
-    return prepare(DemoOptions(folder=folder, n_devices=3, standardize=True, alpha=1.0))
+    return prepare(DemoOptions(out=folder, devices=3, standardize=True, alpha=1.0))
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ def test_ctrl_c_stops_everything_and_tells_what_there_is(tmp_path: Path) -> None
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
         said = process.stdout.read().decode()
         assert process.wait(30) == 130
-    assert "stopped: what there is by now" in said
+    assert "stopped: here is what there is so far" in said
     assert "final test accuracy" in said
     result = json.loads((out / "result.json").read_text())
     assert not result["is_whole"]

@@ -71,7 +71,7 @@ def test_every_file_of_both_state_directories_is_known_while_they_work_and_after
     found = kinds(state, tmp_path)
     assert found["state.sqlite3"] == "database of an aggregator"
     assert found["artifact.fedge"] == "artifact"
-    assert "write-ahead log of a database: what is not in it yet" in found.values()
+    assert "write-ahead log of a database: changes that are not in it yet" in found.values()
     assert any(name.endswith(".memory") for name in found)
     found = kinds(tmp_path / "device", tmp_path)
     assert found["outbox.sqlite3"] == "database of a device"

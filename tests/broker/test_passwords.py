@@ -88,7 +88,7 @@ def test_a_password_on_the_command_line_is_warned_of_and_never_said_in_an_error(
     process = start(command, tmp_path, flags | wrong)
     with stopping(process):
         assert process.wait() == 7
-    assert process.said().count("the password in --broker stands in the list of processes") == 1
+    assert process.said().count("the password in --broker shows up in the list of processes") == 1
     assert "not authorized" in process.said().splitlines()[-1]
     assert not holds_secret(process.said())
 
@@ -139,7 +139,7 @@ def test_a_demo_hides_the_password_from_its_childrens_command_lines_and_from_its
     assert demo.process.returncode == 0, demo.said()
     assert {" device " in line for line in seen} == {True, False}
     assert not any(holds_secret(line) for line in seen)
-    assert demo.said().count("stands in the list of processes") == (way == "flag")
+    assert demo.said().count("shows up in the list of processes") == (way == "flag")
     assert f"yours at {broker.url()}" in demo.said()
     result = json.loads((out / "result.json").read_text())
     assert result["arguments"]["broker"] == broker.url()
@@ -160,5 +160,5 @@ def test_a_password_file_for_a_broker_of_the_demos_own_is_refused(tmp_path: Path
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr == (
-        "fedge: --password-file is for a broker of yours: give --broker URL too\n"
+        "fedge: --password-file is for a broker of your own: give --broker URL too\n"
     )

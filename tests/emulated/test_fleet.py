@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fedge.errors import ConfigError
+from fedge.transport.url import LOOPBACK
 from firmware_sim.boards import Board
 from firmware_sim.cli.main import main
 from firmware_sim.errors import EmulationError
@@ -127,7 +128,7 @@ class Astray:
 
     name = "astray"
     runs = may_claim = may_not_claim = "nothing"
-    loopback = native.LOOPBACK
+    loopback = LOOPBACK
 
     def __init__(self, folder: Path, fault: str) -> None:
         (folder / "sitecustomize.py").write_text(fault)  # Python runs it first

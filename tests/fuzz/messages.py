@@ -11,6 +11,7 @@ import numpy as np
 from fedge.artifact import Manifest
 from fedge.errors import PayloadError
 from fedge.messages import BlobChunk, BlobRequest, Broadcasts, StatisticsReport, Topics, UpdateChunk
+from fedge.messages.topics import Topic
 from fedge.training.statistics import FeatureStatistics
 from fedge.types import RoundId
 from tests.fuzz.models import MANIFEST, SCHEMA
@@ -31,8 +32,8 @@ def _statistics(payload: bytes, manifest: Manifest = MANIFEST) -> StatisticsRepo
     return StatisticsReport.from_bytes(payload, manifest)
 
 
-def _topic(payload: bytes) -> str:
-    return Topics("default").device_of(payload.decode(errors="replace"))
+def _topic(payload: bytes) -> Topic:
+    return Topics("default").read(payload.decode(errors="replace"))
 
 
 DECODERS: list[Callable[[bytes], Any]] = [

@@ -19,6 +19,7 @@ from fedge.messages import (
     Topics,
     UpdateChunk,
 )
+from fedge.messages.topics import DeviceTopic, RoundTopic, UpTopic
 from fedge.messages.update import NONCE_BYTES
 from fedge.transport import Message
 from fedge.types import DeviceId, RoundId
@@ -56,19 +57,20 @@ class Router:
     def read(self, message: Message) -> None:
         """Take one message; answers wait for `commit`."""
         self._handled.append(message)
-        *_, device, last = levels = message.topic.split("/")
         try:
-            if message.topic == self._topics.round(self._job.id):
-                self.births.look(message.payload)
-            elif len(levels) == 6 and last == "state":
-                device = self._topics.device_of(message.topic)
-                self._hear(device, message.payload, is_retained=message.is_retained)
-            elif len(levels) == 6 and last == "get":
-                self._give(self._topics.device_of(message.topic), message.payload)
-            else:
-                self._take(self._topics.device_of(message.topic), message.payload)
+            match self._topics.read(message.topic):
+                case UpTopic(device=device):
+                    self._take(device, message.payload)
+                case DeviceTopic("get", device):
+                    self._give(device, message.payload)
+                case DeviceTopic("state", device):
+                    self._hear(device, message.payload, is_retained=message.is_retained)
+                case RoundTopic(self._job.id):
+                    self.births.look(message.payload)
+                case _:
+                    self._reporter.ignored(f"message on {message.topic[:200]}", self._monotonic())
         except PayloadError as error:
-            self._reporter.ignored(f"message from {device[:64]}: {error}", self._monotonic())
+            self._reporter.ignored(f"message on {message.topic[:200]}: {error}", self._monotonic())
 
     def commit(self, session: Session) -> None:
         """Make what was read durable, then answer it."""

@@ -1,11 +1,4 @@
 """Bytes to a target accuracy: every way to send updates, on tasks of different kinds.
 
-Needs the extra `bench` (onnx, to make the tasks' networks).
+Needs the extra `bench` (onnx, to make the tasks' networks); without it only `setting` loads.
 """
-
-from importlib.util import find_spec
-
-from fedge.errors import MissingDependencyError
-
-if find_spec("onnx") is None:
-    raise MissingDependencyError("fedge bench codecs needs onnx: pip install 'fedge[bench]'")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from fedge.bench.codecs import schemes, tasks
-from fedge.bench.codecs.run import Result, Setting, run
+from fedge.bench.codecs.run import Result, run
+from fedge.bench.codecs.setting import Setting
 from fedge.errors import ConfigError
 
 

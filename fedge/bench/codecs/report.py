@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fedge.bench.codecs.grid import Line
-from fedge.bench.codecs.run import Result, Setting
+from fedge.bench.codecs.run import Result
+from fedge.bench.codecs.setting import Setting
 from fedge.bench.codecs.split import ALPHA
 from fedge.bench.table import markdown, table
 

@@ -10,36 +10,17 @@ from fedge.artifact import Artifact
 from fedge.bench.codecs import schemes, tasks
 from fedge.bench.codecs.down import Difference, Downlink, WholeModel
 from fedge.bench.codecs.sent import SentDeltas
+from fedge.bench.codecs.setting import Setting
 from fedge.bench.codecs.split import deal, hold_out
 from fedge.codecs import Stamp
+from fedge.config.aggregator import AggregatorConfig
 from fedge.errors import TrainingError
+from fedge.setting import default_of
 from fedge.strategies import Cohort, Member
 from fedge.training import ArrayData, Plan, Trainer
 from fedge.types import DeviceId, RoundId, Update, Vector
 
 WINDOW = 5  # rounds whose mean accuracy must reach the target
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """One run of the grid."""
-
-    task: str  # a name or a file
-    scheme: str
-    iid: bool = False
-    participation: float = 1.0  # share of devices in each round
-    seed: int = 0
-    n_devices: int = 30
-    rounds: int = 200  # at most
-    local_steps: int = 5
-    lr: float | None = None  # the task's
-    target: float | None = None  # the task's
-    strategy: str = "fedavg"
-
-    @property
-    def cell(self) -> "Setting":
-        """What runs that are compared with each other have in common."""
-        return replace(self, scheme="", seed=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +97,9 @@ class _Federation:
 
     def play(self, devices: list[ArrayData], test: ArrayData) -> Iterator[Point]:
         """Round after round."""
-        strategy = strategies.get(self._setting.strategy)
+        strategy = strategies.get(
+            self._setting.strategy or default_of(AggregatorConfig, "strategy")
+        )
         state = strategy.init(self._parameters[: self._n].copy())
         down = self._downlink(state.parameters)
         up_bytes = down_bytes = 0
@@ -149,7 +132,6 @@ class _Federation:
         seed = (self._setting.seed * 10**4 + round_) * 10**4 + device
         plan = Plan(
             local_steps=self._setting.local_steps,
-            batch_size=tasks.BATCH_SIZE,
             lr=self._lr,
             seed=seed,
         )

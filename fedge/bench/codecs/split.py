@@ -6,11 +6,12 @@ import numpy as np
 
 from fedge.data import Dataset
 from fedge.errors import DataError
+from fedge.setting import default_of
+from fedge.simulation.data import MOST_DRAWS, TEST_SHARE
+from fedge.simulation.options import DemoOptions
 from fedge.types import Array
 
-ALPHA = 0.3  # concentration of the Dirichlet draw
-_TEST_SHARE = 0.2
-_MOST_DRAWS = 1000
+ALPHA: float = default_of(DemoOptions, "alpha")  # concentration of the Dirichlet draw
 
 
 def hold_out(data: Dataset, seed: int) -> tuple[Dataset, Dataset]:
@@ -18,7 +19,7 @@ def hold_out(data: Dataset, seed: int) -> tuple[Dataset, Dataset]:
     if data.is_test is None:
         is_test = np.zeros(data.n_examples, np.bool_)
         chosen = np.random.default_rng([seed, 1]).permutation(data.n_examples)
-        is_test[chosen[: int(_TEST_SHARE * data.n_examples)]] = True
+        is_test[chosen[: int(TEST_SHARE * data.n_examples)]] = True
         data = replace(data, is_test=is_test)
     return data.train(), data.test()
 
@@ -55,7 +56,7 @@ def _by_class(targets: Array, n_devices: int, rng: np.random.Generator) -> Array
     """
     least = min(10, len(targets) // (4 * n_devices))
     owner = np.zeros(len(targets), np.int64)
-    for _ in range(_MOST_DRAWS):
+    for _ in range(MOST_DRAWS):
         for label in np.unique(targets):
             members = rng.permutation(np.flatnonzero(targets == label))
             shares = np.cumsum(rng.dirichlet(np.full(n_devices, ALPHA)))[:-1]

@@ -17,8 +17,6 @@ from fedge.data import Dataset, read_npz
 from fedge.errors import ConfigError, DataError, MissingDependencyError
 from fedge.simulation.data import digits
 
-BATCH_SIZE = 16
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
@@ -39,7 +37,7 @@ class Task:
     model: Callable[[Dataset, int], ModelProto]
 
     def build(self, data: Dataset, seed: int) -> Artifact:
-        return build_artifact(self.model(data, seed), loss="cross_entropy", batch_size=BATCH_SIZE)
+        return build_artifact(self.model(data, seed), loss="cross_entropy")
 
 
 def get(name: str) -> Task:

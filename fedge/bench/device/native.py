@@ -4,43 +4,20 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from fedge.bench.device.figures import Card
+from fedge.bench.device.options import Options
 from fedge.bench.device.peer import INSTALL, Peer
-from fedge.simulation.demo import DemoOptions, Prepared, prepare
+from fedge.simulation.data import N_DEVICES
+from fedge.simulation.demo import Prepared, plan_settings, prepare
 from fedge.simulation.fleet import Fleet
+from fedge.simulation.options import DemoOptions
 from fedge.transport.broker import start_broker
 
-_N_DEVICES = 8  # that the digits are dealt out to, as in the demo; one of them takes part
 _POLL_S = 0.05
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What is measured.
-
-    Attributes:
-        rounds: of local training; the first one's cost is not counted.
-        local_steps: optimizer steps of a round.
-        batch_size: examples of a step.
-        codec: of updates.
-        downlink_codec: of models.
-        repeats: of the start-up, in fresh interpreters.
-        engine: what trains on our device: auto, onnxruntime or reference.
-        peer_python: an interpreter that has Flower and torch; None measures no peer.
-    """
-
-    rounds: int = 20
-    local_steps: int = 20
-    batch_size: int = 16
-    codec: str = "topk:0.01/sign"
-    downlink_codec: str = "topk:0.03/sign"
-    repeats: int = 5
-    engine: str = "auto"
-    peer_python: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +41,7 @@ def measure(options: Options, tell: Callable[[str], None]) -> Result:
     with tempfile.TemporaryDirectory(prefix="fedge-card-") as folder:
         work = as_demo(options, Path(folder))
         ready = prepare(work)
-        tell(f"fedge: {options.rounds} rounds of {options.local_steps} steps")
+        tell(f"fedge: {options.rounds} rounds of {ready.plan.local_steps} steps")
         cards, missing = [_own(work, ready, options)], []
         if options.peer_python is not None:
             peer = Peer(options.peer_python)
@@ -77,15 +54,13 @@ def measure(options: Options, tell: Callable[[str], None]) -> Result:
 
 def as_demo(options: Options, folder: Path) -> DemoOptions:
     """The job, with its files in a folder."""
-    return DemoOptions(
-        folder=folder,
-        n_devices=_N_DEVICES,
-        rounds=options.rounds,
-        local_steps=options.local_steps,
-        batch_size=options.batch_size,
-        codec=options.codec,
-        downlink_codec=options.downlink_codec,
-    )
+    known = {item.name for item in fields(DemoOptions)}
+    asked: dict[str, Any] = {
+        name: value
+        for name, value in asdict(options).items()
+        if name in known and value is not None
+    }
+    return DemoOptions(out=folder, devices=N_DEVICES, **asked)
 
 
 def _own(demo: DemoOptions, ready: Prepared, options: Options) -> Card:
@@ -118,15 +93,14 @@ def _aggregate(demo: DemoOptions, ready: Prepared, url: str) -> dict[str, Any]:
         "artifact": ready.artifact,
         "state-dir": ready.folder / "aggregator",
         "rounds": demo.rounds,
-        "local-steps": demo.local_steps,
-        "batch-size": demo.batch_size,
-        "lr": ready.lr,
-        "codec": demo.codec,
         "downlink-codec": demo.downlink_codec,
         "deadline-s": demo.deadline_s,
-        "seed": demo.seed,
+        **plan_settings(ready.plan),
     }
 
 
 def _words(command: str, flags: dict[str, Any]) -> list[str]:
-    return [command, *(word for name, value in flags.items() for word in (f"--{name}", str(value)))]
+    words = [command]
+    for name, value in flags.items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    return words

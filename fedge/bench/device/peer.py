@@ -16,7 +16,8 @@ from fedge.artifact import Slot, load_artifact
 from fedge.bench.device import fresh, installed, probe
 from fedge.bench.device.figures import Card, Figures
 from fedge.errors import ConfigError, FedgeError
-from fedge.simulation.demo import DemoOptions, Prepared
+from fedge.simulation.demo import Prepared
+from fedge.simulation.options import DemoOptions
 
 ROOTS = ("flwr", "torch")
 INSTALL = (
@@ -55,9 +56,9 @@ class Peer:
         with tempfile.TemporaryDirectory(prefix="fedge-peer-") as folder:
             (Path(folder) / "fedge").symlink_to(Path(fedge.__file__).parent)
             program = _Program(self.python, Path(folder))
-            work = _work(options, ready)
+            work = _work(ready)
             start = program.start_up(work, repeats)
-            rounds = program.rounds(work, options)
+            rounds = program.rounds(work, options.rounds, ready.plan.local_steps)
             found = self._installed()
         return Card(
             who=" + ".join(f"{name} {found.versions[name]}" for name in ROOTS),
@@ -86,11 +87,11 @@ class _Program:
     def start_up(self, work: Sequence[str], repeats: int) -> Figures:
         return fresh.start_up(self._command("start", *work), repeats=repeats, env=self._env())
 
-    def rounds(self, work: Sequence[str], options: DemoOptions) -> Figures:
+    def rounds(self, work: Sequence[str], n_rounds: int, n_steps: int | None) -> Figures:
         port, result = _free_port(), self.folder / "client.json"
-        server = ["server", "--port", str(port), "--rounds", str(options.rounds)]
+        server = ["server", "--port", str(port), "--rounds", str(n_rounds)]
         client = ["client", "--port", str(port), "--json", str(result), *work]
-        client += ["--steps", str(options.local_steps)]
+        client += ["--steps", str(n_steps)]
         with self._running("server", server) as serving:
             _wait_for(port, serving, self._log("server"))
             with self._running("client", client) as training:
@@ -124,11 +125,11 @@ class _Program:
         return {**os.environ, **threads, **own, "FLWR_TELEMETRY_ENABLED": "0"}
 
 
-def _work(options: DemoOptions, ready: Prepared) -> list[str]:
+def _work(ready: Prepared) -> list[str]:
     layers = ",".join(map(str, layer_sizes(load_artifact(ready.artifact).layout)))
     data = next(iter(ready.devices.values()))
     words = {"--data": data, "--layers": layers}
-    words |= {"--batch-size": str(options.batch_size), "--lr": str(ready.lr)}
+    words |= {"--batch-size": str(ready.plan.batch_size), "--lr": str(ready.plan.lr)}
     return [str(word) for pair in words.items() for word in pair]
 
 

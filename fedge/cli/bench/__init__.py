@@ -6,8 +6,6 @@ from typing import Protocol
 
 from fedge.cli.bench import codecs, device, kernels
 
-HELP = "measure kernels against their peers, codecs by bytes, what a device costs"
-
 
 class _Kind(Protocol):
     """What the module of a kind gives."""

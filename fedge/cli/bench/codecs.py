@@ -2,12 +2,16 @@
 
 import argparse
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedge.bench.codecs.setting import Setting
 from fedge.cli.bench.common import facts, positive, share, tell
 from fedge.cli.commands import write_json
 from fedge.cli.screen import say
+from fedge.errors import MissingDependencyError
+from fedge.setting import default_of
 
 if TYPE_CHECKING:  # they need onnx; a board that runs kernels need not have it
     from fedge.bench.codecs.grid import Grid
@@ -15,6 +19,8 @@ if TYPE_CHECKING:  # they need onnx; a board that runs kernels need not have it
 
 HELP = "train federations until they reach an accuracy, and count every byte"
 DESCRIPTION = "Real training and real payloads in one process; MQTT's own bytes are extra."
+
+_START = Setting(task="", scheme="")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,16 +35,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--target", type=share, metavar="A", help="accuracy to reach, 0 to 1 (the task's)")
     add("--specs", nargs="+", metavar="SCHEME", help="schemes beside float32 (a dozen)")
     add("--seeds", type=positive, default=3, metavar="N", help="runs of each (%(default)s)")
-    add("--devices", type=positive, default=30, metavar="N", help="(%(default)s)")
-    add("--rounds", type=positive, default=200, metavar="N", help="at most (%(default)s)")
-    add("--local-steps", type=positive, default=5, metavar="N", help="in a round (%(default)s)")
+    add("--devices", type=positive, default=_START.n_devices, metavar="N", help="(%(default)s)")
+    add("--rounds", type=positive, default=_START.rounds, metavar="N", help="at most (%(default)s)")
+    add(
+        "--local-steps",
+        type=positive,
+        default=_START.local_steps,
+        metavar="N",
+        help="in a round (%(default)s)",
+    )
     add("--lr", type=float, help="the devices' learning rate (the task's)")
-    add("--strategy", default="fedavg", metavar="SPEC", help="(%(default)s)")
+    add("--strategy", metavar="SPEC", help="(as in fedge aggregate)")
     add(
         "--split",
         choices=["both", "alike", "unlike"],
         default="both",
-        help="how examples are dealt out: evenly, or by Dirichlet 0.3 or the file's clients",
+        help="how examples are dealt out: evenly, or by the file's clients or a Dirichlet draw",
     )
     add(
         "--participation",
@@ -54,6 +66,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play all runs and print."""
+    if find_spec("onnx") is None:
+        raise MissingDependencyError("fedge bench codecs needs onnx: pip install 'fedge[bench]'")
     from fedge.bench.codecs import plot, report  # noqa: PLC0415 - needs onnx
     from fedge.bench.codecs.grid import summarise  # noqa: PLC0415
 
@@ -75,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 def _grid(args: argparse.Namespace) -> "Grid":
     from fedge.bench.codecs import schemes, tasks  # noqa: PLC0415 - needs onnx
     from fedge.bench.codecs.grid import Grid  # noqa: PLC0415
-    from fedge.bench.codecs.run import Setting  # noqa: PLC0415
+    from fedge.config.aggregator import AggregatorConfig  # noqa: PLC0415 - loads NumPy
 
     own = tuple(map(str, args.data or ()))
     quick: bool = args.quick
@@ -87,7 +101,7 @@ def _grid(args: argparse.Namespace) -> "Grid":
         local_steps=args.local_steps,
         lr=args.lr,
         target=args.target,
-        strategy=args.strategy,
+        strategy=args.strategy or default_of(AggregatorConfig, "strategy"),
     )
     return Grid(
         tasks=(*(args.tasks or (() if own else tasks.TASKS)), *own),

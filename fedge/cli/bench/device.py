@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedge.bench.device.options import DEFAULTS, Options
 from fedge.cli import logs
 from fedge.cli.bench.common import facts, positive, tell
 from fedge.cli.commands import write_json
@@ -23,30 +24,39 @@ DESCRIPTION = (
     " a job that runs elsewhere, as on a board, and needs nothing but what a device needs."
 )
 
+_OF_A_DEVICE = ("broker", "password_file", "fleet", "job", "id", "data", "engine")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The work when all runs here, and the job when it runs elsewhere."""
     add = parser.add_argument
     add(
-        "--repeats", type=_count, default=5, metavar="N", help="start-ups, 0 for none (%(default)s)"
+        "--repeats",
+        type=_count,
+        default=DEFAULTS.repeats,
+        metavar="N",
+        help="start-ups, 0 for none (%(default)s)",
     )
     add(
-        "--engine", choices=["auto", "onnxruntime", "reference"], default="auto", help="what trains"
+        "--engine",
+        choices=["auto", "onnxruntime", "reference"],
+        default=DEFAULTS.engine,
+        help="what trains (%(default)s)",
     )
     here = parser.add_argument_group("all on this machine").add_argument
-    here("--rounds", type=positive, default=20, metavar="N", help="(%(default)s)")
-    here("--local-steps", type=positive, default=20, metavar="N", help="(%(default)s)")
-    here("--batch-size", type=positive, default=16, metavar="N", help="(%(default)s)")
-    here("--codec", default="topk:0.01/sign", metavar="SPEC", help="(%(default)s)")
-    here("--downlink-codec", default="topk:0.03/sign", metavar="SPEC", help="(%(default)s)")
+    here("--rounds", type=positive, default=DEFAULTS.rounds, metavar="N", help="(%(default)s)")
+    here("--local-steps", type=positive, metavar="N", help="(as in fedge demo)")
+    here("--batch-size", type=positive, metavar="N", help="(as in fedge demo)")
+    here("--codec", metavar="SPEC", help="(as in fedge demo)")
+    here("--downlink-codec", metavar="SPEC", help="(as in fedge demo)")
     here("--peers", action="store_true", help="also Flower's client with torch")
     here("--peer-python", metavar="PROGRAM", help="the Python that has flwr and torch (this one)")
     there = parser.add_argument_group("as the device of a job elsewhere").add_argument
     there("--broker", metavar="URL", help="mqtt://host:port")
     there("--password-file", type=Path, metavar="FILE", help="the password of the URL's user")
     there("--data", type=Path, metavar="FILE.npz", help="the device's examples")
-    there("--fleet", default="default", help="(%(default)s)")
-    there("--job", default="default", help="(%(default)s)")
+    there("--fleet", metavar="NAME", help="(as in fedge device)")
+    there("--job", metavar="NAME", help="(as in fedge device)")
     there("--id", default="card", help="the device's name (%(default)s)")
     there("--state-dir", type=Path, metavar="FOLDER", help="an empty one (a temporary one)")
 
@@ -66,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _everything(args: argparse.Namespace) -> "tuple[list[Card], list[str]]":
-    from fedge.bench.device.native import Options, measure  # noqa: PLC0415 - needs onnx
+    from fedge.bench.device.native import measure  # noqa: PLC0415 - needs onnx
 
     if args.data is not None:
         raise ConfigError("--data is for a job elsewhere: give --broker too")
@@ -90,20 +100,14 @@ def _take_part(args: argparse.Namespace) -> "Card":
     from fedge.bench.device.probe import measure  # noqa: PLC0415 - loads NumPy
     from fedge.cli.passwords import warn_of_password  # noqa: PLC0415
     from fedge.config.device import DeviceConfig  # noqa: PLC0415
+    from fedge.config.settings import load  # noqa: PLC0415
 
     logs.set_up("warning", f"device {args.id}")
     warn_of_password(args.broker, "--password-file")
     with tempfile.TemporaryDirectory(prefix="fedge-card-") as folder:
-        config = DeviceConfig(
-            broker=args.broker,
-            password_file=args.password_file,
-            fleet=args.fleet,
-            job=args.job,
-            id=args.id,
-            data=args.data,
-            engine=args.engine,
-            state_dir=args.state_dir or Path(folder),
-        )
+        given = {name: vars(args)[name] for name in _OF_A_DEVICE}
+        given["state_dir"] = args.state_dir or Path(folder)
+        config = load(DeviceConfig, file=None, env={}, flags=given)
         return measure(config, repeats=args.repeats)
 
 

@@ -49,9 +49,9 @@ class Fetcher:
         """Read a chunk; the blob, if that was its last one.
 
         Raises:
-            PayloadError: if the chunk is not what it says.
+            PayloadError: if the topic is not that of a chunk, or the chunk is not what it says.
         """
-        topic_filter = topic.rpartition("/")[0] + "/+"
+        topic_filter = self._topics.blob(self._topics.blob_of(topic).key)
         download = self._downloads.get(topic_filter)
         if download is None:
             return None  # it was asked for by a round that is over

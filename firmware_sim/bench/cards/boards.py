@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from fedge.bench.device.figures import Card
-from fedge.simulation.demo import DemoOptions, Prepared
+from fedge.simulation.demo import Prepared, plan_settings
+from fedge.simulation.options import DemoOptions
 from firmware_sim import host
 from firmware_sim.bench.cards.claims import claimed
 from firmware_sim.bench.cards.column import Column
@@ -101,13 +102,9 @@ def measure(
 def _flags(options: DemoOptions, ready: Prepared) -> dict[str, object]:
     return {
         "rounds": options.rounds,
-        "local-steps": options.local_steps,
-        "batch-size": options.batch_size,
-        "lr": ready.lr,
-        "codec": options.codec,
         "downlink-codec": options.downlink_codec,
         "deadline-s": PATIENCE_S,
-        "seed": options.seed,
+        **plan_settings(ready.plan),
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fedge.bench.device import native
 from fedge.bench.device.figures import Card
+from fedge.bench.device.options import Options
 from fedge.simulation.demo import prepare
 from firmware_sim.bench.cards import boards
 from firmware_sim.bench.cards.column import Column
@@ -32,9 +33,7 @@ class Cards:
     failed: list[str]
 
 
-def measure(
-    chosen: Sequence[Board], tier: str | None, options: native.Options, tell: Tell
-) -> Cards:
+def measure(chosen: Sequence[Board], tier: str | None, options: Options, tell: Tell) -> Cards:
     """The same job on this machine and on each board, one after the other.
 
     Args:

@@ -256,3 +256,18 @@ def test_missing_chunks_are_asked_for_at_once_after_the_last_and_again_later() -
     assert len(list(reassembly.missing("default", 13.5))) == 1  # type: ignore[arg-type] # a JobId
     assert list(reassembly.missing("default", 200.0)) == []  # type: ignore[arg-type] # a JobId
     assert reassembly.size_bytes == 0
+
+
+def test_a_message_on_a_topic_that_is_none_of_ours_is_said_and_dropped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broker that matches filters by rules of its own may hand on anything."""
+    bench, _ = a_bench(tmp_path)
+    for topic in ("fedge/v1/default/dev/eve/in", "fedge/v1/default/job/default/up/x/eve", "state"):
+        with bench.bus.changed:
+            bench.transport.push_message(topic, b"\xa0", is_retained=False)
+    bench.settle()
+    assert "ignored message on fedge/v1/default/dev/eve/in" in caplog.text
+    assert "job/default/up/x/eve: topic: expected one of fleet default, found" in caplog.text
+    assert "ignored message on state: topic: expected one of fleet default" in caplog.text
+    assert refusals(bench) == {}

@@ -15,7 +15,8 @@ from fedge.bench.codecs import schemes, tasks
 from fedge.bench.codecs.down import Difference, WholeModel
 from fedge.bench.codecs.grid import Grid, summarise
 from fedge.bench.codecs.peers import PowerSgd, StcGzip
-from fedge.bench.codecs.run import Point, Result, Setting, is_reached, run
+from fedge.bench.codecs.run import Point, Result, is_reached, run
+from fedge.bench.codecs.setting import Setting
 from fedge.bench.codecs.split import deal, hold_out
 from fedge.cli.main import main
 from fedge.codecs import Stamp

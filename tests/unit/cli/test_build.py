@@ -47,7 +47,7 @@ def test_the_table_says_what_is_trained_what_is_not_and_why(
     assert lines["pe"].split()[1:7] == ["5", "x", "8", "constant", "?", "a"]
     assert lines["mask"].endswith("constant  a mask")
     assert lines["gate"].split()[1:4] == ["scalar", "trained", "?"]
-    assert lines["and"] == "and 1 constants of one number each"
+    assert lines["and"] == "and 1 constant that is a single number"
 
 
 def test_what_the_rule_leaves_out_is_no_part_of_a_delta(tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from fedge.config.aggregator import AggregatorConfig
 from fedge.config.broker import BrokerConfig
 from fedge.config.common import host_id
 from fedge.config.device import DeviceConfig
-from fedge.config.fields import Settings, at_least, check, setting, settings_of
+from fedge.config.fields import Settings, check, settings_of
 from fedge.config.login import broker_url
 from fedge.config.settings import add_flags, load, load_args
 from fedge.errors import ConfigError
+from fedge.setting import at_least, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from fedge.messages import (
     n_chunks,
     slice_chunk,
 )
+from fedge.messages.topics import DeviceTopic, UpTopic
 from fedge.training import Plan
 from fedge.transport import Connected, Message, Transport
 from fedge.types import JobId, RoundId
@@ -101,13 +102,15 @@ class ScriptedAggregator:
         self._transport.close()
 
     def _read(self, topic: str, payload: bytes) -> None:
-        device = self._topics.device_of(topic)
-        if topic.endswith("/state"):
-            self.states.append(DeviceState.from_bytes(payload))
-        elif topic.endswith("/get"):
-            self._serve(BlobRequest.from_bytes(payload))
-        else:
-            self._collect(device, UpdateChunk.from_bytes(payload))
+        match self._topics.read(topic):
+            case DeviceTopic("state"):
+                self.states.append(DeviceState.from_bytes(payload))
+            case DeviceTopic("get"):
+                self._serve(BlobRequest.from_bytes(payload))
+            case UpTopic(device=device):
+                self._collect(device, UpdateChunk.from_bytes(payload))
+            case _:
+                raise AssertionError(topic)
 
     def _serve(self, request: BlobRequest) -> None:
         self.requests.append(request)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fedge.config.device import DeviceConfig
 from fedge.errors import ConfigError
-from fedge.simulation.demo import DemoOptions
+from fedge.simulation.options import DemoOptions
 from fedge.transport.url import BrokerUrl
 
 
@@ -79,7 +79,7 @@ def test_neither_str_nor_repr_has_the_password() -> None:
     url = BrokerUrl.parse("mqtt://me:secret@pi")
     assert "secret" not in f"{url} {url!r}"
     assert "secret" not in repr(DeviceConfig(broker="mqtt://me:secret@pi"))
-    assert "secret" not in repr(DemoOptions(folder=Path(), broker="mqtt://me:secret@pi"))
+    assert "secret" not in repr(DemoOptions(out=Path(), broker="mqtt://me:secret@pi"))
 
 
 def test_a_password_from_elsewhere_needs_a_user_and_no_other_password() -> None:

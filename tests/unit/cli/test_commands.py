@@ -1,0 +1,58 @@
+"""What the commands say of themselves: one sentence each, written once."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+import pytest
+
+from fedge.cli import main as fedge
+from firmware_sim.cli import main as harness
+
+PROGRAMS = [
+    pytest.param(fedge.COMMANDS, fedge.main, "fedge.cli", id="fedge"),
+    pytest.param(harness.COMMANDS, harness.main, "firmware_sim.cli", id="firmware_sim"),
+]
+
+
+def help_of(
+    main: Callable[[list[str]], int], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("commands", "main", "package"), PROGRAMS)
+def test_help_shows_each_commands_sentence(
+    commands: Mapping[str, str], main: Any, package: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = help_of(main, [], capsys)
+    for name, sentence in commands.items():
+        assert f" {name} {sentence} " in f"{text} "
+
+
+@pytest.mark.parametrize("name", fedge.COMMANDS)
+def test_a_command_of_fedge_opens_with_the_same_sentence(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Changed in the one place, it is changed in both helps."""
+    monkeypatch.setitem(fedge.COMMANDS, name, "do what nobody has heard of")
+    assert f" {name} do what nobody has heard of" in help_of(fedge.main, [], capsys)
+    assert f"fedge {name}: do what nobody has heard of." in help_of(fedge.main, [name], capsys)
+    assert not hasattr(import_module(f"fedge.cli.{name}"), "HELP")
+
+
+@pytest.mark.parametrize(("commands", "main", "package"), PROGRAMS)
+def test_every_command_has_a_sentence(commands: Mapping[str, str], main: Any, package: str) -> None:
+    """A module of the package that can be configured and run is a command."""
+    modules = {
+        name: import_module(f"{package}.{name}")
+        for _, name, _ in iter_modules(import_module(package).__path__)
+    }
+    runnable = {
+        name for name, it in modules.items() if hasattr(it, "configure") and hasattr(it, "run")
+    }
+    assert runnable == set(commands)
