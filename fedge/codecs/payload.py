@@ -42,13 +42,13 @@ fill a byte from the lowest; unused ones are zero. The value is, in float32, lev
 sign; level is 1 for sign, at most 127 for int8 and 7 for int4.
 
 Body of a sparse scheme with the context coder: the scales of all blocks (not float32), the values
-(float32 only), then what fedge/_kernels/_context.pyx says of gaps, levels and signs.
+(float32 only), then what fedge/_kernels/context.pyx says of gaps, levels and signs.
 
 Body of dense int8: for each 256 values a scale as above, then a signed byte for each; the value is
 byte * scale. Body of dense float32: the values.
 
-Body of a rotated or masked scheme: fedge/_kernels/_eden.pyx states it. A masked payload holds the
-values of n_kept places, which fedge/_kernels/_mask.pyx draws from the seed, each times the number
+Body of a rotated or masked scheme: fedge/_kernels/eden.pyx states it. A masked payload holds the
+values of n_kept places, which fedge/_kernels/mask.pyx draws from the seed, each times the number
 of places that it stands for.
 """
 
@@ -167,7 +167,7 @@ def _refuse(what: str, expected: object, found: object) -> NoReturn:
 
 
 def _check_frame(payload: bytes) -> tuple[Scheme, bytes]:
-    """Size, version, checksum and scheme, in this order; gives scheme and schema."""
+    """Checks size, version, checksum and scheme, in this order; returns scheme and schema."""
     size = len(payload)
     if size < _MIN_SIZE:
         _refuse("size", f"at least {_MIN_SIZE} bytes", size)

@@ -28,7 +28,7 @@ _GOALS = {
 # Of Laplace and any other values: Vargaftik et al., 2022, arXiv:2108.08842; a mask of a tenth
 # makes v into (1 + v) / 0.1 - 1.
 _ERRORS = {"eden:1": 0.571, "eden:4": 0.0096, "mask:0.1/eden:1": 14.7}
-_SLACK = 0.1  # of one draw of the dice
+_SLACK = 0.1  # of a single draw
 
 
 def topk(spec: str, n: int, modules: dict[str, Any], budget_s: float) -> Figure:
