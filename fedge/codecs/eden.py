@@ -14,8 +14,8 @@ from fedge.codecs.payload import Stamp, seal
 from fedge.codecs.scheme import Scheme, rotated_size
 from fedge.types import Vector
 
-# Seeds take three bytes. Of a thousand devices, two share one in every fourth round: their errors
-# then do not cancel, which no mean of a thousand notices.
+# Seeds take three bytes. Of a thousand devices, two share a seed in about every fourth round:
+# their errors then do not cancel, which makes no difference to a mean of a thousand.
 _SEEDS = 2**21
 
 _ROTATED = {1: Scheme.ROTATED_1, 2: Scheme.ROTATED_2, 3: Scheme.ROTATED_3, 4: Scheme.ROTATED_4}

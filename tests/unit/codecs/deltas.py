@@ -16,7 +16,7 @@ class Laws:
 
     keeps_tenth: bool = False  # sends the largest tenth of all values, exactly
     feedback: Literal["exact", "rounded"] | None = None  # residual + decoded = before + delta
-    is_unbiased: bool = False  # the mean over all dice is the value
+    is_unbiased: bool = False  # the mean over all seeds is the value
     is_near_entropy: bool = False  # of positions and levels
     largest: float = 1e35  # Laplace scale of deltas that can be encoded
 
@@ -25,14 +25,16 @@ LAWS = {
     "topk:0.1/sign": Laws(keeps_tenth=True, feedback="rounded", is_near_entropy=True),
     "topk:0.1/int4": Laws(keeps_tenth=True, feedback="exact", is_near_entropy=True),
     "topk:0.1/int8": Laws(keeps_tenth=True, feedback="exact", is_near_entropy=True),
-    "topk:0.1/int4+dice": Laws(keeps_tenth=True, feedback="rounded", is_near_entropy=True),
-    "topk:0.1/int8+dice": Laws(keeps_tenth=True, feedback="rounded", is_near_entropy=True),
+    "topk:0.1/int4+stochastic": Laws(keeps_tenth=True, feedback="rounded", is_near_entropy=True),
+    "topk:0.1/int8+stochastic": Laws(keeps_tenth=True, feedback="rounded", is_near_entropy=True),
     "topk:0.1/float32": Laws(keeps_tenth=True, feedback="exact", is_near_entropy=True),
     "topk:0.1/sign+ctx": Laws(keeps_tenth=True, feedback="rounded", is_near_entropy=True),
     "topk:0.1/int4+ctx": Laws(keeps_tenth=True, feedback="exact", is_near_entropy=True),
     "topk:0.1/int8+ctx": Laws(keeps_tenth=True, feedback="exact", is_near_entropy=True),
     "topk:0.1/float32+ctx": Laws(keeps_tenth=True, feedback="exact", is_near_entropy=True),
-    "topk:0.1/int8+dice+ctx": Laws(keeps_tenth=True, feedback="rounded", is_near_entropy=True),
+    "topk:0.1/int8+stochastic+ctx": Laws(
+        keeps_tenth=True, feedback="rounded", is_near_entropy=True
+    ),
     "budget:200": Laws(feedback="rounded"),
     "eden:1": Laws(is_unbiased=True, largest=1e25),
     "eden:2": Laws(is_unbiased=True, largest=1e25),
