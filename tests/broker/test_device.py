@@ -23,7 +23,7 @@ from tests.support.processes import (
     wait_until,
     write_examples,
 )
-from tests.unit.device.scripted import FLEET, JOB, PLAN, ScriptedAggregator
+from tests.support.scripted_aggregator import FLEET, JOB, PLAN, ScriptedAggregator
 
 __all__ = ["any_broker"]
 pytestmark = pytest.mark.broker

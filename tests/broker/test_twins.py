@@ -10,7 +10,7 @@ from tests.broker.test_device import start
 from tests.support import models
 from tests.support.broker import Broker, any_broker
 from tests.support.processes import stopping, wait_until
-from tests.unit.device.scripted import ScriptedAggregator
+from tests.support.scripted_aggregator import ScriptedAggregator
 
 __all__ = ["any_broker"]
 pytestmark = pytest.mark.broker

@@ -6,7 +6,7 @@ import pytest
 from onnx import numpy_helper
 
 from fedge.autodiff import find_stored, settle_copies
-from tests.unit.autodiff.engine import run_onnxruntime
+from tests.support.onnx_runs import run_onnxruntime
 from tests.unit.autodiff.test_trace import model_of, random, store
 
 CALL, SCOPES = "pkg.torch.onnx.fx_node", "pkg.torch.onnx.name_scopes"

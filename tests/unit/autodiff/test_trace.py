@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper, parser
 
 from fedge.autodiff import to_model, trace
 from fedge.errors import ModelError
-from tests.unit.autodiff.engine import run_onnxruntime
+from tests.support.onnx_runs import run_onnxruntime
 
 RNG = np.random.default_rng(0)
 

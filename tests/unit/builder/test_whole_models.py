@@ -6,8 +6,8 @@ import pytest
 
 from fedge.builder import build_artifact, check_artifact
 from fedge.errors import ModelError
+from tests.support.onnx_runs import run_onnxruntime
 from tests.support.tools import data_file
-from tests.unit.autodiff.engine import run_onnxruntime
 
 CLASSIFIERS = [
     "onnx/cifar10_cnn.onnx",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fedge import codecs
 from fedge._kernels.reference.eden import CENTROIDS
 from fedge.types import Vector
-from tests.unit.codecs.deltas import deltas, encode, laplace
+from tests.support.codec_laws import deltas, encode, laplace
 
 BITS = [1, 2, 3, 4]
 VNMSE = {1: 0.5708, 2: 0.1331, 3: 0.0358, 4: 0.0096}  # 1 / (1 - D) - 1, D as derived below

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fedge import codecs
 from fedge.types import Vector
-from tests.unit.codecs.deltas import (
+from tests.support.codec_laws import (
     FEEDBACK_SPECS,
     LAWS,
     SPARSE_SPECS,

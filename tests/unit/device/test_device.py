@@ -42,7 +42,7 @@ from fedge.types import RoundId
 from tests.support import models
 from tests.support.bus import Bus
 from tests.support.hostile import HOSTILE
-from tests.unit.device.scripted import FLEET, JOB, PLAN, ScriptedAggregator, accept
+from tests.support.scripted_aggregator import FLEET, JOB, PLAN, ScriptedAggregator, accept
 
 ROUND = f"fedge/v1/{FLEET}/job/{JOB}/round"
 STATE = f"fedge/v1/{FLEET}/dev/pi-3/state"

@@ -11,7 +11,7 @@ from fedge.device import Device
 from fedge.training import ArrayData
 from tests.support import models
 from tests.support.bus import Bus
-from tests.unit.device.scripted import FLEET, JOB, PLAN, ScriptedAggregator
+from tests.support.scripted_aggregator import FLEET, JOB, PLAN, ScriptedAggregator
 from tests.unit.device.test_device import examples
 
 _PATIENCE_S = 20.0

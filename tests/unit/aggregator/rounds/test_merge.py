@@ -8,8 +8,8 @@ from fedge import codecs
 from fedge.aggregator.rounds.evaluation import Evaluator
 from fedge.aggregator.rounds.merge import merge_deltas
 from fedge.strategies import FedAdam, FedAvg
+from tests.support.aggregator_by_hand import Bench
 from tests.support.models import softmax
-from tests.unit.aggregator.harness import Bench
 
 
 def dense(*values: float) -> bytes:

@@ -11,7 +11,7 @@ from fedge.messages import AggregatorState, Presence
 from fedge.messages.topics import ANY_AGGREGATOR
 from fedge.transport import Undelivered
 from fedge.types import JobId
-from tests.unit.device.scripted import FLEET, JOB
+from tests.support.scripted_aggregator import FLEET, JOB
 from tests.unit.device.test_device import Scene
 
 

@@ -6,8 +6,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from fedge.autodiff import FACTORS, apply_dropout, find_stored, gradients, to_model, trace
-from tests.unit.autodiff.cases import Case
-from tests.unit.autodiff.engine import Arrays
+from tests.support.gradient_cases import Case
+from tests.support.onnx_runs import Arrays
 
 
 def draw_operands(case: Case, rng: np.random.Generator) -> dict[str, npt.NDArray]:

@@ -12,7 +12,7 @@ import onnx
 import torch
 from onnx import helper, numpy_helper
 
-from tests.unit.autodiff.engine import Arrays
+from tests.support.onnx_runs import Arrays
 
 F = torch.nn.functional
 Attributes = dict[str, Any]
