@@ -6,9 +6,9 @@ import pytest
 
 from fedge.messages.identity import SETTLED_S
 from fedge.transport.mqtt import MqttTransport
-from tests.broker.test_device import start
 from tests.support import models
 from tests.support.broker import Broker, any_broker
+from tests.support.device_process import start
 from tests.support.processes import stopping, wait_until
 from tests.support.scripted_aggregator import ScriptedAggregator
 
