@@ -195,7 +195,7 @@ def bench_torch_encode(benchmark: BenchmarkFixture, fraction: float, n_params: i
 
 @pytest.mark.parametrize("n_params", SIZES)
 def bench_bitsandbytes_quantise(benchmark: BenchmarkFixture, n_params: int) -> None:
-    """Its blockwise 8 bits on a CPU; to the nearest level, no dice."""
+    """Its blockwise 8 bits on a CPU, rounded to the nearest level."""
     torch = pytest.importorskip("torch")
     functional = pytest.importorskip("bitsandbytes.functional")
     torch.set_num_threads(1)

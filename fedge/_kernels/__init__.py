@@ -1,16 +1,19 @@
-"""Compiled inner loops. Each has a NumPy twin of the same name in `reference`."""
+"""Compiled inner loops: `topk.pyx` has its NumPy twins, of the same names, in `reference/topk.py`.
 
-from fedge._kernels._context import pack_context, scatter_add_context, unpack_context
-from fedge._kernels._dense import accumulate_dense, quantise_dense, sum_of_squares
-from fedge._kernels._eden import accumulate_rotated, fwht, quantise_rotated
-from fedge._kernels._encode import encode_topk
-from fedge._kernels._mask import draw_mask
-from fedge._kernels._optimizer import sgd_step
-from fedge._kernels._pack import pack
-from fedge._kernels._quantise import quantise_kept
-from fedge._kernels._robust import robust_tile
-from fedge._kernels._topk import accumulate_topk
-from fedge._kernels._unpack import scatter_add_stream, unpack
+No module has the name of a kernel, which would hide it here: `pack` is in `packing`.
+"""
+
+from fedge._kernels.context import pack_context, scatter_add_context, unpack_context
+from fedge._kernels.dense import accumulate_dense, quantise_dense, sum_of_squares
+from fedge._kernels.eden import accumulate_rotated, fwht, quantise_rotated
+from fedge._kernels.encoding import encode_topk
+from fedge._kernels.mask import draw_mask
+from fedge._kernels.optimizer import sgd_step
+from fedge._kernels.packing import pack
+from fedge._kernels.quantising import quantise_kept
+from fedge._kernels.robust import robust_tile
+from fedge._kernels.topk import accumulate_topk
+from fedge._kernels.unpacking import scatter_add_stream, unpack
 
 __all__ = [
     "accumulate_dense",

@@ -61,8 +61,8 @@ def fit_budget(n_params: int, budget_bytes: int) -> str:
 class Budget:
     """Top-k with error feedback in at most budget_bytes, by the value mode of fit_budget.
 
-    First with as many values as usually fit; if they took more bytes, again with fewer. What a
-    device sends so depends on its own budget and delta alone; payloads say what they hold, so a
+    First with as many values as usually fit; if they took more bytes, again with fewer. So what a
+    device sends depends on its own budget and delta alone; payloads say what they hold, so a
     fleet may mix budgets and codecs.
     """
 

@@ -16,7 +16,7 @@ _FLOAT32 = np.dtype(np.float32)
 class Codec(Protocol):
     """Turns a delta into a payload and back.
 
-    Laws, checked for every spec by tests/unit/codecs/test_laws.py: the same arguments and dice
+    Laws, checked for every spec by tests/unit/codecs/test_laws.py: the same arguments and rng
     give the same bytes on every machine; what decode gives is within the codec's stated bound of
     the delta; with error feedback, what is not sent is in the residual; a payload that was damaged
     is refused with PayloadError.
@@ -43,7 +43,7 @@ class Codec(Protocol):
             delta: float32, shape (n_params,), contiguous, finite; not changed.
             residual: float32, shape (n_params,), what earlier payloads did not send. None with a
                 codec without error feedback; with the others it means that nothing is carried.
-            rng: the dice of stochastic codecs; the others leave it alone.
+            rng: for codecs that draw; the others leave it alone.
             stamp: what else the payload says.
 
         Raises:

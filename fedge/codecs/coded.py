@@ -35,7 +35,7 @@ class CodedTopK:
     spec: str
     fraction: Fraction  # 0 < fraction <= 1
     scheme: Scheme  # with the Rice coder
-    has_dice: bool = False  # int8 and int4 only
+    is_stochastic: bool = False  # int8 and int4 only
     uses_residual: ClassVar[bool] = True
 
     def n_kept(self, n_params: int) -> int:
@@ -51,7 +51,7 @@ class CodedTopK:
         stamp: Stamp = Stamp(),  # noqa: B008 - frozen
     ) -> bytes:
         residual, k = carried(delta, residual), n_kept(self.fraction, delta.size)
-        seed = int(rng.integers(2**32)) if self.has_dice else None
+        seed = int(rng.integers(2**32)) if self.is_stochastic else None
         kept = _take(residual, _select(delta, residual, k), self.scheme.bits, seed)
         scheme, body = self.scheme, _rice(kept)
         contextual = CONTEXTUAL[scheme]
@@ -79,7 +79,7 @@ class _Kept:
 
 
 def _select(delta: Vector, residual: Vector, k: int) -> npt.NDArray[np.uint32]:
-    """Adds delta into residual; gives the indices to send."""
+    """Adds delta into residual and returns the indices to send."""
     indices = np.empty(k, np.uint32)
     work = np.empty(6 * (k + 2048), np.uint32)
     n_found = _kernels.accumulate_topk(residual, delta, k, work, indices)

@@ -1,4 +1,4 @@
-"""Payloads back to values. Nothing is applied before the whole payload was checked."""
+"""Payloads back to values. Nothing is applied before the whole payload has been checked."""
 
 import math
 from collections.abc import Sequence
@@ -106,7 +106,7 @@ def _add_masked(kept: Sparse | Dense, weight: float, out: Vector) -> None:
 
 
 def restore(payload: bytes, residual: Vector) -> None:
-    """Takes an update back that was not accepted: the residual is as if it had not been sent.
+    """Takes back an update that was not accepted: the residual is as if it had never been sent.
 
     Exact where the encoder's subtraction was: always for int8 and float32, for sign where no kept
     magnitude is below half its block's mean or above 2**16 times it; else to a rounding error.

@@ -18,7 +18,7 @@ from fedge.types import Vector
 class DenseInt8:
     """Stochastic rounding to 255 evenly spaced levels, with a scale for each 256 values.
 
-    The mean over all dice is the value to 2**-16 of a step, and the error is below one step, where
+    The mean over all seeds is the value, to 2**-16 of a step, and the error is below one step. A
     step is the block's max|delta| / 127 rounded up to bf16, at least 2**-126.
 
     Source: Reisizadeh et al., 2020, arXiv:1909.13014 (FedPAQ).
@@ -56,7 +56,7 @@ class DenseFloat32:
         self,
         delta: Vector,
         residual: Vector | None,
-        rng: np.random.Generator,  # noqa: ARG002 - no dice here
+        rng: np.random.Generator,  # noqa: ARG002 - nothing is random here
         *,
         stamp: Stamp = Stamp(),  # noqa: B008 - frozen
     ) -> bytes:

@@ -14,8 +14,8 @@ from fedge.codecs.payload import Stamp, seal
 from fedge.codecs.scheme import Scheme, rotated_size
 from fedge.types import Vector
 
-# Seeds take three bytes. Of a thousand devices, two share one in every fourth round: their errors
-# then do not cancel, which no mean of a thousand notices.
+# Seeds take three bytes. Of a thousand devices, two share a seed in about every fourth round:
+# their errors then do not cancel, which makes no difference to a mean of a thousand.
 _SEEDS = 2**21
 
 _ROTATED = {1: Scheme.ROTATED_1, 2: Scheme.ROTATED_2, 3: Scheme.ROTATED_3, 4: Scheme.ROTATED_4}
@@ -30,9 +30,9 @@ class Eden:
     squared length, with v = 0.571, 0.133, 0.036, 0.0096 for 1 to 4 bits. Both hold as the block
     grows: below some hundred values a rotated one is no longer nearly normal.
 
-    With a mask, only a fraction of the values is sent, each for the 1 / fraction values of which it
-    was drawn: still without bias, with v' = (1 + v) / fraction - 1. The mean of m devices has the
-    m-th part of that error, so keep fraction * m above 1 / 2.
+    With a mask, only a fraction of the values is sent, each standing for the 1 / fraction values
+    it was drawn from: still without bias, with v' = (1 + v) / fraction - 1. The mean of m devices
+    has an m-th of that error, so keep fraction * m above 1 / 2.
 
     Source: Vargaftik et al., 2022, arXiv:2108.08842 (EDEN; sub-bit by a random mask).
     """

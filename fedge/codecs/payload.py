@@ -4,7 +4,7 @@ Layout, format version 1; all numbers little-endian:
 
     1 B   format version in the high four bits, flags in the low four; no flag is defined
     1 B   scheme: bits 0-3 kind of values, bits 4-5 index coder, bits 6-7 bits a level: their
-          log2, but for rotated ones their number less one
+          log2, except for rotated ones: their number less one
             0xC0  dense int8       kind 0, no coder,   8 bits
             0xD1  sparse int8      kind 1, Rice coder, 8 bits;   0xE1 with the context coder
             0x91  sparse int4      kind 1, Rice coder, 4 bits;   0xA1 with the context coder
@@ -24,7 +24,7 @@ set on all bytes but the last. round, n_examples and seed are below 2**32, n_par
 n_kept at most n_params, n_examples at least 1.
 
 Body of a sparse scheme with the Rice coder: kept values in the order of their indices, in blocks
-of 256, the last one shorter. Of a block of m values:
+of 256, the last one shorter. A block of m values:
 
     2 B   scale, bf16 from 0x0080 to 0x7BFF     (not float32)
     1 B   bits 0-4 Rice parameter r of gaps, at most 28; bits 5-7 v of levels, at most 6 (int8) or
@@ -42,13 +42,13 @@ fill a byte from the lowest; unused ones are zero. The value is, in float32, lev
 sign; level is 1 for sign, at most 127 for int8 and 7 for int4.
 
 Body of a sparse scheme with the context coder: the scales of all blocks (not float32), the values
-(float32 only), then what fedge/_kernels/_context.pyx says of gaps, levels and signs.
+(float32 only), then gaps, levels and signs as fedge/_kernels/context.pyx states.
 
 Body of dense int8: for each 256 values a scale as above, then a signed byte for each; the value is
 byte * scale. Body of dense float32: the values.
 
-Body of a rotated or masked scheme: fedge/_kernels/_eden.pyx states it. A masked payload holds the
-values of n_kept places, which fedge/_kernels/_mask.pyx draws from the seed, each times the number
+Body of a rotated or masked scheme: fedge/_kernels/eden.pyx states it. A masked payload holds the
+values of n_kept places, which fedge/_kernels/mask.pyx draws from the seed, each times the number
 of places that it stands for.
 """
 
@@ -87,7 +87,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadHeader:
-    """What a payload says about itself, after its checksum was found right."""
+    """What a payload says about itself, once its checksum has been verified."""
 
     scheme: Scheme
     schema: bytes  # 4 bytes
@@ -122,7 +122,7 @@ def seal(
 def read_header(payload: bytes) -> PayloadHeader:
     """Checks version, checksum and all claimed sizes against the length of the payload.
 
-    The body is not looked into. Its reader holds it to n_kept and n_params.
+    The body is not looked into. Its reader checks it against n_kept and n_params.
 
     Raises:
         PayloadError: if the payload was damaged, or was not written by this format version.
@@ -167,7 +167,7 @@ def _refuse(what: str, expected: object, found: object) -> NoReturn:
 
 
 def _check_frame(payload: bytes) -> tuple[Scheme, bytes]:
-    """Size, version, checksum and scheme, in this order; gives scheme and schema."""
+    """Checks size, version, checksum and scheme, in this order; returns scheme and schema."""
     size = len(payload)
     if size < _MIN_SIZE:
         _refuse("size", f"at least {_MIN_SIZE} bytes", size)

@@ -24,18 +24,18 @@ class TopK:
     magnitude, off by at most half a step of max / 127 or max / 7 rounded up to bf16; sign, its sign
     times its block's mean magnitude rounded up to bf16. A block is 256 kept values in index order.
 
-    With dice a level is one of the two around the value, off by less than a step, and the mean over
-    all dice is the value to 2**-16 of a step. The residual carries what either way of rounding
-    loses to the next round.
+    With stochastic rounding the level is one of the two around the value, off by less than a step,
+    and the mean over all seeds is the value, to 2**-16 of a step. The residual carries the error of
+    either rounding into the next round.
 
     Source: Basu et al., 2019, arXiv:1906.02367 (Qsparse-local-SGD); Sattler et al., 2019,
     arXiv:1903.02891 (STC: sign and mean, Golomb-coded positions).
     """
 
     spec: str
-    fraction: Fraction  # 0 < fraction <= 1, exact, so that k does not hang on float rounding
+    fraction: Fraction  # 0 < fraction <= 1, exact, so that k does not depend on float rounding
     scheme: Scheme  # with the Rice coder
-    has_dice: bool = False  # int8 and int4 only
+    is_stochastic: bool = False  # int8 and int4 only
     uses_residual: ClassVar[bool] = True
 
     def n_kept(self, n_params: int) -> int:
@@ -51,7 +51,7 @@ class TopK:
         stamp: Stamp = Stamp(),  # noqa: B008 - frozen
     ) -> bytes:
         residual, k = carried(delta, residual), n_kept(self.fraction, delta.size)
-        seed = int(rng.integers(2**32)) if self.has_dice else None
+        seed = int(rng.integers(2**32)) if self.is_stochastic else None
         body = np.empty(most_sparse_size(k), np.uint8)
         n_sent, length = _kernels.encode_topk(residual, delta, k, self.scheme.bits, seed, body)
         if n_sent < 0:

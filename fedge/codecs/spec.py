@@ -16,8 +16,8 @@ from fedge.errors import ConfigError
 # Every kind, for people: F and B are numbers, what is in brackets may be left out.
 SPECS = (
     "topk:F/sign[+ctx]",
-    "topk:F/int4[+dice][+ctx]",
-    "topk:F/int8[+dice][+ctx]",
+    "topk:F/int4[+stochastic][+ctx]",
+    "topk:F/int8[+stochastic][+ctx]",
     "topk:F/float32[+ctx]",
     "eden:B",
     "mask:F/eden:B",
@@ -27,7 +27,7 @@ SPECS = (
 )
 
 _FRACTION = r"(?P<fraction>[0-9]{0,3}\.?[0-9]{1,12}(e-[0-9])?)"
-_VALUES = r"(?P<values>sign|int4|int8|float32)(?P<dice>\+dice)?(?P<coder>\+ctx)?"
+_VALUES = r"(?P<values>sign|int4|int8|float32)(?P<stochastic>\+stochastic)?(?P<coder>\+ctx)?"
 _SPARSE = {
     "sign": Scheme.SPARSE_SIGN,
     "int4": Scheme.SPARSE_INT4,
@@ -40,33 +40,47 @@ def get(spec: str) -> Codec:
     """The codec that spec names; docs/codecs.md helps to choose one.
 
     topk:F/sign (the default with F = 0.01), topk:F/int4, topk:F/int8 and topk:F/float32 send the
-    fraction F of all values, 0 < F <= 1, with error feedback; int4+dice and int8+dice round by dice
-    and not to the nearest; with +ctx at the end, by the context coder where that is shorter.
-    budget:BYTES sends as much as fits. Without error feedback: eden:B sends all in B = 1 to 4 bits,
-    mask:F/eden:B a random fraction so; int8 and none (float32) send all.
+    fraction F of all values, 0 < F <= 1, with error feedback. int4+stochastic and int8+stochastic
+    use stochastic rounding instead of rounding to the nearest level; +ctx at the end uses the
+    context coder where that is shorter. budget:BYTES sends as much as fits. Without error feedback,
+    eden:B sends all values in B = 1 to 4 bits each, mask:F/eden:B does so with a random fraction of
+    them, and int8 and none (float32) send all.
 
     Raises:
         ConfigError: if there is no such codec.
     """
+    codec = _find(spec)
+    if codec is None:
+        raise ConfigError(f"unknown codec {spec!r}: {_advice(spec)}")
+    return codec
+
+
+def _find(spec: str) -> Codec | None:
     for pattern, make in _KINDS:
         parts = re.fullmatch(pattern, spec)
         codec = make(parts) if parts else None
         if codec is not None:
             return codec
-    raise ConfigError(
-        f"unknown codec {spec!r}: use topk:F/sign, topk:F/int4, topk:F/int8 or topk:F/float32 with "
-        "0 < F <= 1, int4 and int8 with or without +dice, each with or without +ctx; or eden:B "
-        "with B from 1 to 4, mask:F/eden:B, "
-        f"budget:BYTES with at least {LEAST_BUDGET}, int8, or none"
+    return None
+
+
+def _advice(spec: str) -> str:
+    renamed = spec.replace("+dice", "+stochastic")
+    if renamed != spec and _find(renamed) is not None:
+        return f"+dice is called +stochastic now, so use {renamed}"
+    return (
+        "use topk:F/sign, topk:F/int4, topk:F/int8 or topk:F/float32 with 0 < F <= 1, int4 and "
+        "int8 with or without +stochastic, each with or without +ctx; or eden:B with B from 1 to "
+        f"4, mask:F/eden:B, budget:BYTES with at least {LEAST_BUDGET}, int8, or none"
     )
 
 
 def _topk(parts: re.Match[str]) -> Codec | None:
-    fraction, has_dice = _fraction(parts), parts["dice"] is not None
-    if fraction is None or (has_dice and parts["values"] not in {"int4", "int8"}):
+    fraction, is_stochastic = _fraction(parts), parts["stochastic"] is not None
+    if fraction is None or (is_stochastic and parts["values"] not in {"int4", "int8"}):
         return None
     make = CodedTopK if parts["coder"] else TopK
-    return make(parts[0], fraction, _SPARSE[parts["values"]], has_dice)
+    return make(parts[0], fraction, _SPARSE[parts["values"]], is_stochastic)
 
 
 def _mask(parts: re.Match[str]) -> Codec | None:

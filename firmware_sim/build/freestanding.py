@@ -30,9 +30,9 @@ _FLAGS = ("-O3", "-g0", "-ffp-contract=off", "-fPIC", "-DPy_LIMITED_API=0x030B00
 # have gcc fold the same functions for every board, but for one in pack_context.
 _BOUND = "--param=large-stack-frame-growth=10000"
 _BOUNDS = {  # by module and size of a word
-    ("_context", 4): "--param=large-stack-frame=624",
-    ("_context", 8): "--param=large-stack-frame=624",
-    ("_robust", 4): "--param=large-stack-frame-growth=1000",  # gcc's own
+    ("context", 4): "--param=large-stack-frame=624",
+    ("context", 8): "--param=large-stack-frame=624",
+    ("robust", 4): "--param=large-stack-frame-growth=1000",  # gcc's own
 }
 _MEMORY = Path(__file__).parent / "memory.c"
 
@@ -151,7 +151,7 @@ def _with_kept(module: Module, kept: list[str]) -> str:
     lines.append("const unsigned fedge_size_of_a_view = sizeof(__Pyx_memviewslice);")
     if module.numbers:
         table = "&__pyx_mstate_global_static.__pyx_number_tab[0]"
-        lines.append(f"PyObject **const fedge_numbers{module.name} = {table};")
+        lines.append(f"PyObject **const fedge_numbers_{module.name} = {table};")
     return "\n".join(lines) + "\n"
 
 

@@ -44,7 +44,7 @@ class Module:
     """A module of kernels as C.
 
     Attributes:
-        name: such as _topk.
+        name: such as topk.
         c_file: what Cython made.
         key: stands for what it was made of.
         entries: its kernels by name.

@@ -85,7 +85,7 @@ def _make_numbers(core: Core, library: Library, loaded: Image) -> None:
     """The whole numbers that the modules' imports would make."""
     for module in library.modules:
         if module.numbers:
-            table = loaded.read_word(loaded.symbols[f"fedge_numbers{module.name}"])
+            table = loaded.read_word(loaded.symbols[f"fedge_numbers_{module.name}"])
             for place, number in module.numbers.items():
                 core.write_word(table + place * loaded.word, core.objects.made(number))
 

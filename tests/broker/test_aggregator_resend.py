@@ -14,7 +14,7 @@ from fedge.transport import Connected, Message
 from fedge.transport.mqtt import MqttTransport
 from fedge.types import DeviceId, JobId, RoundId
 from tests.support.broker import Broker
-from tests.unit.device.parts import dice
+from tests.support.round_manifests import dice
 
 pytestmark = pytest.mark.broker
 

@@ -16,8 +16,8 @@ from fedge.transport import Connected, Message, broker, programs
 from fedge.transport.broker import is_loopback, start_broker
 from fedge.transport.client import Version
 from fedge.transport.programs import BrokerKind
-from tests.broker.transports import eventually, next_event, transport
 from tests.support.tools import need_tool
+from tests.support.transports import eventually, next_event, transport
 
 pytestmark = pytest.mark.broker
 

@@ -10,7 +10,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from fedge.messages import AggregatorState, DeviceState
 from fedge.transport import Connected, Disconnected, Message
-from tests.broker.transports import events_within, next_event, transport
 from tests.support import models
 from tests.support.configured import Configured, configured
 from tests.support.processes import (
@@ -20,6 +19,7 @@ from tests.support.processes import (
     wait_until,
     write_examples,
 )
+from tests.support.transports import events_within, next_event, transport
 
 pytestmark = pytest.mark.broker
 

@@ -15,6 +15,7 @@ from fedge.messages import Presence, RoundState
 from fedge.transport.mqtt import MqttTransport
 from tests.support import models
 from tests.support.broker import Broker, any_broker
+from tests.support.device_process import start
 from tests.support.hostile import HOSTILE, slow_artifact
 from tests.support.processes import (
     FedgeProcess,
@@ -23,7 +24,7 @@ from tests.support.processes import (
     wait_until,
     write_examples,
 )
-from tests.unit.device.scripted import FLEET, JOB, PLAN, ScriptedAggregator
+from tests.support.scripted_aggregator import FLEET, JOB, PLAN, ScriptedAggregator
 
 __all__ = ["any_broker"]
 pytestmark = pytest.mark.broker
@@ -35,15 +36,6 @@ def aggregator(any_broker: Broker) -> Iterator[ScriptedAggregator]:
     wait_until(lambda: made.is_connected, work=made.work)
     yield made
     made.close()
-
-
-def start(folder: Path, broker: str, *words: str, **flags: object) -> FedgeProcess:
-    data = write_examples(folder / "data.npz")
-    named = {"broker": broker, "fleet": FLEET, "job": JOB, "id": "pi-3", "data": data}
-    state = {"state-dir": folder / "state"}
-    return FedgeProcess(
-        "device", folder, {**named, **state, **flags}, words=words, env=environment(folder)
-    )
 
 
 def pending(folder: Path) -> list[bytes]:

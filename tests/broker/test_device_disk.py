@@ -16,8 +16,8 @@ from fedge.transport.mqtt import MqttTransport
 from tests.support import models
 from tests.support.broker import Broker, any_broker
 from tests.support.processes import FedgeProcess, environment, stopping, wait_until
+from tests.support.scripted_aggregator import FLEET, JOB, PLAN, ScriptedAggregator
 from tests.support.tools import missing
-from tests.unit.device.scripted import FLEET, JOB, PLAN, ScriptedAggregator
 
 __all__ = ["any_broker"]
 pytestmark = pytest.mark.broker

@@ -24,8 +24,8 @@ from tests.support.processes import (
     wait_until,
     write_examples,
 )
+from tests.support.scripted_aggregator import FLEET, JOB, ScriptedAggregator
 from tests.support.without import without
-from tests.unit.device.scripted import FLEET, JOB, ScriptedAggregator
 
 __all__ = ["any_broker"]
 pytestmark = pytest.mark.broker

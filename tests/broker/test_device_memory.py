@@ -9,8 +9,8 @@ from fedge.transport.mqtt import MqttTransport
 from tests.support import models
 from tests.support.broker import Broker, any_broker
 from tests.support.processes import FedgeProcess, environment, stopping, wait_until, write_examples
+from tests.support.scripted_aggregator import FLEET, JOB, ScriptedAggregator
 from tests.support.tools import need_tool
-from tests.unit.device.scripted import FLEET, JOB, ScriptedAggregator
 
 __all__ = ["any_broker"]
 pytestmark = [

@@ -29,9 +29,9 @@ from tests.support.processes import (
     wait_until,
     write_examples,
 )
+from tests.support.scripted_aggregator import FLEET, JOB, ScriptedAggregator
 from tests.support.strace import Trace
 from tests.support.tools import missing, need_tool
-from tests.unit.device.scripted import FLEET, JOB, ScriptedAggregator
 
 __all__ = ["any_broker"]
 pytestmark = pytest.mark.broker

@@ -8,7 +8,6 @@ import pytest
 from fedge.messages import DeviceState, Presence, RoundManifest, Skipped, Topics
 from fedge.messages.reply import Reason, Refused
 from fedge.transport import Message
-from tests.broker.transports import next_event, transport
 from tests.support import models
 from tests.support.broker import Broker
 from tests.support.processes import (
@@ -18,6 +17,7 @@ from tests.support.processes import (
     wait_until,
     write_examples,
 )
+from tests.support.transports import next_event, transport
 
 pytestmark = pytest.mark.broker
 

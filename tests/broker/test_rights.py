@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from fedge.transport import Connected, Undelivered
-from tests.broker.transports import events_within, next_event, transport
 from tests.support import models
 from tests.support.configured import Configured, configured
 from tests.support.processes import (
@@ -21,6 +20,7 @@ from tests.support.processes import (
     write_examples,
 )
 from tests.support.tools import missing, need_tool
+from tests.support.transports import events_within, next_event, transport
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

@@ -12,15 +12,15 @@ import pytest
 from fedge.errors import ConfigError, PayloadError
 from fedge.transport import Connected, Disconnected, Message, Traffic, Undelivered
 from fedge.transport.mqtt import MqttTransport
-from tests.broker.transports import (
+from tests.support.broker import Broker
+from tests.support.tools import missing
+from tests.support.transports import (
     events_within,
     eventually,
     next_event,
     receive_payloads,
     transport,
 )
-from tests.support.broker import Broker
-from tests.support.tools import missing
 
 pytestmark = pytest.mark.broker
 

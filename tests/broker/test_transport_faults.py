@@ -19,10 +19,10 @@ import pytest
 
 from fedge.transport import Connected, Disconnected, Message
 from fedge.transport.client import LARGEST_PACKET
-from tests.broker.transports import next_event, receive_payloads, transport
 from tests.support.broker import Broker
 from tests.support.configured import configured
 from tests.support.slow_link import slow_link
+from tests.support.transports import next_event, receive_payloads, transport
 
 pytestmark = pytest.mark.broker
 

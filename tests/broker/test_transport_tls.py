@@ -10,9 +10,9 @@ import pytest
 
 from fedge.transport import Connected, Disconnected
 from fedge.transport.programs import BrokerKind
-from tests.broker.transports import next_event, receive_payloads, transport
 from tests.support.certificates import certify_for_now
 from tests.support.guarded import guarded as start_guarded
+from tests.support.transports import next_event, receive_payloads, transport
 
 pytestmark = pytest.mark.broker
 

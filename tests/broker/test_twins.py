@@ -6,11 +6,11 @@ import pytest
 
 from fedge.messages.identity import SETTLED_S
 from fedge.transport.mqtt import MqttTransport
-from tests.broker.test_device import start
 from tests.support import models
 from tests.support.broker import Broker, any_broker
+from tests.support.device_process import start
 from tests.support.processes import stopping, wait_until
-from tests.unit.device.scripted import ScriptedAggregator
+from tests.support.scripted_aggregator import ScriptedAggregator
 
 __all__ = ["any_broker"]
 pytestmark = pytest.mark.broker

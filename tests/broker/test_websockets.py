@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from fedge.transport import Connected, Disconnected
-from tests.broker.transports import events_within, next_event, receive_payloads, transport
 from tests.support import models
 from tests.support.broker import Broker
 from tests.support.configured import configured
 from tests.support.processes import FedgeProcess, environment, stopping, write_examples
+from tests.support.transports import events_within, next_event, receive_payloads, transport
 from tests.support.websockets import WebSocketBroker, mosquitto_lines, websocket_broker
 
 # paho leaves the socket of a failed handshake to its destructor, which closes it and warns.

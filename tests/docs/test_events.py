@@ -13,7 +13,7 @@ from fedge.aggregator.reporting.events import VERSION
 from fedge.messages import DeviceState, Followed, Presence, Topics
 from fedge.rounds import CALM_S
 from fedge.types import RoundId
-from tests.unit.aggregator.harness import Bench
+from tests.support.aggregator_by_hand import Bench
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "events.md"
 

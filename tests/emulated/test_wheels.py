@@ -85,7 +85,7 @@ def test_equal_sources_make_equal_bytes(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_only_a_change_in_a_kernel_compiles_anew() -> None:
     now = Sources.read()
-    for name, compiles in [("fedge/errors.py", False), ("fedge/_kernels/_topk.pyx", True)]:
+    for name, compiles in [("fedge/errors.py", False), ("fedge/_kernels/topk.pyx", True)]:
         changed = Sources({**now.files, name: now.files[name] + b"\n"})
         assert changed.digest != now.digest
         assert (changed.kernels != now.kernels) == compiles

@@ -16,7 +16,7 @@ from fedge.training.statistics import FeatureStatistics
 from fedge.types import RoundId
 from tests.fuzz.models import MANIFEST, SCHEMA
 from tests.fuzz.target import Change, Target, read
-from tests.unit.messages.examples import EXAMPLES
+from tests.support.message_examples import EXAMPLES
 
 _FACTOR = 256  # of its size: a list of one element takes two bytes there and a hundred here
 _EDGES: tuple[Any, ...] = (

@@ -13,7 +13,7 @@ from fedge.types import Vector
 FOLDER = Path(__file__).parent / "payloads"
 SPECS = [
     *["topk:0.1/sign", "topk:0.1/int4", "topk:0.1/int8", "topk:0.1/float32"],
-    *["topk:0.1/int4+dice", "topk:0.1/int8+dice"],
+    *["topk:0.1/int4+stochastic", "topk:0.1/int8+stochastic"],
     *["topk:0.1/sign+ctx", "topk:0.1/int4+ctx", "topk:0.1/int8+ctx", "topk:0.1/float32+ctx"],
     *["budget:200", "eden:1", "eden:2", "eden:3", "eden:4", "mask:0.1/eden:1", "mask:0.3/eden:3"],
     *["int8", "none"],
@@ -38,7 +38,7 @@ def encoded(spec: str, seed: int = 1) -> Vector:
     return values
 
 
-class _FixedDice:
+class _FixedRng:
     """Stands in for a generator."""
 
     def integers(self, high: int) -> int:
@@ -54,7 +54,7 @@ def contents(spec: str) -> dict[Path, bytes]:
     codec, path = codecs.get(spec), payload_file(spec)
     residual = encoded(spec, seed=2) if codec.uses_residual else None
     stamp = codecs.Stamp(schema=b"\xfe\xd6\xe0\x01", round=200, n_examples=1000)
-    payload = codec.encode(encoded(spec), residual, _FixedDice(), stamp=stamp)  # type: ignore[arg-type] # has what is used
+    payload = codec.encode(encoded(spec), residual, _FixedRng(), stamp=stamp)  # type: ignore[arg-type] # has what is used
     if residual is None:
         return {path: payload}
     return {path: payload, path.with_suffix(".residual"): residual.tobytes()}

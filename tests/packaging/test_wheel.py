@@ -55,8 +55,8 @@ def test_one_wheel_serves_every_later_python(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     assert re.fullmatch(r"fedge-[\d.]+-cp311-abi3-linux_\w+\.whl", wheel.name)
     kernels = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
-    assert kernels
-    assert all(name.endswith(".abi3.so") for name in kernels)
+    stems = {path.stem for path in (ROOT / "fedge" / "_kernels").glob("*.pyx")}
+    assert set(kernels) == {f"fedge/_kernels/{stem}.abi3.so" for stem in stems}
 
 
 def test_the_wheel_ships_the_package_and_nothing_else(built: Path) -> None:
@@ -65,6 +65,7 @@ def test_the_wheel_ships_the_package_and_nothing_else(built: Path) -> None:
     assert {name.split("/")[0].split("-")[0] for name in names} == {"fedge"}
     assert "fedge/py.typed" in names
     assert not [name for name in names if name.endswith((".pyx", ".c"))]
+    assert {"fedge/_kernels/topk.pyi", "fedge/_kernels/reference/topk.py"} <= set(names)
 
 
 @pytest.mark.parametrize("package", ["onnx", "sklearn", "matplotlib", "iotcore", "scipy"])

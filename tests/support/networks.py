@@ -8,7 +8,7 @@ from fedge import Artifact, build_artifact
 from fedge.bench.codecs import generated
 from fedge.bench.codecs.models import wave_net, word_net
 from fedge.simulation.model import perceptron
-from tests.unit.builder.models import model_of
+from tests.support.onnx_texts import model_of
 
 
 def digits() -> ModelProto:

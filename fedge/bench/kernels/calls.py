@@ -100,7 +100,7 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def record(work: Callable[[], object]) -> list[Call]:
-    """Does a piece of work; gives all calls of kernels, in order."""
+    """Does a piece of work and returns its calls of kernels, in order."""
     calls: list[Call] = []
     with _listening(calls):
         work()

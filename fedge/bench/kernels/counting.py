@@ -1,4 +1,4 @@
-"""Instructions in place of seconds: the same number on a busy machine as on an idle one."""
+"""Instructions instead of seconds: the same number on a busy machine as on an idle one."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass

@@ -35,7 +35,7 @@ def unpacking(n: int, budget_s: float) -> Figure:
 def adding(n: int, modules: dict[str, Any], budget_s: float) -> Figure:
     """Decode and weighted add, a round of distinct updates at a time.
 
-    One update again and again would stay in the cache. Peers get theirs decoded already.
+    One update again and again would stay in the cache. Peers get theirs already decoded.
     """
     payloads = [
         inputs.encode("topk:0.01/int8", inputs.delta(n, seed)) for seed in range(_N_DISTINCT)

@@ -28,7 +28,7 @@ _GOALS = {
 # Of Laplace and any other values: Vargaftik et al., 2022, arXiv:2108.08842; a mask of a tenth
 # makes v into (1 + v) / 0.1 - 1.
 _ERRORS = {"eden:1": 0.571, "eden:4": 0.0096, "mask:0.1/eden:1": 14.7}
-_SLACK = 0.1  # of one draw of the dice
+_SLACK = 0.1  # of a single draw
 
 
 def topk(spec: str, n: int, modules: dict[str, Any], budget_s: float) -> Figure:
@@ -63,7 +63,7 @@ def topk(spec: str, n: int, modules: dict[str, Any], budget_s: float) -> Figure:
 
 
 def other(spec: str, n: int, budget_s: float) -> Figure:
-    """The same call with a codec that nobody else has on a wire."""
+    """The same call with a codec that no peer has."""
     codec, delta, rng = codecs.get(spec), inputs.delta(n), np.random.default_rng(0)
     times = medians(
         {
@@ -148,7 +148,7 @@ def packing(n: int, budget_s: float) -> Figure:
 
 
 def memcpy(values: Vector) -> Candidate:
-    """The floor: as many float32 from one place to another."""
+    """The floor: copying as many float32."""
     copy = np.zeros_like(values)
     return Candidate(lambda: np.copyto(copy, values))
 

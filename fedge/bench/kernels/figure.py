@@ -1,4 +1,4 @@
-"""One measured figure, and what it is held against."""
+"""One measured figure, and what it is compared with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Figure:
         unit: "s" a call, "ns" a value, "updates/s", or "x" of a bound.
         memcpy: ours over the time to copy as many float32 as the model has; seconds only.
         peers: the same figure of others; larger than ours is slower or longer.
-        goals: what was set out to reach.
+        goals: what it should reach.
     """
 
     key: str
@@ -43,7 +43,7 @@ class Figure:
     goals: tuple[Goal, ...] = ()
 
     def value(self, of: str) -> float | None:
-        """What a goal speaks of; None where the peer was not there."""
+        """What a goal is about; None where that peer is missing."""
         if of == "ours":
             return self.ours
         if of == "memcpy":
@@ -62,7 +62,7 @@ class Figure:
 
     @property
     def ratios(self) -> dict[str, float]:
-        """What can be compared between machines of a kind, by what it is relative to."""
+        """Ratios that machines of a kind can compare, by what they are relative to."""
         found = {"bound": self.ours} if self.unit == "x" else {}
         if self.memcpy is not None:
             found["memcpy"] = self.memcpy

@@ -56,8 +56,8 @@ def numpy_stochastic(values: Vector, rng: np.random.Generator) -> tuple[Array, A
     padded[: values.size] = values
     blocks = padded.reshape(-1, 256)
     scales = np.abs(blocks).max(axis=1, keepdims=True) / np.float32(127)
-    dice = rng.random(blocks.shape, dtype=np.float32)
-    levels = np.floor(blocks / np.maximum(scales, np.float32(1e-30)) + dice).astype(np.int8)
+    uniforms = rng.random(blocks.shape, dtype=np.float32)
+    levels = np.floor(blocks / np.maximum(scales, np.float32(1e-30)) + uniforms).astype(np.int8)
     return levels.ravel()[: values.size], scales
 
 

@@ -25,8 +25,8 @@ from fedge.aggregator.reception.validation import RefusedError
 from fedge.codecs import Stamp
 from fedge.messages import Reason, Topics, UpdateChunk, split_update
 from fedge.types import DeviceId, JobId, RoundId
+from tests.support.aggregator_by_hand import Bench
 from tests.support.scripted import ScriptedDevice, scripted_nonce, scripted_payload
-from tests.unit.aggregator.harness import Bench
 
 EVE = DeviceId("eve")
 

@@ -17,8 +17,8 @@ from fedge.config.aggregator import AggregatorConfig
 from fedge.errors import ConfigError, StorageError
 from fedge.messages import DeviceState, Presence, Reason, split_update
 from fedge.types import DeviceId, RoundId
+from tests.support.aggregator_by_hand import Bench
 from tests.support.models import softmax
-from tests.unit.aggregator.harness import Bench
 
 ANN = DeviceId("ann")
 

@@ -23,9 +23,9 @@ from fedge.aggregator.state.store import Store
 from fedge.errors import ConfigError, StorageError
 from fedge.messages import RoundManifest, RoundState, Topics
 from fedge.types import DeviceId, JobId, RoundId
+from tests.support.aggregator_by_hand import Bench
 from tests.support.laws import check_laws
 from tests.support.models import softmax
-from tests.unit.aggregator.harness import Bench
 
 JOB = JobId("default")
 QUIET = Tally(refusals={})

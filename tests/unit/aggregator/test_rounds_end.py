@@ -15,10 +15,10 @@ from fedge.aggregator import open_registry
 from fedge.messages import DeviceState, Followed, Presence, RoundManifest, Skipped, Topics
 from fedge.rounds import CALM_S
 from fedge.types import JobId, RoundId
+from tests.support.aggregator_by_hand import Bench
 from tests.support.laws import check_laws
 from tests.support.plain import plain_models
 from tests.support.scripted import ScriptedDevice, scripted_nonce, scripted_payload
-from tests.unit.aggregator.harness import Bench
 
 MANIFEST = Topics("default").round("default")
 

@@ -24,10 +24,10 @@ from fedge.messages import (
 )
 from fedge.rounds import CALM_S
 from fedge.types import RoundId
+from tests.support.aggregator_by_hand import Bench
 from tests.support.models import softmax
 from tests.support.plain import mean_of_payloads, plain_models
 from tests.support.scripted import scripted_nonce, scripted_payload
-from tests.unit.aggregator.harness import Bench
 
 
 def rows(bench: Bench, query: str) -> list[tuple]:

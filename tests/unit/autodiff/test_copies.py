@@ -6,8 +6,8 @@ import pytest
 from onnx import numpy_helper
 
 from fedge.autodiff import find_stored, settle_copies
-from tests.unit.autodiff.engine import run_onnxruntime
-from tests.unit.autodiff.test_trace import model_of, random, store
+from tests.support.onnx_runs import run_onnxruntime
+from tests.support.traced_models import model_of, random, store
 
 CALL, SCOPES = "pkg.torch.onnx.fx_node", "pkg.torch.onnx.name_scopes"
 TWO_NORMS = "a = LayerNormalization(x, s, b) h = MatMul(a, w) y = LayerNormalization(h, s, b)"

@@ -7,7 +7,7 @@ from onnx import parser
 
 from fedge.artifact import DropoutSpec
 from fedge.autodiff import FACTORS, Traced, apply_dropout, to_model, trace
-from tests.unit.autodiff.engine import run_onnxruntime
+from tests.support.onnx_runs import run_onnxruntime
 
 HALF, QUARTER = "h = Constant <value_float = 0.5> ()", "q = Constant <value_float = 0.25> ()"
 X = np.array([[1, 2], [3, 4]], np.float32)

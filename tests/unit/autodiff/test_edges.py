@@ -17,10 +17,10 @@ import numpy.typing as npt
 import onnx
 import pytest
 
+from tests.support.gradient_cases import CASES, Case
+from tests.support.gradient_graphs import draw_factors, draw_operands, draw_seeds, make_models
+from tests.support.onnx_runs import ENGINES, Arrays, run_onnxruntime
 from tests.support.tools import need_package
-from tests.unit.autodiff.cases import CASES, Case
-from tests.unit.autodiff.engine import ENGINES, Arrays, run_onnxruntime
-from tests.unit.autodiff.graphs import draw_factors, draw_operands, draw_seeds, make_models
 
 Rng = np.random.Generator
 Shape = tuple[int, ...]
@@ -134,7 +134,7 @@ def _summed(x: npt.NDArray, first_axis: int | None) -> npt.NDArray:
 @pytest.fixture(scope="module")
 def witness() -> Any:
     need_package("torch")
-    return importlib.import_module("tests.unit.autodiff.witness")
+    return importlib.import_module("tests.support.torch_witness")
 
 
 def _at(case: Case, edge: str) -> tuple[onnx.ModelProto, onnx.ModelProto, Arrays, list[str]]:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from fedge.autodiff import to_model, trace
 from fedge.errors import ModelError
-from tests.unit.autodiff.engine import run_onnxruntime
-from tests.unit.autodiff.test_trace import assert_same_meaning, model_of, random, store
+from tests.support.onnx_runs import run_onnxruntime
+from tests.support.traced_models import assert_same_meaning, model_of, random, store
 
 IMAGE = "float[N, 2, 6, 7] x"
 

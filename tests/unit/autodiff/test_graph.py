@@ -6,7 +6,7 @@ import pytest
 from fedge.autodiff import Graph, Tensor, gradients, to_bytes, to_model
 from fedge.autodiff.table import vjp
 from fedge.errors import ModelError
-from tests.unit.autodiff.engine import run_onnxruntime
+from tests.support.onnx_runs import run_onnxruntime
 
 VECTOR = Tensor(np.dtype(np.float64), (3,))
 

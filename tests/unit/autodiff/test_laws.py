@@ -6,7 +6,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from fedge.autodiff import Graph, Tensor, gradients, to_model
-from tests.unit.autodiff.engine import run_onnxruntime
+from tests.support.onnx_runs import run_onnxruntime
 
 FLOAT, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 

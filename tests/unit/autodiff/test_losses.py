@@ -6,7 +6,7 @@ import pytest
 
 from fedge.autodiff import LOSSES, Graph, Tensor, get_loss, to_model
 from fedge.errors import ConfigError, ModelError
-from tests.unit.autodiff.engine import run_onnxruntime, run_reference
+from tests.support.onnx_runs import run_onnxruntime, run_reference
 
 REAL = np.dtype(np.float64)
 

@@ -5,35 +5,16 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import helper
 
 from fedge.autodiff import find_stored
 from fedge.autodiff.formulas import is_formula, is_mask
 from fedge.builder import build_artifact
 from fedge.training import Trainer
-from tests.unit.autodiff.test_trace import model_of, random, store
-
-KIND = "pkg.torch.export.graph_signature.InputSpec.kind"
+from tests.support.traced_models import by_torch, model_of, random, sinusoids, store
 
 
 def trained_of(model: onnx.ModelProto) -> dict[str, bool]:
     return {name: found.is_parameter for name, found in find_stored(model).items()}
-
-
-def by_torch(model: onnx.ModelProto, **kinds: str) -> onnx.ModelProto:
-    """As torch's exporters sign their models; the newer one says what each tensor is."""
-    model.producer_name = "pytorch"
-    for name, kind in kinds.items():
-        info = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-        info.metadata_props.add(key=KIND, value=kind)
-        model.graph.value_info.append(info)
-    return model
-
-
-def sinusoids(n_positions: int, width: int) -> np.ndarray:
-    """Vaswani et al., 2017, section 3.5."""
-    angles = np.arange(n_positions)[:, None] / 10_000 ** (np.arange(0, width, 2) / width)
-    return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(n_positions, width)
 
 
 def test_an_added_mask_is_a_constant() -> None:

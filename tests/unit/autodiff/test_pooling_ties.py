@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.unit.autodiff.cases import Case, case
-from tests.unit.autodiff.engine import run_onnxruntime
-from tests.unit.autodiff.graphs import make_models
+from tests.support.gradient_cases import Case, case
+from tests.support.gradient_graphs import make_models
+from tests.support.onnx_runs import run_onnxruntime
 
 WINDOWS: list[Case] = [
     case("MaxPool", (1, 2, 6), kernel_shape=[2], strides=[2]),

@@ -6,9 +6,9 @@ import onnx
 import pytest
 
 from fedge.autodiff import RULES
-from tests.unit.autodiff.cases import CASES, Case
-from tests.unit.autodiff.engine import ENGINES, Arrays, run_onnxruntime
-from tests.unit.autodiff.graphs import draw_factors, draw_operands, draw_seeds, make_models
+from tests.support.gradient_cases import CASES, Case
+from tests.support.gradient_graphs import draw_factors, draw_operands, draw_seeds, make_models
+from tests.support.onnx_runs import ENGINES, Arrays, run_onnxruntime
 
 N_DIRECTIONS = 3
 

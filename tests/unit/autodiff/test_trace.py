@@ -1,46 +1,13 @@
 """Models as their exporters left them become one form, and mean the same."""
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper, parser
+from onnx import TensorProto, helper
 
-from fedge.autodiff import to_model, trace
+from fedge.autodiff import trace
 from fedge.errors import ModelError
-from tests.unit.autodiff.engine import run_onnxruntime
-
-RNG = np.random.default_rng(0)
-
-
-def model_of(
-    nodes: str, *, inputs: str = "float[N, 4] x", outputs: str = "float[N, M] y", opset: int = 17
-) -> onnx.ModelProto:
-    """A model in ONNX's text form; tensors are added with `store`."""
-    text = f'<ir_version: 8, opset_import: ["": {opset}]> m ({inputs}) => ({outputs}) {{ {nodes} }}'
-    return parser.parse_model(text)
-
-
-def store(model: onnx.ModelProto, **tensors: npt.ArrayLike) -> onnx.ModelProto:
-    for name, value in tensors.items():
-        array = np.asarray(value)
-        array = array.astype(np.float32) if array.dtype == np.float64 else array
-        model.graph.initializer.append(numpy_helper.from_array(array, name))
-    return model
-
-
-def random(*shape: int) -> npt.NDArray:
-    return RNG.standard_normal(shape).astype(np.float32)
-
-
-def assert_same_meaning(model: onnx.ModelProto, x: npt.NDArray) -> None:
-    """The traced graph computes what onnxruntime computes of the model itself."""
-    traced = trace(model, batch_size=len(x))
-    inputs = [*traced.inputs, *traced.parameters]
-    again = to_model(traced.graph, inputs, {"result": traced.outputs[0]})
-    feeds = {name: p.value for name, p in traced.parameters.items()} | {traced.inputs[0]: x}
-    (want,), (got,) = run_onnxruntime(model, {traced.inputs[0]: x}), run_onnxruntime(again, feeds)
-    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
+from tests.support.traced_models import assert_same_meaning, model_of, random, store
 
 
 def parameters_of(model: onnx.ModelProto) -> dict[str, str]:

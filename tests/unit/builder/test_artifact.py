@@ -10,8 +10,8 @@ import pytest
 from fedge.builder import build_artifact
 from fedge.errors import ConfigError, FedgeError, ModelError
 from fedge.training import ArrayData, Trainer
-from tests.unit.autodiff.engine import run_onnxruntime
-from tests.unit.builder.models import model_of, perceptron
+from tests.support.onnx_runs import run_onnxruntime
+from tests.support.onnx_texts import model_of, perceptron
 
 RNG = np.random.default_rng(1)
 LINEAR = "y = Gemm(x, w, b)"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fedge import Trainer, build_artifact
-from tests.unit.builder.models import model_of
+from tests.support.onnx_texts import model_of
 
 EPS, TWO, ZERO, AXIS = np.array(1e-12), np.array(2.0), np.array(0.0), np.array([1])
 LAYER, HEAD = "z = MatMul (x, w) h = Relu (z)", "y = Gemm (d, v, b)"

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from fedge.artifact import Artifact
 from fedge.builder import build_artifact, check_artifact
 from fedge.errors import ModelError
-from tests.unit.autodiff.engine import run_onnxruntime
+from tests.support.onnx_runs import run_onnxruntime
 
 X = np.array([[1, -2, 3], [0, 0, 0], [-1, 0.5, 4]], np.float32)
 A = [0.5, -1, 0.25, 1, 0.5, -0.5, 0, 1, 1]

@@ -10,8 +10,8 @@ from fedge.artifact import Artifact, DropoutSpec
 from fedge.builder import build_artifact, check_artifact
 from fedge.errors import ModelError
 from fedge.training import ArrayData, Plan, Trainer
-from tests.unit.autodiff.engine import run_onnxruntime
-from tests.unit.builder.models import model_of
+from tests.support.onnx_runs import run_onnxruntime
+from tests.support.onnx_texts import model_of
 
 RATIO = 0.25
 LINE = "d = Dropout(x, ratio) y = Gemm(d, w, b)"

@@ -9,7 +9,7 @@ import pytest
 from fedge.builder import build, build_artifact
 from fedge.errors import ConfigError, ModelError
 from fedge.training import ArrayData, Trainer
-from tests.unit.builder.models import model_of
+from tests.support.onnx_texts import model_of
 
 SCALED = "z = Mul(x, scale) y = MatMul(z, w)"
 

@@ -10,7 +10,7 @@ from fedge.autodiff.forms.table import FORMS, Call
 from fedge.autodiff.graph import Graph, Name
 from fedge.builder import build_artifact
 from fedge.errors import ModelError
-from tests.unit.builder.models import model_of
+from tests.support.onnx_texts import model_of
 
 BOTH = "h = MatMul(x, w) y = Relu(h)"
 

@@ -11,8 +11,8 @@ from fedge.artifact import Artifact
 from fedge.builder import build, build_artifact
 from fedge.errors import ConfigError, ModelError
 from fedge.training import ArrayData, Trainer
-from tests.unit.autodiff.engine import run_onnxruntime
-from tests.unit.builder.models import model_of
+from tests.support.onnx_runs import run_onnxruntime
+from tests.support.onnx_texts import model_of
 
 LABELLED = "z = Gemm(x, w, b) y = Softmax(z) label = ArgMax <axis = 1, keepdims = 0> (y)"
 TENSORS: dict[str, Any] = {"w": (4, 3), "b": (3,)}

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from fedge.builder import build_artifact
 from fedge.builder.reading import read_model
 from fedge.errors import FedgeError, ModelError
-from tests.unit.builder.models import model_of, perceptron
+from tests.support.onnx_texts import model_of, perceptron
 
 MODEL = perceptron().SerializeToString(deterministic=True)
 

@@ -7,8 +7,8 @@ import pytest
 from fedge.builder import build_artifact
 from fedge.errors import ModelError
 from fedge.training import ArrayData, Trainer
-from tests.unit.autodiff.engine import run_onnxruntime
-from tests.unit.builder.models import model_of, perceptron
+from tests.support.onnx_runs import run_onnxruntime
+from tests.support.onnx_texts import model_of, perceptron
 
 
 def test_given_numbers_standardise_and_fill() -> None:

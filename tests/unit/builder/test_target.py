@@ -11,8 +11,8 @@ from fedge.builder import build, build_artifact, check_artifact
 from fedge.errors import ArtifactError
 from fedge.training import ArrayData, Trainer
 from fedge.types import Vector
-from tests.unit.autodiff.engine import run_onnxruntime
-from tests.unit.builder.models import model_of
+from tests.support.onnx_runs import run_onnxruntime
+from tests.support.onnx_texts import model_of
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(16, 4)).astype(np.float32)

@@ -11,8 +11,7 @@ import pytest
 from fedge.artifact import load_artifact
 from fedge.cli.main import main
 from fedge.training import Trainer
-from tests.unit.autodiff.test_parameters import by_torch, sinusoids
-from tests.unit.autodiff.test_trace import model_of, random, store
+from tests.support.traced_models import by_torch, model_of, random, sinusoids, store
 
 
 def encoder(path: Path) -> Path:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fedge import codecs
 from fedge.types import Vector
-from tests.unit.codecs.deltas import deltas, encode, laplace
+from tests.support.codec_laws import deltas, encode, laplace
 
 budgets = st.one_of(st.integers(64, 400), st.integers(64, 20_000))
 

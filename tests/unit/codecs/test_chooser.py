@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fedge import codecs
-from tests.unit.codecs.deltas import encode, laplace
+from tests.support.codec_laws import encode, laplace
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "codecs.md"
 ROWS = re.findall(

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedge import codecs
-from fedge._kernels import reference_eden
+from fedge._kernels.reference.eden import CENTROIDS
 from fedge.types import Vector
-from tests.unit.codecs.deltas import deltas, encode, laplace
+from tests.support.codec_laws import deltas, encode, laplace
 
 BITS = [1, 2, 3, 4]
 VNMSE = {1: 0.5708, 2: 0.1331, 3: 0.0358, 4: 0.0096}  # 1 / (1 - D) - 1, D as derived below
@@ -28,12 +28,12 @@ class _Seeded:
         return self.seed % high
 
 
-def _dice(seed: int) -> np.random.Generator:
+def _rng(seed: int) -> np.random.Generator:
     return cast("np.random.Generator", _Seeded(seed))  # has what is used
 
 
 def _back(spec: str, delta: Vector, seed: int) -> np.ndarray:
-    payload = codecs.get(spec).encode(delta, None, _dice(seed))
+    payload = codecs.get(spec).encode(delta, None, _rng(seed))
     return codecs.decode(payload).to_dense().astype(np.float64)
 
 
@@ -63,7 +63,7 @@ def _lloyd_max(n: int) -> tuple[list[float], float]:
 def test_centroids_are_those_of_lloyd_and_max(bits: int) -> None:
     """The kernel's are the same: it computes the bits of its twin."""
     centroids, error = _lloyd_max(2 ** (bits - 1))
-    np.testing.assert_allclose(reference_eden.CENTROIDS[bits], centroids, rtol=1e-6)
+    np.testing.assert_allclose(CENTROIDS[bits], centroids, rtol=1e-6)
     assert 1 / (1 - error) - 1 == pytest.approx(VNMSE[bits], rel=0.01)
 
 
@@ -144,7 +144,7 @@ def test_a_mask_draws_each_place_of_a_run_equally_often() -> None:
     """64 000 draws in 16 places: 4000 each, give or take four standard deviations."""
     delta, counts = np.ones(16_000, np.float32), np.zeros(16)
     for seed in range(64):
-        payload = codecs.get("mask:0.0625/eden:1").encode(delta, None, _dice(seed))
+        payload = codecs.get("mask:0.0625/eden:1").encode(delta, None, _rng(seed))
         kept = codecs.decode(payload)
         assert isinstance(kept, codecs.Sparse)
         counts += np.bincount(kept.indices % 16, minlength=16)
@@ -166,8 +166,8 @@ def test_the_seed_in_the_header_is_the_only_chance() -> None:
     delta, codec = laplace(5000), codecs.get("mask:0.1/eden:2")
     first = codec.encode(delta, None, np.random.default_rng(7))
     seed = codecs.read_header(first).seed
-    assert codec.encode(delta, None, _dice(seed)) == first
-    assert codec.encode(delta, None, _dice(seed + 1)) != first
+    assert codec.encode(delta, None, _rng(seed)) == first
+    assert codec.encode(delta, None, _rng(seed + 1)) != first
 
 
 @pytest.mark.parametrize("spec", ["eden:1", "mask:0.1/eden:1"])

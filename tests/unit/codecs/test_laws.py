@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fedge import codecs
 from fedge.types import Vector
-from tests.unit.codecs.deltas import (
+from tests.support.codec_laws import (
     FEEDBACK_SPECS,
     LAWS,
     SPARSE_SPECS,
@@ -68,10 +68,10 @@ def test_topk_levels_are_within_half_a_step_of_each_kept_value(
 
 @pytest.mark.parametrize(("values", "largest"), [("int8", 127), ("int4", 7)])
 @given(delta=deltas(), seed=seeds)
-def test_topk_levels_by_dice_are_within_a_step_of_each_kept_value(
+def test_topk_levels_rounded_stochastically_are_within_a_step_of_each_kept_value(
     values: str, largest: int, delta: Vector, seed: int
 ) -> None:
-    kept = codecs.decode(encode(f"topk:0.1/{values}+dice", delta, seed=seed))
+    kept = codecs.decode(encode(f"topk:0.1/{values}+stochastic", delta, seed=seed))
     assert isinstance(kept, codecs.Sparse)
     sent = delta[kept.indices].astype(np.float64)
     step = np.maximum(_block_maxima(sent) / largest * BF16_UP, TINY)
@@ -141,12 +141,12 @@ def test_over_rounds_everything_is_sent(spec: str) -> None:
     np.testing.assert_allclose(received, np.sum(deltas_sent, axis=0), atol=0.1)
 
 
-class _LoadedDice:
-    """Stands in for a generator: draws the seed that shows one value the wanted die."""
+class _ChosenBits:
+    """Stands in for a generator: draws the seed that gives one value the wanted random bits."""
 
-    def __init__(self, die: int, element: int) -> None:
+    def __init__(self, bits: int, element: int) -> None:
         block, place = divmod(element, 256)
-        hashed = die << 16 if place >= 128 else die
+        hashed = bits << 16 if place >= 128 else bits
         self.seed = _unhash(hashed) ^ (128 * block + place % 128)
 
     def integers(self, high: int) -> int:
@@ -166,9 +166,9 @@ def _unhash(x: int) -> int:
     ("spec", "largest"),
     [
         ("int8", 127),
-        ("topk:1/int8+dice", 127),
-        ("topk:1/int4+dice", 7),
-        ("topk:1/int4+dice+ctx", 7),
+        ("topk:1/int8+stochastic", 127),
+        ("topk:1/int4+stochastic", 7),
+        ("topk:1/int4+stochastic+ctx", 7),
     ],
 )
 @given(
@@ -178,19 +178,19 @@ def _unhash(x: int) -> int:
 )
 @example(value=2**-20, sign=1, element=0)
 @settings(deadline=None)
-def test_rounding_by_dice_is_unbiased(
+def test_stochastic_rounding_is_unbiased(
     spec: str, largest: int, value: float, sign: int, element: int
 ) -> None:
-    """Over an even grid of dice the mean is the value: no sampling, no luck."""
-    n_dice = 64
+    """Over an even grid of random bits the mean is the value: no sampling, no luck."""
+    n_draws = 64
     delta = np.ones(401, np.float32)
     delta[element] = sign * value
     total = 0.0
-    for die in range(2**15 // n_dice, 2**16, 2**16 // n_dice):
-        payload = codecs.get(spec).encode(delta, None, _LoadedDice(die, element))  # type: ignore[arg-type] # has what is used
+    for bits in range(2**15 // n_draws, 2**16, 2**16 // n_draws):
+        payload = codecs.get(spec).encode(delta, None, _ChosenBits(bits, element))  # type: ignore[arg-type] # has what is used
         total += float(dense(payload)[element])
     step = BF16_UP / largest
-    assert abs(total / n_dice - sign * value) <= step * (0.5 / n_dice + 2**-16)
+    assert abs(total / n_draws - sign * value) <= step * (0.5 / n_draws + 2**-16)
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -250,7 +250,7 @@ def _levels(values: Vector, largest: int) -> Vector:
 def test_size_is_near_the_entropy_bound(n_params: int, k: int, values: str) -> None:
     """For up to 5 % of the values; a sign costs so little that beyond, block heads show."""
     assert _size_over_bound(n_params, k, values) <= (
-        1.07 if values in {"int4", "int4+dice"} else 1.03
+        1.07 if values in {"int4", "int4+stochastic"} else 1.03
     )
 
 

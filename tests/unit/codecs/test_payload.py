@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fedge import codecs
 from fedge.errors import PayloadError
 from fedge.types import Vector
-from tests.unit.codecs.deltas import SPARSE_SPECS, SPECS, STAMP, dense, encode, laplace
+from tests.support.codec_laws import SPARSE_SPECS, SPECS, STAMP, dense, encode, laplace
 
 
 def _sealed(frame: bytes) -> bytes:

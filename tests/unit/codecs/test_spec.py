@@ -20,8 +20,8 @@ from tests.unit.codecs.deltas import LAWS
         "topk:1e-3/sign",
         "topk:0.01/int4",
         "topk:0.01/int8+ctx",
-        "topk:0.01/int4+dice",
-        "topk:0.01/int8+dice+ctx",
+        "topk:0.01/int4+stochastic",
+        "topk:0.01/int8+stochastic+ctx",
         "eden:1",
         "mask:0.03/eden:4",
         "budget:64",
@@ -63,9 +63,10 @@ def test_only_what_keeps_the_largest_needs_a_residual() -> None:
         "topk:0.01/int4s",
         "topk:0.01/sign+",
         "topk:0.01/sign+ctx+ctx",
-        "topk:0.01/sign+dice",
-        "topk:0.01/float32+dice",
-        "topk:0.01/int8+ctx+dice",
+        "topk:0.01/sign+stochastic",
+        "topk:0.01/float32+stochastic",
+        "topk:0.01/int8+ctx+stochastic",
+        "int8+stochastic",
         "int8+dice",
         "eden",
         "eden:0",
@@ -91,6 +92,19 @@ def test_an_unknown_spec_is_refused_with_the_known_ones(spec: str) -> None:
         ConfigError, match=r"unknown codec .*topk:F/sign.*eden:B.*mask.*budget.*int8.*none"
     ):
         codecs.get(spec)
+
+
+@pytest.mark.parametrize("end", ["", "+ctx"])
+@pytest.mark.parametrize("values", ["int4", "int8"])
+def test_the_old_name_of_stochastic_rounding_is_refused_with_the_new_one(
+    values: str, end: str
+) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        codecs.get(f"topk:0.1/{values}+dice{end}")
+    assert str(refusal.value) == (
+        f"unknown codec 'topk:0.1/{values}+dice{end}': +dice is called +stochastic now, "
+        f"so use topk:0.1/{values}+stochastic{end}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fedge.device.backoff import Backoff
-from tests.unit.device.parts import dice
+from tests.support.round_manifests import dice
 
 
 class NoJitter(random.Random):

@@ -11,8 +11,8 @@ from fedge.device import Device
 from fedge.messages import BlobRequest, RoundManifest, RoundState, Topics
 from fedge.types import JobId
 from tests.support.bus import Bus
+from tests.support.device_scene import examples
 from tests.support.models import linear
-from tests.unit.device.test_device import examples
 
 ARTIFACT = linear(n_in=2000)  # 8 004 bytes
 TOPICS, JOB = Topics("default"), JobId("default")

@@ -11,7 +11,7 @@ from fedge.builder import build_artifact
 from fedge.messages import RoundKind
 from fedge.messages.statistics import StatisticsReport
 from fedge.training import ArrayData
-from tests.unit.device.test_device import Scene
+from tests.support.device_scene import Scene
 
 
 def model() -> onnx.ModelProto:

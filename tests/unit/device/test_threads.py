@@ -11,8 +11,8 @@ from fedge.device import Device
 from fedge.training import ArrayData
 from tests.support import models
 from tests.support.bus import Bus
-from tests.unit.device.scripted import FLEET, JOB, PLAN, ScriptedAggregator
-from tests.unit.device.test_device import examples
+from tests.support.device_scene import examples
+from tests.support.scripted_aggregator import FLEET, JOB, PLAN, ScriptedAggregator
 
 _PATIENCE_S = 20.0
 

@@ -21,7 +21,7 @@ from fedge.messages import (
 )
 from fedge.messages.skim import _Reader
 from fedge.messages.state import AggregatorState
-from tests.unit.messages.examples import EXAMPLES
+from tests.support.message_examples import EXAMPLES
 
 Decoder = Callable[[bytes], object]
 

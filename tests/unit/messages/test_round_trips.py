@@ -30,7 +30,7 @@ from fedge.messages import (
 )
 from fedge.messages.wire import decode_map, encode
 from fedge.training.plan import Plan
-from tests.unit.messages.examples import MANIFEST
+from tests.support.message_examples import MANIFEST
 
 
 class Encodes(Protocol):

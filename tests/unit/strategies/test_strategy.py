@@ -3,8 +3,8 @@
 import numpy as np
 
 from fedge.strategies import FedAvg, Mean, Strategy
-from tests.unit.strategies.cohorts import of_rows, vector
-from tests.unit.strategies.rules.to_come import CoordinateMedian, FedAvgM
+from tests.support.cohorts import of_rows, vector
+from tests.support.rules_to_come import CoordinateMedian, FedAvgM
 
 
 def test_a_step_is_the_optimizers_on_the_rules_delta() -> None:

@@ -9,8 +9,8 @@ from fedge.aggregator import Aggregator
 from fedge.errors import IdentityError
 from fedge.messages import AggregatorState, Presence, Topics
 from fedge.types import JobId
+from tests.support.aggregator_by_hand import Bench
 from tests.support.bus import BusTransport
-from tests.unit.aggregator.harness import Bench
 
 TOPIC = Topics("default").aggregator_state("aggregator")
 

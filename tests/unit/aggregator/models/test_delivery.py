@@ -9,8 +9,8 @@ from fedge.aggregator.models.delivery import GATHER_S, Delivery
 from fedge.errors import TransportError
 from fedge.messages import CHUNK_BYTES, Assembly, BlobChunk, BlobRef, BlobRequest, Topics
 from fedge.types import DeviceId
+from tests.support.aggregator_by_hand import Bench
 from tests.support.models import softmax
-from tests.unit.aggregator.harness import Bench
 
 ANN, BOB = DeviceId("ann"), DeviceId("bob")
 DATA = bytes(range(250)) * 1000  # five chunks

@@ -9,7 +9,7 @@ from fedge.aggregator.models.model import load_model
 from fedge.aggregator.state.folder import StateFolder
 from fedge.aggregator.state.records import ModelRecord
 from fedge.strategies import get
-from tests.unit.aggregator.harness import Bench
+from tests.support.aggregator_by_hand import Bench
 from tests.unit.aggregator.rounds.test_bounding import events, moved, sending
 
 PARAMETERS = np.array([1, 2, 9], np.float32)  # the last one is not trained

@@ -11,9 +11,9 @@ import pytest
 from fedge.aggregator import open_registry
 from fedge.cli.main import main
 from fedge.errors import ConfigError
+from tests.support.aggregator_by_hand import Bench
 from tests.support.laws import check_laws
 from tests.support.models import linear, softmax
-from tests.unit.aggregator.harness import Bench
 
 
 class KilledError(BaseException):

@@ -15,7 +15,7 @@ from fedge.aggregator import open_registry
 from fedge.artifact import Artifact
 from fedge.codecs import Stamp
 from fedge.types import DeviceId, RoundId
-from tests.unit.aggregator.harness import Bench
+from tests.support.aggregator_by_hand import Bench
 
 HONEST = ("ann", "bob", "cid")
 Payload = Callable[[Artifact, str, int], bytes]

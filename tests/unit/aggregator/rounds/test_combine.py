@@ -9,9 +9,9 @@ import pytest
 from fedge import strategies
 from fedge.errors import ConfigError
 from fedge.strategies import FedAvg, Rule, Strategy
-from tests.unit.aggregator.harness import Bench
+from tests.support.aggregator_by_hand import Bench
+from tests.support.rules_to_come import CoordinateMedian, TrimmedMean
 from tests.unit.aggregator.rounds.test_bounding import events, moved, sending
-from tests.unit.strategies.rules.to_come import CoordinateMedian, TrimmedMean
 
 
 def play(folder: Path, rule: Rule, deltas: Mapping[str, float]) -> Bench:

@@ -9,9 +9,9 @@ from fedge import codecs
 from fedge.aggregator.rounds.evaluation import Evaluator
 from fedge.aggregator.rounds.merge import merge_deltas
 from fedge.strategies import get, scale
+from tests.support.aggregator_by_hand import Bench
+from tests.support.cohorts import member, of_rows, vector
 from tests.support.models import softmax
-from tests.unit.aggregator.harness import Bench
-from tests.unit.strategies.cohorts import member, of_rows, vector
 
 MEMBERS = (member(0, n_examples=3), member(1, n_examples=1))
 

@@ -8,7 +8,7 @@ import pytest
 from fedge import codecs
 from fedge.artifact import Artifact
 from fedge.codecs import Stamp
-from tests.unit.aggregator.harness import Bench
+from tests.support.aggregator_by_hand import Bench
 
 SPECS = ("none", "int8", "topk:0.5/sign", "eden:2", "topk:0.5/float32", "mask:0.5/eden:1")
 FACTORS = (1, 1, 2, 1, 7, 300)  # the fifth is clipped, the sixth is dropped

@@ -14,9 +14,9 @@ from fedge.messages import RoundKind, StatisticsReport
 from fedge.training.data import ArrayData
 from fedge.training.statistics import FeatureStatistics, measure
 from fedge.types import RoundId
+from tests.support.aggregator_by_hand import Bench
 from tests.support.models import softmax
 from tests.support.scripted import scripted_payload
-from tests.unit.aggregator.harness import Bench
 
 ROWS = {
     "ann": np.array([[1.0, 5.0], [3.0, np.nan], [5.0, 5.0]], np.float32),

@@ -11,7 +11,7 @@ from onnx import helper
 from fedge.artifact.safety import check_graph, check_storage
 from fedge.artifact.safety.check import MAX_ELEMENTS, MAX_NODES, MAX_TOTAL, MAX_WORK
 from fedge.errors import ArtifactError
-from tests.unit.artifact.safety.graphs import OPSET, elsewhere, integers, model, node, scan
+from tests.support.checked_graphs import OPSET, elsewhere, integers, model, node, scan
 
 
 def refusal(made: onnx.ModelProto | bytes, *, is_sized: bool = True) -> str:

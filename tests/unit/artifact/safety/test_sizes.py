@@ -13,10 +13,10 @@ from fedge.artifact.safety import check, check_graph, walk
 from fedge.artifact.safety.messages import Shape
 from fedge.autodiff.table import RULES
 from fedge.builder import build_artifact
+from tests.support.checked_graphs import integers, model, node
+from tests.support.gradient_cases import CASES, Case
+from tests.support.gradient_graphs import draw_operands, make_models
 from tests.support.tools import data_file
-from tests.unit.artifact.safety.graphs import integers, model, node
-from tests.unit.autodiff.cases import CASES, Case
-from tests.unit.autodiff.graphs import draw_operands, make_models
 
 MODELS = (
     *("cifar10_cnn", "iris_mlp", "mnist_cntk_opset8", "mnist_lenet_static_untrained"),
@@ -185,7 +185,7 @@ def test_an_output_is_as_large_as_onnxruntime_makes_it(
 
 
 def test_a_scan_gives_its_state_and_a_row_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.unit.artifact.safety.graphs import scan  # noqa: PLC0415
+    from tests.support.checked_graphs import scan  # noqa: PLC0415
 
     made = scan(3, body=[node("Add", "s r", "s2")])
     found = worked_out(made.SerializeToString(), monkeypatch)

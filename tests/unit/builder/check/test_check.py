@@ -16,8 +16,8 @@ from fedge.training.engines import EngineName
 from fedge.types import Vector
 from tests.support.hostile import HOSTILE
 from tests.support.networks import build_network
-from tests.unit.builder.check.planted import spoiled
-from tests.unit.builder.models import model_of, perceptron
+from tests.support.onnx_texts import model_of, perceptron
+from tests.support.planted_errors import spoiled
 
 
 def artifact() -> Artifact:

@@ -9,7 +9,7 @@ from fedge.builder import build_artifact
 from fedge.builder.check.examples import NUMBERS, kinds_of_examples
 from fedge.builder.check.indices import index_bounds
 from fedge.types import Array
-from tests.unit.builder.models import model_of
+from tests.support.onnx_texts import model_of
 
 
 def drawn(model: onnx.ModelProto, batch_size: int = 6) -> dict[str, Array]:

@@ -9,7 +9,7 @@ import pytest
 from fedge.builder.check.double import in_double
 from fedge.builder.check.program import Program
 from fedge.errors import ArtifactError, TrainingError
-from tests.unit.builder.models import model_of
+from tests.support.onnx_texts import model_of
 
 
 def program(nodes: str, inputs: str, outputs: str, **tensors: object) -> Program:

@@ -8,15 +8,15 @@ import pytest
 
 from fedge.artifact import Artifact
 from fedge.builder import build_artifact, check_artifact
+from tests.support.planted_errors import spoiled
 from tests.support.tools import need_package
-from tests.unit.builder.check.planted import spoiled
 
 NAMES = ["bert", "mobilebert", "deberta", "causal", "convnext", "squeezenet"]
 
 
 def built(name: str) -> Artifact:
     need_package("torch")
-    from tests.unit.builder.check.torch_models import exported  # noqa: PLC0415 - imports torch
+    from tests.support.torch_models import exported  # noqa: PLC0415 - imports torch
 
     return build_artifact(exported(name), loss="cross_entropy", batch_size=6)
 

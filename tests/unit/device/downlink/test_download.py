@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fedge.device.downlink.download import MAX_BLOB_BYTES, Download
 from fedge.errors import PayloadError
 from fedge.messages import CHUNK_BYTES, BlobChunk, BlobRef, BlobRequest
-from tests.unit.device.parts import dice, ref
+from tests.support.round_manifests import dice, ref
 
 BLOB = bytes(range(256)) * 600  # 153 600 bytes: two chunks and a half
 CHUNKS = [BlobChunk(i, 3, BLOB[i * CHUNK_BYTES : (i + 1) * CHUNK_BYTES]) for i in range(3)]

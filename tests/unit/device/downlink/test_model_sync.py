@@ -15,7 +15,7 @@ from fedge.device.state.cache import BlobCache
 from fedge.messages import Broadcasts, CatchUp, RoundManifest
 from fedge.types import RoundId
 from tests.support.models import linear
-from tests.unit.device.parts import manifest, ref
+from tests.support.round_manifests import manifest, ref
 
 ARTIFACT = linear(n_in=400, train_bias=False)  # 400 trained values and one that is not
 N_ROUNDS = 12

@@ -11,8 +11,8 @@ from fedge.messages import AggregatorState, Presence
 from fedge.messages.topics import ANY_AGGREGATOR
 from fedge.transport import Undelivered
 from fedge.types import JobId
-from tests.unit.device.scripted import FLEET, JOB
-from tests.unit.device.test_device import Scene
+from tests.support.device_scene import Scene
+from tests.support.scripted_aggregator import FLEET, JOB
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from fedge.device.state.cache import BlobCache
 from fedge.errors import StorageError
-from tests.unit.device.parts import ref
+from tests.support.round_manifests import ref
 
 
 def test_what_was_put_in_comes_out_also_after_a_restart(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from fedge.messages import (
 )
 from fedge.types import DeviceId, JobId, RoundId
 from tests.support.bus import Bus
-from tests.unit.device.parts import dice
+from tests.support.round_manifests import dice
 
 JOB, SCHEMA = JobId("digits"), b"s" * 32
 NONCE = b"12345678"

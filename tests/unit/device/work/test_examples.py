@@ -11,7 +11,7 @@ from fedge.device.work.phases import Answered
 from fedge.errors import ConfigError, DataError
 from fedge.messages import RoundState
 from fedge.training import ArrayData
-from tests.unit.device.test_device import Scene, examples
+from tests.support.device_scene import Scene, examples
 
 
 @pytest.fixture

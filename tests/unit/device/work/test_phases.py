@@ -7,7 +7,7 @@ from fedge.device.work.phases import Answered, Fetching, Finished, Idle, Phase, 
 from fedge.messages import RoundState
 from fedge.training import Plan
 from fedge.types import RoundId
-from tests.unit.device.parts import manifest, ref
+from tests.support.round_manifests import manifest, ref
 
 PHASES = [
     Idle(),

@@ -12,8 +12,8 @@ from fedge import codecs
 from fedge.errors import PayloadError
 from fedge.strategies import Cohort, PayloadDeltas, cohort_of, scale
 from fedge.types import DeviceId, Update
-from tests.unit.strategies.cohorts import dense, member, of_payloads, of_rows, vector
-from tests.unit.strategies.rules.to_come import CoordinateMedian
+from tests.support.cohorts import dense, member, of_payloads, of_rows, vector
+from tests.support.rules_to_come import CoordinateMedian
 
 SPECS = ["none", "int8", "topk:0.25/sign", "topk:0.25/float32+ctx", "eden:2", "mask:0.3/eden:1"]
 N_PARAMS = 40

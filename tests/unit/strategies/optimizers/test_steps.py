@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fedge.errors import PayloadError
 from fedge.strategies import OPTIMIZERS, FedAdam, FedAvg, get
 from fedge.strategies.optimizers import read_state
-from tests.unit.strategies.cohorts import vector
+from tests.support.cohorts import vector
 
 
 def test_fedavg_moves_by_the_delta() -> None:

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fedge.strategies import Mean, bound_norms, scale
-from tests.unit.strategies.cohorts import member, of_rows
+from tests.support.cohorts import member, of_rows
 
 NORMS = st.lists(st.floats(0, 3e38), max_size=9)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from fedge import codecs, strategies
 from fedge.strategies import Cohort, Mean, cohort_of
 from fedge.types import DeviceId, Update, Vector
+from tests.support.cohorts import member, of_payloads, of_rows
 from tests.support.plain import mean_of_payloads
-from tests.unit.strategies.cohorts import member, of_payloads, of_rows
 
 
 def an_update(delta: Sequence[float], n_examples: int) -> Update:

@@ -7,8 +7,8 @@ import pytest
 
 from fedge.strategies import Cohort, Mean, Rule
 from fedge.strategies.rules import Chain
-from tests.unit.strategies.cohorts import member, of_rows
-from tests.unit.strategies.rules.to_come import (
+from tests.support.cohorts import member, of_rows
+from tests.support.rules_to_come import (
     Bucketing,
     CoordinateMedian,
     FedBuff,

@@ -11,8 +11,8 @@ import pytest
 
 from fedge.training.engines import EngineName, load
 from fedge.types import Array
-from tests.unit.autodiff.cases import CASES, Case
-from tests.unit.autodiff.graphs import draw_factors, draw_operands, draw_seeds, make_models
+from tests.support.gradient_cases import CASES, Case
+from tests.support.gradient_graphs import draw_factors, draw_operands, draw_seeds, make_models
 
 TOLERANCE = 1e-5
 

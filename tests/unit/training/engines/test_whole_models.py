@@ -15,8 +15,8 @@ from fedge.training.engines import ENGINES
 from fedge.types import Array
 from tests.support import models
 from tests.support.networks import NETWORKS, build_network
+from tests.support.stored_models import MODELS
 from tests.support.tools import data_file
-from tests.unit.builder.test_whole_models import MODELS
 
 PLAN = Plan(local_steps=30, batch_size=20, lr=0.02, momentum=0.9, proximal=0.01, seed=3)
 
