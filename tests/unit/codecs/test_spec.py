@@ -8,7 +8,7 @@ from fedge import codecs
 from fedge.codecs.sparse import TopK
 from fedge.codecs.spec import _KINDS
 from fedge.errors import ConfigError
-from tests.unit.codecs.deltas import LAWS
+from tests.support.codec_laws import LAWS
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from fedge.strategies.limits import require_range
 from fedge.strategies.parameters import form
 from fedge.strategies.registry import Registry
 from fedge.strategies.rules import Chain
-from tests.unit.strategies.rules import to_come
+from tests.support import rules_to_come as to_come
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from fedge.strategies import RULES, Cohort, Deltas, Mean, Rule, Weights, get
 from fedge.strategies.rules import Chain
 from fedge.types import Vector
+from tests.support import rules_to_come as to_come
 from tests.support.cohorts import member, of_rows
-from tests.unit.strategies.rules import to_come
 
 RULES_OF_SPECS = [get(spec.partition("[")[0]).rule for spec in RULES]
 RULES_TO_COME: list[Rule] = [
