@@ -8,6 +8,7 @@ from fedge.aggregator.reporting.log import Reporter
 from fedge.aggregator.reporting.traffic import Traffic
 from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.rounds.job import Job
+from fedge.aggregator.state.records import Tally
 from fedge.errors import PayloadError
 from fedge.messages import (
     Accepted,
@@ -72,21 +73,22 @@ class Router:
 
     def commit(self, session: Session) -> None:
         """Make what was read durable, then answer it."""
-        pending = self._intake.pending
-        now_s = self._monotonic()
-        is_old = self.traffic.has_refusals and now_s - self._counted_s >= _COUNT_S
-        if pending or (is_old and self._job.round is not None):
-            self.traffic.sent(session.sent_bytes)
-            self._on.store.accept(self._job.id, pending, self.traffic.take())
-            self._counted_s = now_s
-            for update in pending:
-                self._reporter.accepted(update)
-            pending.clear()
+        self._reporter.accepted(self._job.commit(self._tally(session)))
         for device, reply in self._replies:
             session.reply(device, reply)
         self._replies.clear()
         session.done(self._handled)
         self._handled.clear()
+
+    def _tally(self, session: Session) -> Tally | None:
+        """What was counted, if it is to be kept now: with updates, or when it is old."""
+        now_s = self._monotonic()
+        is_old = self.traffic.has_refusals and now_s - self._counted_s >= _COUNT_S
+        if not self._job.has_pending and not (is_old and self._job.round is not None):
+            return None
+        self._counted_s = now_s
+        self.traffic.sent(session.sent_bytes)
+        return self.traffic.take()
 
     def acknowledge(self, session: Session) -> None:
         """Say again what was accepted last: a lost answer must not wait for a process that ends."""
@@ -165,5 +167,5 @@ class Router:
         """A refusal for good is an answer: nobody waits for another one of this device."""
         round_ = self._job.round
         is_of_it = round_ is not None and refusal.round == round_.id
-        if round_ is not None and is_of_it and refusal.reason in _SETTLING:
-            self._job.round = round_.refuse(device, refusal.detail)
+        if is_of_it and refusal.reason in _SETTLING:
+            self._job.refuse(device, refusal.detail)
