@@ -93,7 +93,7 @@ class Router:
     def acknowledge(self, session: Session) -> None:
         """Say again what was accepted last: a lost answer must not wait for a process that ends."""
         for round_ in map(RoundId, self._job.unsettled):
-            for device, nonce in self._on.store.accepted(round_).items():
+            for device, nonce in self._job.accepted(round_).items():
                 session.reply(device, Accepted(job=self._job.id, round=round_, nonce=nonce))
 
     def serve(self, session: Session) -> None:
@@ -126,13 +126,11 @@ class Router:
         """
         closed = self._job.last_round or 0
         newest = max(self._job.last_number, closed)
-        for number in map(RoundId, range(newest, max(-1, newest - _MEMORY_ROUNDS), -1)):
-            nonce = self._on.store.nonce(number, device)
-            if nonce is not None:
-                if number < closed or not is_retained:
-                    reply = Accepted(job=self._job.id, round=number, nonce=nonce)
-                    self._replies.append((device, reply))
-                break
+        rounds = range(max(0, newest + 1 - _MEMORY_ROUNDS), newest + 1)
+        last = self._job.last_accepted(device, rounds)
+        if last is not None and (last[0] < closed or not is_retained):
+            reply = Accepted(job=self._job.id, round=last[0], nonce=last[1])
+            self._replies.append((device, reply))
 
     def _give(self, device: DeviceId, payload: bytes) -> None:
         self.births.notice(device)

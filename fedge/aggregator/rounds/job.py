@@ -58,6 +58,9 @@ class Job:
         self._round: Round | None = None
         self._pending: dict[DeviceId, UpdateRecord] = {}
         self._transitions: list[_Transition] = []
+        # Of rounds that were given up since the last model, and of the round that made it: whoever
+        # asks for another round is rare enough to have the database asked.
+        self._nonces: dict[RoundId, Mapping[DeviceId, bytes]] = {}
         self.manifest: RoundManifest | None = None
         self.combiner = Combiner(context, self._strategy)
         self._opened_at = ""
@@ -169,7 +172,7 @@ class Job:
         """
         updates = list(self._pending.values())
         if tally is not None:
-            self._store.accept(self.id, updates, tally)
+            self._store.accept(updates, tally)
         self._pending.clear()
         transitions, self._transitions = self._transitions, []
         for transition, arguments, tell in transitions:
@@ -191,6 +194,7 @@ class Job:
     def give_up(self, round_: Round) -> None:
         """End a round that cannot end otherwise; the next one takes what it has accepted."""
         self._store.give_up_round(round_.id)
+        self._nonces[round_.id] = round_.accepted
         self._round = None
 
     def leap(self, number: int, sequence: int) -> bool:
@@ -222,10 +226,27 @@ class Job:
             if waiting is None or waiting.round != round_:
                 return self._round.judge(device, round_, nonce)
             return Verdict.REPEATED if waiting.nonce == nonce else Verdict.SECOND
-        known = self._store.nonce(round_, device)
+        here = self._nonces.get(round_)
+        known = self._store.nonce(round_, device) if here is None else here.get(device)
         if known is None:
             return Verdict.LATE if round_ <= self.last_number else Verdict.UNKNOWN
         return Verdict.REPEATED if known == nonce else Verdict.SECOND
+
+    def accepted(self, round_: RoundId) -> Mapping[DeviceId, bytes]:
+        """Nonces of all accepted updates of a round, open or over."""
+        if self._round is not None and round_ == self._round.id:
+            return self._round.accepted
+        here = self._nonces.get(round_)
+        return self._store.applied(round_) if here is None else here
+
+    def last_accepted(self, device: DeviceId, rounds: range) -> tuple[RoundId, bytes] | None:
+        """The last of these rounds that has accepted an update of the device, and its nonce."""
+        own = {} if self._round is None else {self._round.id: self._round.accepted}
+        here = {**self._nonces, **own}  # all of them later than what the database has beside them
+        for round_ in sorted(here, reverse=True):
+            if round_ in rounds and device in here[round_]:
+                return round_, here[round_][device]
+        return self._store.last_nonce(device, rounds)
 
     def close(self, round_: Round, tally: Tally, *, n_late: int) -> dict[str, Any]:
         """Make the next model of the round's updates; durable on return.
@@ -264,6 +285,7 @@ class Job:
         forget_models(self._store, self._on.folder, self._config.keep_models)
         self.model = Model(record, parameters, broadcast.held, state)
         self.bundles = bundles(self._store.broadcasts(KEPT), self.model.size_bytes)
+        self._nonces = {round_.id: round_.accepted}
         self._round = None
         self.combiner.norms.clear()
         self._n_trained += round_.kind == RoundKind.TRAINING
@@ -278,10 +300,12 @@ class Job:
         return self.manifest
 
     def _restore(self) -> None:
-        record = self._store.current_round()
+        record, taken = self._store.current_round(), self._store.taken()
+        accepted = {} if record is None else taken.pop(record.round, {})
+        self._nonces.update(taken)
         if record is None:
             return
-        self._resume(record, self._store.accepted(record.round))
+        self._resume(record, accepted)
         manifest = RoundManifest.from_bytes(record.manifest)
         self.changes = changes.describe(manifest, record.quorum, self._config)
         if changes.is_outdated(manifest, self._config):
