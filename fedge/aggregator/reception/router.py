@@ -26,6 +26,9 @@ from fedge.types import DeviceId, RoundId
 
 _MEMORY_ROUNDS = 64  # how far to look back for a device that has come
 _SETTLING = (Reason.PAYLOAD, Reason.SCHEMA, Reason.TOO_LARGE)
+_MOST_READ = 2048  # messages that share a commit
+_MOST_BYTES = 16 * 2**20
+_MOST_LATE = 100_000  # devices that are told apart, or as many as a round may wait for
 _COUNT_S = 1.0  # how old a count may be that a crash would lose
 
 
@@ -39,9 +42,10 @@ class Router:
         self._intake = Intake(job, context.artifact, max_examples=context.config.max_examples)
         self._delivery = Delivery()
         self._handled: list[Message] = []
+        self._handled_bytes = 0
         self._replies: list[tuple[DeviceId, Reply]] = []
         self._counted_s = self._monotonic()
-        self.traffic = Traffic()
+        self.traffic = Traffic(max(_MOST_LATE, context.config.max_devices))
         self.births = Births(context, job, reporter)
         self.offer()
 
@@ -57,6 +61,7 @@ class Router:
     def read(self, message: Message) -> None:
         """Take one message; answers wait for `commit`."""
         self._handled.append(message)
+        self._handled_bytes += len(message.payload)
         *_, device, last = levels = message.topic.split("/")
         try:
             if message.topic == self._topics.round(self._job.id):
@@ -71,14 +76,19 @@ class Router:
         except PayloadError as error:
             self._reporter.ignored(f"message from {device[:64]}: {error}", self._monotonic())
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as much was read as should share a commit."""
+        return len(self._handled) >= _MOST_READ or self._handled_bytes >= _MOST_BYTES
+
     def commit(self, session: Session) -> None:
         """Make what was read durable, then answer it."""
         self._reporter.accepted(self._job.commit(self._tally(session)))
-        for device, reply in self._replies:
-            session.reply(device, reply)
+        if self._replies or self._handled:
+            session.answer(self._replies, self._handled)
         self._replies.clear()
-        session.done(self._handled)
         self._handled.clear()
+        self._handled_bytes = 0
 
     def _tally(self, session: Session) -> Tally | None:
         """What was counted, if it is to be kept now: with updates, or when it is old."""
@@ -92,9 +102,12 @@ class Router:
 
     def acknowledge(self, session: Session) -> None:
         """Say again what was accepted last: a lost answer must not wait for a process that ends."""
-        for round_ in map(RoundId, self._job.unsettled):
-            for device, nonce in self._job.accepted(round_).items():
-                session.reply(device, Accepted(job=self._job.id, round=round_, nonce=nonce))
+        replies = (
+            (device, Accepted(job=self._job.id, round=round_, nonce=nonce))
+            for round_ in map(RoundId, self._job.unsettled)
+            for device, nonce in self._job.accepted(round_).items()
+        )
+        session.answer(replies, ())
 
     def serve(self, session: Session) -> None:
         """Publish chunks that are due, and ask for chunks that are missing."""
@@ -155,7 +168,8 @@ class Router:
         else:
             reply = self._intake.take(device, chunk, self._monotonic())
         if isinstance(reply, Refused):
-            self.traffic.refused(device, reply.reason)
+            if self.traffic.refused(device, reply.reason):
+                self._reporter.many_late(self.traffic.most_late)
             self._settle(device, reply)
             self._reporter.refused(device, reply, self._monotonic())
         if reply is not None:

@@ -107,6 +107,13 @@ class Reporter:
                 "--max-devices if they are yours"
             )
 
+    def many_late(self, most: int) -> None:
+        """More devices were late in a round than are counted; told once a round."""
+        self.warning(
+            f"updates of more than {most} devices came too late; devices_late of this round is "
+            f"{most}: raise --max-devices if they are all yours"
+        )
+
     def refused(self, device: DeviceId, refusal: Refused, now_s: float) -> None:
         """One refusal; floods are told in part."""
         n_silent = self._refusals.n_silent
