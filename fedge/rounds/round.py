@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from enum import Enum, auto
+from enum import Enum, IntEnum, auto
 from types import MappingProxyType
 
 from fedge.types import DeviceId, RoundId
@@ -18,7 +18,7 @@ class Verdict(Enum):
     UNKNOWN = "unknown"  # made for a round that was never opened
 
 
-class _Standing(Enum):
+class _Standing(IntEnum):
     """Where a device stands. A device has one at most, so no two can contradict each other."""
 
     EXPECTED = auto()  # it may still answer, or has answered

@@ -74,10 +74,10 @@ class Intake:
         )
 
     def _answer(self, chunk: UpdateChunk, verdict: Verdict) -> Reply:
-        if verdict in _REFUSALS:
-            reason, sentence = _REFUSALS[verdict]
-            return self._refuse(chunk, reason, sentence.format(chunk.round))
-        return Accepted(job=self._job.id, round=chunk.round, nonce=chunk.nonce)
+        if verdict is Verdict.ACCEPTED or verdict is Verdict.REPEATED:
+            return Accepted(job=self._job.id, round=chunk.round, nonce=chunk.nonce)
+        reason, sentence = _REFUSALS[verdict]
+        return self._refuse(chunk, reason, sentence.format(chunk.round))
 
     def _refuse(self, chunk: UpdateChunk, reason: Reason, detail: str) -> Refused:
         return Refused(
