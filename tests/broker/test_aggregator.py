@@ -140,15 +140,17 @@ def _reached(folder: Path, goal: int, process: AggregatorProcess) -> Callable[[]
 
 CRASHES = [
     "fedge.aggregator.state.store:Store.accept",
+    "fedge.aggregator.state.update_table:insert_updates",
+    "fedge.aggregator.state.update_table:apply_updates",
     "fedge.aggregator.state.store:Store.open_round",
     "fedge.aggregator.state.store:Store.close_round",
     "fedge.aggregator.models.model:keep",
     "fedge.aggregator.state.folder:StateFolder.put_held",
     "fedge.aggregator.state.folder:StateFolder.forget_held",
     "fedge.aggregator.state.folder:StateFolder.forget_models",
-    "fedge.aggregator.link.session:Post.reply",
-    "fedge.aggregator.link.session:Post.tell",
-    "fedge.aggregator.reporting.log:Journal.closed",
+    "fedge.aggregator.link.session:Session.reply",
+    "fedge.aggregator.link.session:Session.tell",
+    "fedge.aggregator.reporting.log:Reporter.closed",
     "fedge.aggregator.state.store:Store.announce",
     "fedge.aggregator.state.store:Store.begin",
 ]

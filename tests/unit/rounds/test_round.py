@@ -260,7 +260,7 @@ def test_a_round_that_goes_on_counts_what_it_had() -> None:
 def test_nothing_but_the_job_writes_the_open_round() -> None:
     folder = Path(fedge.aggregator.__file__).parent
     transitions = "receive|join|appear|skip|refuse|leave|give_up|postpone|hasten"
-    written = re.compile(rf"\bround_?\.({transitions})\(|\.round = |\bRound\.|\bRound\(")
+    written = re.compile(rf"\bround_?\.({transitions})\(|job\.round = |\bRound\.|\bRound\(")
     writers = [path.name for path in folder.rglob("*.py") if written.search(path.read_text())]
     assert writers == ["job.py"]
 
