@@ -19,7 +19,9 @@ from fedge.errors import PayloadError, TransportError
 from fedge.messages.topics import fleet_of
 from fedge.transport import Connected, Disconnected, Event, Message, Transport, Undelivered
 
-GROUP_S = 0.02  # updates that arrive within it share one commit
+GROUP_S = 0.1  # messages that arrive within it share one commit
+_MANY = 64  # after so many in a group, others are on their way
+_MORE_S = 0.005  # and worth waiting for so long: a commit takes as long
 _IDLE_S = 0.25  # how long a stop by a signal may take to be noticed
 
 
@@ -94,11 +96,7 @@ class Aggregator:
         if self._scheduler.is_finished:
             return False
         session = self._posted()
-        event = session.receive(min(timeout_s, self._wait_s(self._clock.monotonic())))
-        until_s = self._clock.monotonic() + GROUP_S
-        while event is not None:
-            self._handle(event, session)
-            event = session.receive(0) if self._clock.monotonic() < until_s else None
+        self._read_group(session, timeout_s)
         self._router.commit(session)
         self._scheduler.advance(session)
         self._router.serve(session)
@@ -143,12 +141,28 @@ class Aggregator:
         if self._session is None:
             monotonic = self._clock.monotonic
             self._session = Session(
-                self._config, self._transport, run=self._on.run, monotonic=monotonic
+                self._config,
+                self._transport,
+                run=self._on.run,
+                n_trainable=self._on.artifact.n_trainable,
+                monotonic=monotonic,
             )
             self._began_s = monotonic()
             if self._job.round is not None:
                 self._reporter.opened(self._job.round, resumed=True)
         return self._session
+
+    def _read_group(self, session: Session, timeout_s: float) -> None:
+        """What has come and shares one commit; one message, if there are no others."""
+        event = session.receive(min(timeout_s, self._wait_s(self._clock.monotonic())))
+        until_s, n_read = self._clock.monotonic() + GROUP_S, 0
+        while event is not None:
+            self._handle(event, session)
+            n_read += 1
+            left_s = until_s - self._clock.monotonic()
+            if left_s <= 0 or self._router.is_full:
+                break
+            event = session.receive(min(left_s, _MORE_S) if n_read >= _MANY else 0.0)
 
     def _handle(self, event: Event, session: Session) -> None:
         match event:

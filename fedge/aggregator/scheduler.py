@@ -1,7 +1,5 @@
 """The course of a job: rounds close, others open, and the devices are told of it."""
 
-from dataclasses import replace
-
 from fedge.aggregator.link.session import Session
 from fedge.aggregator.reception.router import Router
 from fedge.aggregator.reporting.log import Reporter
@@ -59,9 +57,7 @@ class Scheduler:
             return
         paused_s = self._on.clock.monotonic() - self._unlinked_s
         self._unlinked_s = None
-        if self._job.round is not None:
-            deadline_s = self._job.round.deadline_s + paused_s
-            self._job.round = replace(self._job.round, deadline_s=deadline_s)
+        self._job.postpone(paused_s)
 
     def advance(self, session: Session) -> None:
         """Close the round if it is over, and go on to whatever follows."""
@@ -86,7 +82,7 @@ class Scheduler:
     def _go_on(self, round_: Round, session: Session) -> None:
         now_s = self._on.clock.monotonic()
         self._spend(round_, now_s)
-        round_ = self._hurry(round_, now_s)
+        self._hurry(round_, now_s)
         if round_.is_over(now_s):
             self._n_failed = 0
             self._close(round_, session)
@@ -95,21 +91,18 @@ class Scheduler:
         elif now_s >= round_.deadline_s:
             self._overrun(round_, now_s)
 
-    def _hurry(self, round_: Round, now_s: float) -> Round:
-        """The round, whose deadline comes nearer when enough updates are in."""
-        if self._enough is None or not self._enough.is_reached(round_):
-            return round_
-        self._hurried = round_.id
-        near_s = now_s + self._on.config.close_grace_s
-        self._job.round = replace(round_, deadline_s=min(round_.deadline_s, near_s))
-        return self._job.round
+    def _hurry(self, round_: Round, now_s: float) -> None:
+        """Its deadline comes nearer when enough updates are in."""
+        if self._enough is not None and self._enough.is_reached(round_):
+            self._hurried = round_.id
+            self._job.hasten(now_s + self._on.config.close_grace_s)
 
     def _fail(self, round_: Round, now_s: float) -> None:
         """Nobody could do the round: try another, which draws other examples."""
         if self._n_failed + 1 == self._on.config.give_up_after:
             raise TrainingError(
-                f"no device could do round {round_.id}, the {self._n_failed + 1}. in a row:"
-                f" {next(iter(round_.missing.values()), '')}"
+                f"no device could do round {round_.id}; rounds have failed "
+                f"{self._n_failed + 1} times in a row: {next(iter(round_.missing.values()), '')}"
             )
         if self._n_failed + 1 >= _AT_ONCE and now_s < round_.deadline_s:
             self._reporter.nobody(round_, now_s)
@@ -132,12 +125,10 @@ class Scheduler:
         self._lapse_s = now_s + self._on.config.deadline_s
         self._is_told = False  # a broker may have lost it on its way to some
         fleet = self._router.births.fleet
-        for device in fleet.miss(round_.waiting_for):
-            round_ = round_.give_up(device)
-        self._job.round = round_
+        self._job.lose(fleet.miss(round_.waiting_for))
         if fleet.has_changed():
             self._on.store.keep_silent(fleet.missed)
-        if not round_.waiting_for and len(fleet.online) >= round_.quorum:
+        if not round_.n_waiting and fleet.n_online >= round_.quorum:
             self._give_up(round_, "it has no quorum, and nobody is left who has not answered")
 
     def _give_up(self, round_: Round, why: str) -> None:
@@ -167,18 +158,18 @@ class Scheduler:
 
     def _follow(self, session: Session) -> None:
         """No round is open: finish, open the next one, or wait for devices."""
-        online, wait_for = self._router.births.fleet.online, self._on.config.wait_for
+        fleet, wait_for = self._router.births.fleet, self._on.config.wait_for
         if self._job.is_finished:
             self._finish(session)
-        elif len(online) >= wait_for:
-            manifest = self._job.open(online)
+        elif fleet.n_online >= wait_for:
+            manifest = self._job.open(fleet.online)
             self._kept_s = self._on.clock.monotonic()
             self._router.forget_before(manifest.round)
             session.tell(manifest)
             if self._job.round is not None:
                 self._reporter.opened(self._job.round, resumed=False)
         else:
-            self._reporter.waiting(len(online), wait_for)
+            self._reporter.waiting(fleet.n_online, wait_for)
             if self._job.manifest is not None and not self._is_between_told:
                 session.tell(self._job.between())
                 self._is_between_told = True

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +34,9 @@ class Artifact:
             `fedge.output`.
         infer_graph: ONNX bytes; the user's model with its parameters as graph inputs.
         parameters: float32 (n_params,), read-only: the values of model version 0.
+        schema: 32 bytes that two models share exactly if they can exchange updates.
+        n_params: how many values there are; the trainable ones come first.
+        n_trainable: how many of them are trained.
 
     Raises:
         ArtifactError: on construction, if parameters are not what the layout says, or not finite,
@@ -45,8 +48,15 @@ class Artifact:
     eval_graph: bytes
     infer_graph: bytes
     parameters: Vector
+    schema: bytes = field(init=False, repr=False)
+    n_params: int = field(init=False)
+    n_trainable: int = field(init=False)
 
     def __post_init__(self) -> None:
+        # Of every update somebody asks for these, so they are computed once.
+        object.__setattr__(self, "schema", layout.schema_hash(self.layout))
+        object.__setattr__(self, "n_params", layout.n_params(self.layout))
+        object.__setattr__(self, "n_trainable", layout.n_trainable(self.layout))
         values = np.array(self.parameters, np.float32)  # a copy, so that nobody else can write it
         if values.shape != (self.n_params,):
             raise ArtifactError("parameters", expected=(self.n_params,), found=values.shape)
@@ -62,21 +72,6 @@ class Artifact:
     def layout(self) -> Layout:
         """Where each parameter lies in the flat vector."""
         return self.manifest.layout
-
-    @property
-    def n_params(self) -> int:
-        """How many values the flat vector has, frozen ones and statistics among them."""
-        return layout.n_params(self.layout)
-
-    @property
-    def n_trainable(self) -> int:
-        """How many of them are trained; they come first, and a delta is about them alone."""
-        return layout.n_trainable(self.layout)
-
-    @property
-    def schema(self) -> bytes:
-        """32 bytes that two models share exactly if they can exchange updates."""
-        return layout.schema_hash(self.layout)
 
     @property
     def sha256(self) -> str:

@@ -153,7 +153,7 @@ def _events(path: Path) -> Facts | None:
 
 def _database(path: Path) -> Facts:
     with reading(path), closing(open_to_read(path)) as db:
-        rows = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        rows = db.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
         tables = {name for (name,) in rows}
         for table, describe in _OWNERS.items():
             if table in tables:

@@ -3,7 +3,7 @@
 from fedge.codecs.budget import fit_budget
 from fedge.codecs.codec import Codec
 from fedge.codecs.decoded import Dense, Sparse
-from fedge.codecs.decoding import accumulate, decode, restore
+from fedge.codecs.decoding import accumulate, decode, decode_body, restore
 from fedge.codecs.payload import PayloadHeader, Stamp, read_header
 from fedge.codecs.scheme import Scheme
 from fedge.codecs.spec import SPECS, get
@@ -18,6 +18,7 @@ __all__ = [
     "Stamp",
     "accumulate",
     "decode",
+    "decode_body",
     "fit_budget",
     "get",
     "read_header",

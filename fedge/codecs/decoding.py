@@ -21,7 +21,7 @@ def decode(payload: bytes) -> Sparse | Dense:
     Raises:
         PayloadError: if the payload was damaged or does not hold what its header says.
     """
-    return _decode_body(read_header(payload), payload)
+    return decode_body(read_header(payload), payload)
 
 
 def decode_as(scheme: Scheme, payload: bytes) -> Sparse | Dense:
@@ -35,10 +35,11 @@ def decode_one_of(schemes: Sequence[Scheme], payload: bytes) -> Sparse | Dense:
     if header.scheme not in schemes:
         names = " or ".join(scheme.name for scheme in schemes)
         raise PayloadError("payload scheme", expected=names, found=header.scheme.name)
-    return _decode_body(header, payload)
+    return decode_body(header, payload)
 
 
-def _decode_body(header: PayloadHeader, payload: bytes) -> Sparse | Dense:
+def decode_body(header: PayloadHeader, payload: bytes) -> Sparse | Dense:
+    """As decode, for a caller that has read the payload's header already."""
     body = memoryview(payload)[header.body]
     if header.scheme.is_rotated:
         return _decode_rotated(header, body)

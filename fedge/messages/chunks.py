@@ -26,6 +26,13 @@ def digest16(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()[:16]
 
 
+def check_digest(data: bytes, digest: bytes) -> None:
+    """Raises PayloadError unless the SHA-256 of the data begins with the digest."""
+    found = hashlib.sha256(data).digest()[: len(digest)]
+    if not hmac.compare_digest(found, digest):
+        raise PayloadError("message digest", expected=digest.hex()[:16], found=found.hex()[:16])
+
+
 class Assembly:
     """The chunks of one whole as they come in: in any order, some twice, some still missing.
 
@@ -94,9 +101,5 @@ class Assembly:
             PayloadError: if its SHA-256 does not begin with the digest.
         """
         data = b"".join(self._chunks[index] for index in range(self.total))
-        found = hashlib.sha256(data).digest()[: len(self.digest)]
-        if not hmac.compare_digest(found, self.digest):
-            raise PayloadError(
-                "message digest", expected=self.digest.hex()[:16], found=found.hex()[:16]
-            )
+        check_digest(data, self.digest)
         return data

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeAlias
 
 from fedge.errors import PayloadError
@@ -15,6 +16,7 @@ from fedge.types import JobId, RoundId
 
 _MAX_BYTES = 4096
 _MAX_DETAIL = 500
+_NOTHING = b"\xf6"  # CBOR's null
 _FIELDS = (Kind.TEXT, Kind.TEXT, Kind.INTEGER, Kind.OCTETS, Kind.LIST_OR_NOTHING)
 
 
@@ -45,7 +47,9 @@ class Accepted:
     nonce: bytes
 
     def to_bytes(self) -> bytes:
-        return _encode("accepted", self, None)
+        if len(self.nonce) != NONCE_BYTES:
+            return _encode("accepted", self, None)
+        return _before_nonce(self.job, self.round) + self.nonce + _NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +118,13 @@ def _read_refusal(rest: object) -> tuple[Reason, str]:
     except ValueError:
         expected = ", ".join(reason.value for reason in Reason)
         raise PayloadError("refusal", expected=expected, found=ascii(word[:40])) from None
+
+
+@lru_cache(maxsize=16, typed=True)
+def _before_nonce(job: JobId, round_: RoundId) -> bytes:
+    """What all devices' `Accepted` of one round have in common: only nonce and nothing follow."""
+    example = _encode("accepted", Accepted(job=job, round=round_, nonce=bytes(NONCE_BYTES)), None)
+    return example[: -NONCE_BYTES - len(_NOTHING)]
 
 
 def _encode(kind: str, reply: Reply, rest: object) -> bytes:

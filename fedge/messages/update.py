@@ -1,5 +1,6 @@
 """An update on its way up: one message, or several chunks."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
@@ -16,6 +17,13 @@ _OVERHEAD = 128
 _CHUNK = (
     *(Kind.OCTETS, Kind.INTEGER, Kind.OCTETS, Kind.INTEGER, Kind.INTEGER),
     *(Kind.OCTETS, Kind.OCTETS),
+)
+# The same array as `to_bytes` lays it out, up to the data; each number is in its shortest form.
+_NUMBER = rb"([\x00-\x17]|\x18[\x18-\xff]|\x19[^\x00].|\x1a(?!\x00\x00)....)"
+_LAYOUT = re.compile(
+    rb"\x88\x01\x44(.{4})" + _NUMBER + rb"\x48(.{8})" + _NUMBER + _NUMBER + rb"\x50(.{16})"
+    rb"([\x40-\x57]|\x58[\x18-\xff]|\x59[^\x00].)",
+    re.DOTALL,
 )
 
 
@@ -53,7 +61,36 @@ class UpdateChunk:
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> Self:
-        """Raises PayloadError unless every field is of its type and in its range."""
+        """Raises PayloadError unless every field is of its type and in its range.
+
+        What is laid out as `to_bytes` does it is read at once; whatever else goes to the strict
+        reader of all messages, which takes the same bytes and says what is wrong with others.
+        """
+        return cls._read(payload) or cls._read_strictly(payload)
+
+    @classmethod
+    def _read(cls, payload: bytes) -> Self | None:
+        found = _LAYOUT.match(payload)
+        if found is None or len(payload) > CHUNK_BYTES + _OVERHEAD:
+            return None
+        run, round_, nonce, index, total, digest, size = found.groups()
+        number, place, n_all = _number(round_), _number(index), _number(total)
+        start = found.end()
+        is_whole = len(payload) - start == _number(size)
+        if not (is_whole and place < n_all <= MAX_CHUNKS and number <= MAX_ROUND):
+            return None
+        return cls(
+            run=run,
+            round=RoundId(number),
+            nonce=nonce,
+            index=place,
+            total=n_all,
+            digest=digest,
+            data=payload[start:],
+        )
+
+    @classmethod
+    def _read_strictly(cls, payload: bytes) -> Self:
         fields = wire.decode_array(
             payload, "update chunk", fields=_CHUNK, max_bytes=CHUNK_BYTES + _OVERHEAD
         )
@@ -87,3 +124,8 @@ def split_update(
             digest=digest,
             data=data,
         )
+
+
+def _number(head: bytes) -> int:
+    """The number or length in the head of a CBOR value, which is in its shortest form."""
+    return int.from_bytes(head[1:]) if len(head) > 1 else head[0] & 31

@@ -45,6 +45,5 @@ class Enough:
         if self.n_updates is not None:
             least = self.n_updates
         else:
-            n_asked = len(round_.accepted.keys() | round_.missing.keys())
-            least = math.ceil((self.share or 0) * n_asked - 1e-9)
-        return round_.has_quorum and len(round_.accepted) >= least
+            least = math.ceil((self.share or 0) * round_.n_asked - 1e-9)
+        return round_.has_quorum and round_.n_accepted >= least

@@ -1,8 +1,9 @@
-"""A round: no sockets, no clock, no threads; the aggregator feeds it devices and the time."""
+"""A round: no sockets, no clock, no threads; its owner feeds it devices and the time."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from enum import Enum, IntEnum, auto
+from types import MappingProxyType
 
 from fedge.types import DeviceId, RoundId
 
@@ -17,140 +18,239 @@ class Verdict(Enum):
     UNKNOWN = "unknown"  # made for a round that was never opened
 
 
+class _Standing(IntEnum):
+    """Where a device stands. A device has one at most, so no two can contradict each other."""
+
+    EXPECTED = auto()  # it may still answer, or has answered
+    LOST = auto()  # it went without an answer and did not come back
+    SKIPPED = auto()  # it is there and cannot do this round
+    REFUSED = auto()  # its update was refused for good
+
+
+_Place = tuple[_Standing, str]  # with the reason, of the last two
+_EXPECTED: _Place = (_Standing.EXPECTED, "silent")
+_LOST: _Place = (_Standing.LOST, "gone")
+_SAID = {_Standing.SKIPPED: "cannot do it: ", _Standing.REFUSED: "refused: "}
+
 CALM_S = 2.0  # a device that is said to be gone, and is not, says so by then
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """An open round.
+    """An open round: a mutable value with one owner, who alone calls its transitions.
 
     Laws: every device counts at most once, whatever it sends and however often;
     an accepted update stays accepted, even when its device goes; nothing but
     `receive` adds to `accepted`; a device is in at most one of `expected`,
-    `lost`, `skipped` and `refused`.
+    `lost`, `skipped` and `refused`, and one that is accepted in none but `expected`;
+    no transition and no question takes longer because the round has more devices, but
+    for `expected`, `lost`, `skipped`, `refused`, `waiting_for` and `missing`, which list them.
 
     That a device goes or cannot do the round is what a message says, and anybody may have
     sent it. So no round ends before the deadline within `CALM_S` of such a message: the
     device itself contradicts by then, and is expected again.
 
-    Attributes:
+    A transition returns whether it is worth telling: it has changed what the round waits for,
+    or what is said of a device that is missing.
+
+    Args:
         id: the round's number.
         kind: what is asked for; a word of the caller's that is not read here.
         expected: devices that are there and may still answer, or have answered.
-        accepted: the nonce of each counted update.
         quorum: how many updates the round needs, at least 1, to be over at all.
         deadline_s: when waiting for the rest ends, on the caller's monotonic clock.
-        lost: devices that went without an answer and did not come back.
-        skipped: devices that are there and cannot do this round, each with the reason.
-        refused: devices whose update of this round was refused for good, each with the reason.
+        accepted: the nonce of each update that counts already.
+
+    Attributes:
         calm_at_s: when nobody is left to contradict.
     """
 
-    id: RoundId
-    kind: str
-    expected: frozenset[DeviceId]
-    quorum: int
-    deadline_s: float
-    accepted: Mapping[DeviceId, bytes] = field(default_factory=dict)
-    lost: frozenset[DeviceId] = frozenset()
-    skipped: Mapping[DeviceId, str] = field(default_factory=dict)
-    refused: Mapping[DeviceId, str] = field(default_factory=dict)
-    calm_at_s: float = float("-inf")
+    __slots__ = ("_accepted", "_n_missing", "_places", "calm_at_s", "deadline_s", "id", "kind",
+                 "quorum")  # fmt: skip
 
-    def receive(self, device: DeviceId, round_id: RoundId, nonce: bytes) -> tuple["Round", Verdict]:
-        """The round with this update counted, if it is to be, and what became of it.
+    def __init__(
+        self,
+        *,
+        id: RoundId,  # noqa: A002 - its name everywhere
+        kind: str,
+        expected: Iterable[DeviceId],
+        quorum: int,
+        deadline_s: float,
+        accepted: Mapping[DeviceId, bytes] = MappingProxyType({}),
+    ) -> None:
+        self.id, self.kind, self.quorum = id, kind, quorum
+        self.deadline_s, self.calm_at_s = deadline_s, float("-inf")
+        self._accepted = dict(accepted)
+        self._places: dict[DeviceId, _Place] = dict.fromkeys(expected, _EXPECTED)
+        # Devices without an accepted update, by where they stand.
+        n_waiting = len(self._places.keys() - self._accepted.keys())
+        self._n_missing = Counter({_Standing.EXPECTED: n_waiting})
+        self._places.update(dict.fromkeys(self._accepted, _EXPECTED))
+
+    def receive(self, device: DeviceId, round_id: RoundId, nonce: bytes) -> Verdict:
+        """Count this update, if it is to be; what became of it.
 
         A device that nobody expected is welcome: it came late, or its birth was lost.
         """
         verdict = self.judge(device, round_id, nonce)
-        if verdict is not Verdict.ACCEPTED:
-            return self, verdict
-        return replace(self.join(device), accepted={**self.accepted, device: nonce}), verdict
+        if verdict is Verdict.ACCEPTED:
+            self._move(device, None)
+            self._places[device] = _EXPECTED
+            self._accepted[device] = nonce
+        return verdict
 
     def judge(self, device: DeviceId, round_id: RoundId, nonce: bytes) -> Verdict:
         """What `receive` would say."""
         if round_id != self.id:
             return Verdict.LATE if round_id < self.id else Verdict.UNKNOWN
-        known = self.accepted.get(device)
+        known = self._accepted.get(device)
         if known is None:
             return Verdict.ACCEPTED
         return Verdict.REPEATED if known == nonce else Verdict.SECOND
 
-    def join(self, device: DeviceId) -> "Round":
-        """The round with this device expected."""
-        if device in self.expected:
-            return self
-        return replace(self._without(device), expected=self.expected | {device})
+    def join(self, device: DeviceId) -> bool:
+        """Expect this device."""
+        return self._move(device, _EXPECTED)
 
-    def skip(self, device: DeviceId, why: str, now_s: float) -> "Round":
-        """The round without waiting for this device, which is there and cannot do it."""
-        if device in self.accepted or device in self.skipped:
-            return self
-        skipped = {**self.skipped, device: why}
-        return replace(self._without(device), skipped=skipped, calm_at_s=now_s + CALM_S)
+    def appear(self, device: DeviceId) -> bool:
+        """Expect this device, which has come; one that was refused has answered."""
+        place = self._places.get(device)
+        return (place is None or place[0] is not _Standing.REFUSED) and self.join(device)
 
-    def refuse(self, device: DeviceId, why: str) -> "Round":
-        """The round without waiting for this device, whose answer to it was refused for good."""
-        if device in self.accepted:
-            return self
-        return replace(self._without(device), refused={**self.refused, device: why})
+    def skip(self, device: DeviceId, why: str, now_s: float) -> bool:
+        """Do not wait for this device, which is there and cannot do it."""
+        place = self._places.get(device)
+        if device in self._accepted or (place is not None and place[0] is _Standing.SKIPPED):
+            return False
+        self.calm_at_s = now_s + CALM_S
+        return self._move(device, (_Standing.SKIPPED, why))
 
-    def leave(self, device: DeviceId, now_s: float) -> "Round":
-        """The round without waiting for this device; what it sent before still counts."""
-        if device not in self.expected:
-            return replace(self, skipped=_without(self.skipped, device))
-        if device in self.accepted:
-            return self._without(device)
-        lost = self.lost | {device}
-        return replace(self._without(device), lost=lost, calm_at_s=now_s + CALM_S)
+    def refuse(self, device: DeviceId, why: str) -> bool:
+        """Do not wait for this device, whose answer was refused for good."""
+        return device not in self._accepted and self._move(device, (_Standing.REFUSED, why))
 
-    def give_up(self, device: DeviceId) -> "Round":
-        """The round without waiting for a device that has been silent for too long."""
-        return replace(self._without(device), lost=self.lost | {device})
+    def leave(self, device: DeviceId, now_s: float) -> bool:
+        """Do not wait for this device; what it sent before still counts."""
+        place = self._places.get(device)
+        if device in self._accepted:
+            self._places.pop(device, None)
+            return False
+        if place is _EXPECTED:
+            self.calm_at_s = now_s + CALM_S
+            return self._move(device, _LOST)
+        if place is not None and place[0] is _Standing.SKIPPED:
+            self._move(device, None)
+        return False  # nobody waited for it
+
+    def give_up(self, device: DeviceId) -> bool:
+        """Do not wait for a device that has been silent for too long."""
+        return device not in self._accepted and self._move(device, _LOST)
+
+    def postpone(self, seconds: float) -> bool:
+        """Nobody could answer for so long: the deadline comes so much later."""
+        self.deadline_s += seconds
+        return seconds > 0
+
+    def hasten(self, deadline_s: float) -> bool:
+        """Let the deadline come no later than this."""
+        is_sooner = deadline_s < self.deadline_s
+        self.deadline_s = min(self.deadline_s, deadline_s)
+        return is_sooner
+
+    @property
+    def accepted(self) -> Mapping[DeviceId, bytes]:
+        """The nonce of each counted update; a view, not a copy."""
+        return MappingProxyType(self._accepted)
+
+    @property
+    def n_accepted(self) -> int:
+        return len(self._accepted)
+
+    @property
+    def n_waiting(self) -> int:
+        """How many are expected and have not answered."""
+        return self._n_missing[_Standing.EXPECTED]
+
+    @property
+    def n_asked(self) -> int:
+        """How many are counted or missing."""
+        return len(self._accepted) + self._n_missing.total()
+
+    @property
+    def n_lost(self) -> int:
+        return self._n_missing[_Standing.LOST]
+
+    @property
+    def n_skipped(self) -> int:
+        return self._n_missing[_Standing.SKIPPED]
 
     @property
     def has_quorum(self) -> bool:
-        return len(self.accepted) >= self.quorum
+        return len(self._accepted) >= self.quorum
+
+    @property
+    def expected(self) -> frozenset[DeviceId]:
+        """Who is there and may still answer, or has answered."""
+        return self._those(_Standing.EXPECTED)
+
+    @property
+    def lost(self) -> frozenset[DeviceId]:
+        """Who went without an answer and did not come back."""
+        return self._those(_Standing.LOST)
+
+    @property
+    def skipped(self) -> dict[DeviceId, str]:
+        """Who is there and cannot do this round, and why."""
+        return self._reasons(_Standing.SKIPPED)
+
+    @property
+    def refused(self) -> dict[DeviceId, str]:
+        """Whose update of this round was refused for good, and why."""
+        return self._reasons(_Standing.REFUSED)
 
     @property
     def waiting_for(self) -> frozenset[DeviceId]:
         """Who is expected and has not answered."""
-        return self.expected - self.accepted.keys()
+        return self.expected - self._accepted.keys()
 
     @property
     def missing(self) -> dict[DeviceId, str]:
         """Every device that was asked and is not counted, with the reason, in device order."""
-        reasons = {
-            **dict.fromkeys(self.waiting_for, "silent"),
-            **dict.fromkeys(self.lost - self.accepted.keys(), "gone"),
-            **{device: f"cannot do it: {why}" for device, why in self.skipped.items()},
-            **{device: f"refused: {why}" for device, why in self.refused.items()},
+        return {
+            device: _SAID.get(standing, "") + why
+            for device, (standing, why) in sorted(self._places.items(), key=lambda one: one[0])
+            if device not in self._accepted
         }
-        return dict(sorted(reasons.items()))
 
     def has_failed(self, now_s: float) -> bool:
         """Whether all who are there have answered, and none of the answers counts."""
-        is_refusal = bool(self.skipped or self.refused)
-        return is_refusal and not self.accepted and self._is_settled(now_s)
+        n_refusals = self._n_missing[_Standing.SKIPPED] + self._n_missing[_Standing.REFUSED]
+        return n_refusals > 0 and not self._accepted and self._is_settled(now_s)
 
     def is_over(self, now_s: float) -> bool:
         """Whether all expected devices answered, or time ran out; never below the quorum."""
         return self.has_quorum and (self._is_settled(now_s) or now_s >= self.deadline_s)
 
     def _is_settled(self, now_s: float) -> bool:
-        return not self.waiting_for and now_s >= self.calm_at_s
+        return not self.n_waiting and now_s >= self.calm_at_s
 
-    def _without(self, device: DeviceId) -> "Round":
-        return replace(
-            self,
-            expected=self.expected - {device},
-            lost=self.lost - {device},
-            skipped=_without(self.skipped, device),
-            refused=_without(self.refused, device),
-        )
+    def _those(self, standing: _Standing) -> frozenset[DeviceId]:
+        return frozenset(one for one, place in self._places.items() if place[0] is standing)
 
+    def _reasons(self, standing: _Standing) -> dict[DeviceId, str]:
+        return {one: place[1] for one, place in self._places.items() if place[0] is standing}
 
-def _without(reasons: Mapping[DeviceId, str], device: DeviceId) -> Mapping[DeviceId, str]:
-    if device not in reasons:
-        return reasons
-    return {other: why for other, why in reasons.items() if other != device}
+    def _move(self, device: DeviceId, to: _Place | None) -> bool:
+        """Where this device stands from now on; None takes it off the list."""
+        place = self._places.get(device)
+        if place == to:
+            return False
+        if place is not None:
+            del self._places[device]
+        if to is not None:
+            self._places[device] = to
+        if device not in self._accepted:
+            if place is not None:
+                self._n_missing[place[0]] -= 1
+            if to is not None:
+                self._n_missing[to[0]] += 1
+        return True

@@ -1,5 +1,6 @@
 """What carries messages: one method to send, one queue of events to read."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -95,6 +96,10 @@ class Transport(Protocol):
 
     def done(self, message: Message) -> None:
         """The message is dealt with: the broker may send another in its place."""
+        ...
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Messages published and done inside may be handed over together when it is left."""
         ...
 
     def flush(self, timeout_s: float) -> bool:

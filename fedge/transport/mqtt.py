@@ -4,7 +4,7 @@ import queue
 import random
 import ssl
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -120,6 +120,9 @@ class MqttTransport:
 
     def done(self, message: Message) -> None:
         self._network.order(partial(self._network.acknowledge, message.handle))
+
+    def batch(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all is with the broker; False also while a loss is news to the caller.

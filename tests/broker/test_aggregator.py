@@ -140,6 +140,8 @@ def _reached(folder: Path, goal: int, process: AggregatorProcess) -> Callable[[]
 
 CRASHES = [
     "fedge.aggregator.state.store:Store.accept",
+    "fedge.aggregator.state.update_table:insert_updates",
+    "fedge.aggregator.state.update_table:apply_updates",
     "fedge.aggregator.state.store:Store.open_round",
     "fedge.aggregator.state.store:Store.close_round",
     "fedge.aggregator.models.model:keep",

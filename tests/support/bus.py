@@ -17,7 +17,8 @@ It may be used from several threads, one for each transport.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fedge.errors import PayloadError
@@ -190,6 +191,10 @@ class BusTransport:
     def done(self, message: Message) -> None:
         with self._bus.changed:
             self._undone.discard(message.handle)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        yield
 
     def flush(self, timeout_s: float) -> bool:
         return not self.waiting

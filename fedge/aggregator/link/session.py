@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
+from fedge import codecs
 from fedge.aggregator.link.presence import Membership
+from fedge.codecs.coded import CodedTopK
+from fedge.codecs.sparse import TopK
 from fedge.config.aggregator import AggregatorConfig
 from fedge.config.login import broker_url
 from fedge.errors import TransportError
@@ -17,8 +20,23 @@ from fedge.transport import Connected, Disconnected, Event, Message, Transport
 from fedge.transport.mqtt import MqttTransport
 from fedge.types import DeviceId
 
+MOST_AHEAD = 2048  # messages that the broker may send before the first of them is dealt with
+_LEAST_AHEAD = 64
+_BYTES_AHEAD = 32 * 2**20  # that such messages may come to, as far as the codec tells their length
 _CHUNKS_AHEAD = 64  # chunks in the transport's hands that are not yet on the wire
 _LEAST_PAYLOAD = CHUNK_BYTES + 128
+
+
+def messages_ahead(spec: str, n_trainable: int) -> int:
+    """How many updates by this codec may wait here: the more share a commit, the less each costs.
+
+    Fewer of long ones, whose bytes are in memory. What devices send against the plan is bounded
+    by the number alone.
+    """
+    codec = codecs.get(spec)
+    n_values = codec.n_kept(n_trainable) if isinstance(codec, TopK | CodedTopK) else n_trainable
+    size_bytes = min(CHUNK_BYTES, 5 * n_values)  # a value and its place
+    return max(_LEAST_AHEAD, min(MOST_AHEAD, _BYTES_AHEAD // max(1, size_bytes)))
 
 
 class Session:
@@ -33,6 +51,7 @@ class Session:
         config: the settings.
         transport: what to use instead of a connection of its own.
         run: of the job.
+        n_trainable: parameters that devices train.
         monotonic: seconds that only grow.
     """
 
@@ -42,10 +61,12 @@ class Session:
         transport: Transport | None,
         *,
         run: bytes,
+        n_trainable: int,
         monotonic: Callable[[], float],
     ) -> None:
         self._config, self._topics = config, Topics(config.fleet)
         self._membership, self._monotonic = Membership(config, run), monotonic
+        self._n_ahead = messages_ahead(config.plan().codec, n_trainable)
         self._transport = transport or self._connect()
         self.is_connected = self.was_connected = False
         self.trouble = "it did not answer"
@@ -75,6 +96,15 @@ class Session:
             case _:
                 pass
         return event
+
+    def answer(
+        self, replies: Iterable[tuple[DeviceId, Reply]], messages: Iterable[Message]
+    ) -> None:
+        """Send replies, and let the broker send others in the place of these messages."""
+        with self._transport.batch():
+            for device, reply in replies:
+                self.reply(device, reply)
+            self.done(messages)
 
     def done(self, messages: Iterable[Message]) -> None:
         """The broker may send others in their place."""
@@ -139,6 +169,7 @@ class Session:
         return MqttTransport(
             broker_url(config.broker, config.password_file),
             will=self._membership.will,
+            receive_maximum=self._n_ahead,
             version=config.mqtt,
             ca_file=config.ca_file,
         )

@@ -1,5 +1,7 @@
 """What devices say of themselves, and what it means for the open round."""
 
+from functools import partial
+
 from fedge.aggregator.reception.fleet import Fleet
 from fedge.aggregator.reporting.log import Reporter
 from fedge.aggregator.rounds.context import Context
@@ -68,13 +70,12 @@ class Births:
         if self.fleet.n_crowded_out > n_before:
             self._reporter.crowded(self._on.config.max_devices, self._monotonic())
         if self._job.round is not None and is_there is not None:
-            said = state if is_there else None
-            self._job.round = self._placed(self._job.round, device, said)
+            self._place(self._job.round, device, state if is_there else None)
 
     def notice(self, device: DeviceId) -> None:
         """A sign of life; a device that nobody waited for any more is expected again."""
-        if self.fleet.notice(device) and self._job.round is not None:
-            self._job.round = self._job.round.join(device)
+        if self.fleet.notice(device):
+            self._job.join(device)
 
     def _compare(self, number: int, sequence: int) -> None:
         """Numbers that were given out for this run; they may be later than any known here."""
@@ -87,20 +88,20 @@ class Births:
         known = self._ahead or (-1, -1)
         self._ahead = max(known[0], number), max(known[1], sequence)
 
-    def _placed(self, round_: Round, device: DeviceId, state: DeviceState | None) -> Round:
-        """The open round after a device has come or gone, or has said that it cannot do it."""
+    def _place(self, round_: Round, device: DeviceId, state: DeviceState | None) -> None:
+        """A device has come or gone while this round is open, or has said that it cannot do it."""
         now_s = self._monotonic()
         if state is None:
-            if device in round_.waiting_for:
-                self._reporter.gone(device, round_.id, now_s)
-            return round_.leave(device, now_s)
+            gone = partial(self._reporter.gone, device, round_.id, now_s)
+            self._job.leave(device, now_s, tell=gone)
+            return
         this = self._job.run, round_.id
         skipped, followed = state.skipped, state.followed
-        if skipped is not None and (skipped.run, skipped.round) == this:
-            if device not in round_.skipped:
-                self._reporter.skipped(device, skipped, now_s)
-            return round_.skip(device, skipped.why, now_s)
         is_answered = followed is not None and followed.is_answered
-        if followed is not None and is_answered and (followed.run, followed.round) == this:
-            return round_.skip(device, _ANSWERED, now_s)
-        return round_ if device in round_.refused else round_.join(device)
+        if skipped is not None and (skipped.run, skipped.round) == this:
+            skips = partial(self._reporter.skipped, device, skipped, now_s)
+            self._job.skip(device, skipped.why, now_s, tell=skips)
+        elif followed is not None and is_answered and (followed.run, followed.round) == this:
+            self._job.skip(device, _ANSWERED, now_s)
+        else:
+            self._job.appear(device)

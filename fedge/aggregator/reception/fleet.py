@@ -30,6 +30,7 @@ class Fleet:
     ) -> None:
         self._job, self._patience, self._most = job, patience, most
         self._instances: dict[DeviceId, bytes] = {}
+        self._online: set[DeviceId] = set()  # those of them that are not silent
         self.missed = dict(missed)
         self._kept = dict(missed)
         self.n_crowded_out = 0
@@ -37,7 +38,11 @@ class Fleet:
     @property
     def online(self) -> frozenset[DeviceId]:
         """Devices that can be expected to answer."""
-        return frozenset(device for device in self._instances if not self.is_silent(device))
+        return frozenset(self._online)
+
+    @property
+    def n_online(self) -> int:
+        return len(self._online)
 
     def is_silent(self, device: DeviceId) -> bool:
         """Whether it has missed so many rounds that nobody waits for it."""
@@ -61,7 +66,10 @@ class Fleet:
                 self.n_crowded_out += 1
                 return None
             self._instances[device] = state.instance
-            return None if self.is_silent(device) else True
+            if self.is_silent(device):
+                return None
+            self._online.add(device)
+            return True
         if known not in (None, state.instance):
             return None
         return self.drop(device)
@@ -69,19 +77,25 @@ class Fleet:
     def drop(self, device: DeviceId) -> bool:
         """Its state was cleared, or says that it has gone: False, as `hear` would say."""
         self._instances.pop(device, None)
+        self._online.discard(device)
         return False
 
     def notice(self, device: DeviceId) -> bool:
         """A sign of life; whether a device that nobody waited for is there again."""
         was_silent = self.is_silent(device)
         self.missed.pop(device, None)
-        return was_silent and device in self._instances
+        is_back = was_silent and device in self._instances
+        if is_back:
+            self._online.add(device)
+        return is_back
 
     def miss(self, devices: Collection[DeviceId]) -> frozenset[DeviceId]:
         """These let a round pass in silence; those of them that nobody waits for from now on."""
         for device in devices:
             self.missed[device] = self.missed.get(device, 0) + 1
-        return frozenset(filter(self.is_silent, devices))
+        silent = frozenset(filter(self.is_silent, devices))
+        self._online -= silent
+        return silent
 
     def has_changed(self) -> bool:
         """Whether `missed` is to be kept again: it has changed since this was last asked."""
@@ -91,3 +105,4 @@ class Fleet:
     def clear(self) -> None:
         """Forget everybody: the broker is about to say again who is there."""
         self._instances.clear()
+        self._online.clear()

@@ -19,9 +19,9 @@ _HEADER = 1024  # what a payload may have beside its values
 
 
 class Intake:
-    """Takes chunks in, gives answers out; what is `pending` counts once it is in the store.
+    """Takes chunks in, gives answers out.
 
-    The caller must store what is pending before it sends an answer.
+    The caller must have the job commit before it sends an answer.
     """
 
     def __init__(self, job: Job, artifact: Artifact, *, max_examples: int) -> None:
@@ -29,7 +29,6 @@ class Intake:
         # The largest sparse payload is a bit over four bytes a parameter, the dense one is four.
         size = max(5 * artifact.n_trainable + _HEADER, max_bytes(artifact.manifest))
         self.reassembly = Reassembly(size)
-        self.pending: list[UpdateRecord] = []
 
     def take(self, device: DeviceId, chunk: UpdateChunk, now_s: float) -> Reply | None:
         """The answer to a chunk; None if there is nothing to say yet."""
@@ -62,10 +61,9 @@ class Intake:
         checked = check_update(
             payload, self._artifact, chunk.round, round_.kind, max_examples=self._max_examples
         )
-        self._job.round, _ = round_.receive(device, chunk.round, chunk.nonce)
         if checked.norm is not None:
             self._job.combiner.norms[device, chunk.round] = checked.norm
-        self.pending.append(
+        self._job.receive(
             UpdateRecord(
                 round=chunk.round,
                 device=device,
@@ -76,10 +74,10 @@ class Intake:
         )
 
     def _answer(self, chunk: UpdateChunk, verdict: Verdict) -> Reply:
-        if verdict in _REFUSALS:
-            reason, sentence = _REFUSALS[verdict]
-            return self._refuse(chunk, reason, sentence.format(chunk.round))
-        return Accepted(job=self._job.id, round=chunk.round, nonce=chunk.nonce)
+        if verdict is Verdict.ACCEPTED or verdict is Verdict.REPEATED:
+            return Accepted(job=self._job.id, round=chunk.round, nonce=chunk.nonce)
+        reason, sentence = _REFUSALS[verdict]
+        return self._refuse(chunk, reason, sentence.format(chunk.round))
 
     def _refuse(self, chunk: UpdateChunk, reason: Reason, detail: str) -> Refused:
         return Refused(

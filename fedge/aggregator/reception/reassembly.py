@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fedge.aggregator.reception.validation import RefusedError
 from fedge.errors import PayloadError
 from fedge.messages import Assembly, Missing, Reason, UpdateChunk
+from fedge.messages.chunks import check_digest
 from fedge.types import DeviceId, JobId, RoundId
 
 PER_DEVICE = 2  # one being sent, and one that replaces it
@@ -63,6 +64,8 @@ class Reassembly:
             raise RefusedError(
                 Reason.TOO_LARGE, f"chunks: at most {self._max_chunks}, found {chunk.total}"
             )
+        if chunk.total == 1:  # the whole of it: nothing to remember
+            return self._only(chunk)
         key = (device, chunk.round, chunk.nonce, chunk.total, chunk.digest)
         partial = self._reassembly.get(key) or self._begin(key, now_s)
         self._put(key, partial, chunk)
@@ -111,13 +114,24 @@ class Reassembly:
 
     def _begin(self, key: _Key, now_s: float) -> _Partial:
         mine = self._of.get(key[0], [])
-        if key[3] > 1 and len(mine) >= PER_DEVICE:  # one of one chunk is whole at once
+        if len(mine) >= PER_DEVICE:
             self._forget(mine[0])
         self._of.setdefault(key[0], []).append(key)
         assembly = Assembly(key[4], key[3], max_bytes=max(self._max_bytes, key[3]))
         self._reassembly[key] = _Partial(assembly, now_s, now_s + _ASK_AFTER_S)
         self.size_bytes += PARTIAL_COST
         return self._reassembly[key]
+
+    def _only(self, chunk: UpdateChunk) -> bytes:
+        if len(chunk.data) > self._max_bytes:
+            most = f"at most {self._max_bytes}"
+            size = PayloadError("message size", expected=most, found=len(chunk.data))
+            raise RefusedError(Reason.TOO_LARGE, str(size))
+        try:
+            check_digest(chunk.data, chunk.digest)
+        except PayloadError as error:
+            raise RefusedError(Reason.DAMAGED, str(error)) from error
+        return chunk.data
 
     def _put(self, key: _Key, partial: _Partial, chunk: UpdateChunk) -> None:
         before = _memory_bytes(partial.assembly)

@@ -8,6 +8,7 @@ from fedge.aggregator.reporting.log import Reporter
 from fedge.aggregator.reporting.traffic import Traffic
 from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.rounds.job import Job
+from fedge.aggregator.state.records import Tally
 from fedge.errors import PayloadError
 from fedge.messages import (
     Accepted,
@@ -26,6 +27,9 @@ from fedge.types import DeviceId, RoundId
 
 _MEMORY_ROUNDS = 64  # how far to look back for a device that has come
 _SETTLING = (Reason.PAYLOAD, Reason.SCHEMA, Reason.TOO_LARGE)
+_MOST_READ = 2048  # messages that share a commit
+_MOST_BYTES = 16 * 2**20
+_MOST_LATE = 100_000  # devices that are told apart, or as many as a round may wait for
 _COUNT_S = 1.0  # how old a count may be that a crash would lose
 
 
@@ -39,9 +43,10 @@ class Router:
         self._intake = Intake(job, context.artifact, max_examples=context.config.max_examples)
         self._delivery = Delivery()
         self._handled: list[Message] = []
+        self._handled_bytes = 0
         self._replies: list[tuple[DeviceId, Reply]] = []
         self._counted_s = self._monotonic()
-        self.traffic = Traffic()
+        self.traffic = Traffic(max(_MOST_LATE, context.config.max_devices))
         self.births = Births(context, job, reporter)
         self.offer()
 
@@ -57,6 +62,7 @@ class Router:
     def read(self, message: Message) -> None:
         """Take one message; answers wait for `commit`."""
         self._handled.append(message)
+        self._handled_bytes += len(message.payload)
         try:
             match self._topics.read(message.topic):
                 case UpTopic(device=device):
@@ -72,29 +78,38 @@ class Router:
         except PayloadError as error:
             self._reporter.ignored(f"message on {message.topic[:200]}: {error}", self._monotonic())
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as much was read as should share a commit."""
+        return len(self._handled) >= _MOST_READ or self._handled_bytes >= _MOST_BYTES
+
     def commit(self, session: Session) -> None:
         """Make what was read durable, then answer it."""
-        pending = self._intake.pending
+        self._reporter.accepted(self._job.commit(self._tally(session)))
+        if self._replies or self._handled:
+            session.answer(self._replies, self._handled)
+        self._replies.clear()
+        self._handled.clear()
+        self._handled_bytes = 0
+
+    def _tally(self, session: Session) -> Tally | None:
+        """What was counted, if it is to be kept now: with updates, or when it is old."""
         now_s = self._monotonic()
         is_old = self.traffic.has_refusals and now_s - self._counted_s >= _COUNT_S
-        if pending or (is_old and self._job.round is not None):
-            self.traffic.sent(session.sent_bytes)
-            self._on.store.accept(self._job.id, pending, self.traffic.take())
-            self._counted_s = now_s
-            for update in pending:
-                self._reporter.accepted(update)
-            pending.clear()
-        for device, reply in self._replies:
-            session.reply(device, reply)
-        self._replies.clear()
-        session.done(self._handled)
-        self._handled.clear()
+        if not self._job.has_pending and not (is_old and self._job.round is not None):
+            return None
+        self._counted_s = now_s
+        self.traffic.sent(session.sent_bytes)
+        return self.traffic.take()
 
     def acknowledge(self, session: Session) -> None:
         """Say again what was accepted last: a lost answer must not wait for a process that ends."""
-        for round_ in map(RoundId, self._job.unsettled):
-            for device, nonce in self._on.store.accepted(round_).items():
-                session.reply(device, Accepted(job=self._job.id, round=round_, nonce=nonce))
+        replies = (
+            (device, Accepted(job=self._job.id, round=round_, nonce=nonce))
+            for round_ in map(RoundId, self._job.unsettled)
+            for device, nonce in self._job.accepted(round_).items()
+        )
+        session.answer(replies, ())
 
     def serve(self, session: Session) -> None:
         """Publish chunks that are due, and ask for chunks that are missing."""
@@ -126,13 +141,11 @@ class Router:
         """
         closed = self._job.last_round or 0
         newest = max(self._job.last_number, closed)
-        for number in map(RoundId, range(newest, max(-1, newest - _MEMORY_ROUNDS), -1)):
-            nonce = self._on.store.nonce(number, device)
-            if nonce is not None:
-                if number < closed or not is_retained:
-                    reply = Accepted(job=self._job.id, round=number, nonce=nonce)
-                    self._replies.append((device, reply))
-                break
+        rounds = range(max(0, newest + 1 - _MEMORY_ROUNDS), newest + 1)
+        last = self._job.last_accepted(device, rounds)
+        if last is not None and (last[0] < closed or not is_retained):
+            reply = Accepted(job=self._job.id, round=last[0], nonce=last[1])
+            self._replies.append((device, reply))
 
     def _give(self, device: DeviceId, payload: bytes) -> None:
         self.births.notice(device)
@@ -157,7 +170,8 @@ class Router:
         else:
             reply = self._intake.take(device, chunk, self._monotonic())
         if isinstance(reply, Refused):
-            self.traffic.refused(device, reply.reason)
+            if self.traffic.refused(device, reply.reason):
+                self._reporter.many_late(self.traffic.most_late)
             self._settle(device, reply)
             self._reporter.refused(device, reply, self._monotonic())
         if reply is not None:
@@ -167,5 +181,5 @@ class Router:
         """A refusal for good is an answer: nobody waits for another one of this device."""
         round_ = self._job.round
         is_of_it = round_ is not None and refusal.round == round_.id
-        if round_ is not None and is_of_it and refusal.reason in _SETTLING:
-            self._job.round = round_.refuse(device, refusal.detail)
+        if is_of_it and refusal.reason in _SETTLING:
+            self._job.refuse(device, refusal.detail)

@@ -68,7 +68,7 @@ def _check_delta(payload: bytes, artifact: Artifact, round_: RoundId) -> Checked
             "payload parameters", expected=artifact.n_trainable, found=header.n_params
         )
     # Decoded once before it is stored, so that it can be counted when the round closes.
-    norm = codecs.decode(payload).norm
+    norm = codecs.decode_body(header, payload).norm
     if not math.isfinite(norm):
         raise PayloadError("payload values", expected="finite numbers", found="NaN or infinity")
     return Checked(header.n_examples, norm)

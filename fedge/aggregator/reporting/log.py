@@ -1,5 +1,6 @@
 """What the aggregator tells people: a line in the log, and for some things an event."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -55,7 +56,7 @@ class Reporter:
 
     def opened(self, round_: Round, *, resumed: bool) -> None:
         self._waiting = None
-        verb = f"goes on, {len(round_.accepted)} updates in" if resumed else "opened"
+        verb = f"goes on, {round_.n_accepted} updates in" if resumed else "opened"
         self.info(f"round {round_.id} ({round_.kind}) {verb}, {len(round_.expected)} devices")
         self._events.write(
             {
@@ -64,7 +65,7 @@ class Reporter:
                 "kind": round_.kind,
                 "resumed": resumed,
                 "devices_expected": len(round_.expected),
-                "devices_accepted": len(round_.accepted),
+                "devices_accepted": round_.n_accepted,
                 "quorum": round_.quorum,
             }
         )
@@ -106,6 +107,13 @@ class Reporter:
                 "--max-devices if they are yours"
             )
 
+    def many_late(self, most: int) -> None:
+        """More devices were late in a round than are counted; told once a round."""
+        self.warning(
+            f"updates of more than {most} devices came too late; devices_late of this round is "
+            f"{most}: raise --max-devices if they are all yours"
+        )
+
     def refused(self, device: DeviceId, refusal: Refused, now_s: float) -> None:
         """One refusal; floods are told in part."""
         n_silent = self._refusals.n_silent
@@ -120,11 +128,15 @@ class Reporter:
         reason = {"reason": refusal.reason.value, "detail": refusal.detail}
         self._tell("refused", device, refusal.round, **reason)
 
-    def accepted(self, update: UpdateRecord) -> None:
-        self.debug(
-            f"round {update.round}: accepted {len(update.payload)} bytes on {update.n_examples} "
-            f"examples from device {update.device}"
-        )
+    def accepted(self, updates: Sequence[UpdateRecord]) -> None:
+        """Updates that count, and are on the disk."""
+        if not _log.isEnabledFor(logging.DEBUG):
+            return
+        for update in updates:
+            self.debug(
+                f"round {update.round}: accepted {len(update.payload)} bytes on "
+                f"{update.n_examples} examples from device {update.device}"
+            )
 
     def gone(self, device: DeviceId, round_: RoundId, now_s: float) -> None:
         """A device that is there no more while this round is open."""
@@ -174,14 +186,14 @@ class Reporter:
         """Time is up and the round cannot close."""
         if self._waits.allows(now_s):
             self.warning(
-                f"round {round_.id}: time is up with {len(round_.accepted)} updates, "
+                f"round {round_.id}: time is up with {round_.n_accepted} updates, "
                 f"{round_.quorum} are needed; waiting on; {_missing_line(round_)}"
             )
             self._events.write(
                 {
                     "event": "below_quorum",
                     "round": round_.id,
-                    "devices_accepted": len(round_.accepted),
+                    "devices_accepted": round_.n_accepted,
                     "quorum": round_.quorum,
                     "missing": missing(round_),
                 }

@@ -8,9 +8,15 @@ from fedge.types import DeviceId
 
 
 class Traffic:
-    """Bytes and refusals since they were last taken."""
+    """Bytes and refusals since they were last taken.
 
-    def __init__(self) -> None:
+    Args:
+        most_late: devices that are counted as late: anybody may send under any name, and each
+            name is kept.
+    """
+
+    def __init__(self, most_late: int) -> None:
+        self.most_late, self._is_crowded = most_late, False
         self._uplink_bytes = 0
         self._sent_bytes, self._taken_bytes = 0, 0
         self._refusals: Counter[str] = Counter()
@@ -24,11 +30,16 @@ class Traffic:
         """What the transport has sent so far."""
         self._sent_bytes = total_bytes
 
-    def refused(self, device: DeviceId, reason: Reason) -> None:
-        """An update was refused."""
+    def refused(self, device: DeviceId, reason: Reason) -> bool:
+        """An update was refused; whether now, for the first time, a late device is not counted."""
         self._refusals[reason.value] += 1
-        if reason is Reason.LATE and len(self._late) < 100_000:
+        if reason is not Reason.LATE or device in self._late:
+            return False
+        if len(self._late) < self.most_late:
             self._late.add(device)
+            return False
+        was_crowded, self._is_crowded = self._is_crowded, True
+        return not was_crowded
 
     @property
     def has_refusals(self) -> bool:
@@ -49,4 +60,5 @@ class Traffic:
         """How many devices were too late since the last time."""
         n_late = len(self._late)
         self._late.clear()
+        self._is_crowded = False
         return n_late

@@ -52,6 +52,9 @@ class Member:
     device: DeviceId
     round: RoundId
     n_examples: int
+    group: int = 0  # where the payload lies: which group of them, and the place in it
+    start: int = 0
+    size_bytes: int = 0
 
     @property
     def key(self) -> tuple[DeviceId, RoundId]:

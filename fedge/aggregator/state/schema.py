@@ -2,8 +2,11 @@
 
     job       one row: what this state directory is for
     round     every round that was opened; closed_at is NULL for the open one
-    update_   every accepted update, once by (job, round, device). payload is kept until the
-              update is applied; applied_in is the version of the model that it went into
+    taken     every accepted update that is in no model yet, in the order they came
+    payload_group  their payloads: those of one commit, or a part of it, one after another
+    applied   every accepted update that is in a model, once by (round, device), without its
+              payload; applied_in is the version of the model
+    update_   both as one table, for whoever looks
     model     every global model, oldest first; version 0 is the artifact's. The values are
               files named by their SHA-256; the row refers to them, never the other way. The rows
               stay; files are kept of the last models and of the best one (see
@@ -17,14 +20,14 @@ A round that was given up (closed_at set, report NULL) made no model. What was a
 goes into the model of the next round that closes, which starts from the same model.
 
 Laws, whenever the process dies: an update that a device was told is accepted
-has a row; a row of a round that made a model has applied_in set, and no other
-row has; models are a chain, each one's parent being the one before; every
+has a row; a row of a round that made a model is in applied, and every other row is
+in taken; models are a chain, each one's parent being the one before; every
 file that a row names is whole and on disk before the row is, and stays as long as
 the model is one to keep; a broadcast leads from what devices hold of the model
 before to what they hold of its own, bit for bit.
 """
 
-FORMAT = 2  # user_version of the file; an older one is brought up to date, a later one refused
+FORMAT = 3  # user_version of the file; an older one is brought up to date, a later one refused
 
 SILENT = """
     CREATE TABLE silent (
@@ -32,6 +35,50 @@ SILENT = """
         n_missed INTEGER NOT NULL           -- rounds in a row, without a sign of life
     ) STRICT
     """
+
+UPDATES = (
+    """
+    CREATE TABLE payload_group (
+        id INTEGER PRIMARY KEY,
+        accepted_at TEXT NOT NULL,
+        payloads BLOB NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE taken (
+        id INTEGER PRIMARY KEY,
+        round INTEGER NOT NULL REFERENCES round,
+        device TEXT NOT NULL,
+        nonce BLOB NOT NULL,
+        n_examples INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        group_ INTEGER NOT NULL,            -- id of the payload_group
+        start INTEGER NOT NULL              -- of the payload in it, in bytes
+    ) STRICT
+    """,
+    """
+    CREATE TABLE applied (
+        round INTEGER NOT NULL REFERENCES round,
+        device TEXT NOT NULL,
+        nonce BLOB NOT NULL,
+        n_examples INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        accepted_at TEXT NOT NULL,
+        applied_in INTEGER NOT NULL REFERENCES model,
+        PRIMARY KEY (round, device)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE VIEW update_ AS
+        SELECT (SELECT job FROM job) AS job, round, device, nonce, n_examples, size_bytes,
+            NULL AS payload, accepted_at, applied_in
+        FROM applied
+        UNION ALL
+        SELECT (SELECT job FROM job), round, device, nonce, n_examples, size_bytes,
+            substr(payloads, start + 1, size_bytes), accepted_at, NULL
+        FROM taken JOIN payload_group ON payload_group.id = group_
+    """,
+)
 
 TABLES = (
     """
@@ -77,21 +124,7 @@ TABLES = (
         created_at TEXT NOT NULL
     ) STRICT
     """,
-    """
-    CREATE TABLE update_ (
-        job TEXT NOT NULL,
-        round INTEGER NOT NULL REFERENCES round,
-        device TEXT NOT NULL,
-        nonce BLOB NOT NULL,
-        n_examples INTEGER NOT NULL,
-        size_bytes INTEGER NOT NULL,
-        payload BLOB,
-        accepted_at TEXT NOT NULL,
-        applied_in INTEGER REFERENCES model,
-        PRIMARY KEY (job, round, device)
-    ) STRICT
-    """,
-    "CREATE INDEX update_of_round ON update_ (round, device)",
+    *UPDATES,
     """
     CREATE TABLE refusal (
         round INTEGER NOT NULL,             -- -1: before the first round
@@ -109,5 +142,24 @@ MIGRATIONS = {  # from this format to the next
         "UPDATE job SET last_number = coalesce((SELECT max(round) FROM round), -1)",
         "ALTER TABLE round ADD COLUMN spent_s REAL NOT NULL DEFAULT 0",
         SILENT,
+    ),
+    2: (
+        "ALTER TABLE update_ RENAME TO former",
+        *UPDATES,
+        """
+        INSERT INTO applied
+        SELECT round, device, nonce, n_examples, size_bytes, accepted_at, applied_in
+        FROM former WHERE applied_in IS NOT NULL ORDER BY round, device
+        """,
+        """
+        INSERT INTO payload_group
+        SELECT rowid, accepted_at, payload FROM former WHERE applied_in IS NULL
+        """,
+        """
+        INSERT INTO taken (round, device, nonce, n_examples, size_bytes, group_, start)
+        SELECT round, device, nonce, n_examples, size_bytes, rowid, 0
+        FROM former WHERE applied_in IS NULL
+        """,
+        "DROP TABLE former",
     ),
 }

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,18 @@ from fedge.aggregator.state.records import (
     Tally,
     UpdateRecord,
 )
+from fedge.aggregator.state.update_table import (
+    apply_updates,
+    insert_updates,
+    read_last,
+    read_members,
+    read_payloads,
+    read_taken,
+)
 from fedge.storage import reading, transaction, writing
-from fedge.types import DeviceId, JobId, RoundId
+from fedge.types import DeviceId, RoundId
 
 BEFORE_FIRST_ROUND = -1
-# Rounds that start from the model before a version, up to one of them.
-_SINCE = "round > (SELECT coalesce(max(round), -1) FROM model WHERE version < ?) AND round <= ?"
-_NEXT_VERSION = 2**62  # whichever it will be
 
 
 class Store:
@@ -177,18 +182,13 @@ class Store:
             spent_s=spent_s,
         )
 
-    def accept(self, job: JobId, updates: Iterable[UpdateRecord], tally: Tally) -> None:
-        """Take updates of the open round; they are accepted when this returns."""
-        now = self._timestamp()
+    def accept(self, updates: Iterable[UpdateRecord], tally: Tally) -> None:
+        """Take updates of the open round; they are accepted when this returns.
+
+        That no device has two in a round is the caller's care; `close_round` fails if one has.
+        """
         with self._writing() as db:
-            db.executemany(
-                "INSERT INTO update_ (job, round, device, nonce, n_examples, size_bytes, payload, "
-                "accepted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (job, u.round, u.device, u.nonce, u.n_examples, len(u.payload), u.payload, now)
-                    for u in updates
-                ),
-            )
+            insert_updates(db, updates, self._timestamp())
             self._count(db, tally)
 
     def count(self, tally: Tally) -> None:
@@ -197,42 +197,46 @@ class Store:
             self._count(db, tally)
 
     def nonce(self, round_: RoundId, device: DeviceId) -> bytes | None:
-        """The nonce of the device's accepted update of this round, closed or open."""
+        """The nonce of the device's update of this round, if it is in a model."""
         with reading(self._path):
             row = self._db.execute(
-                "SELECT nonce FROM update_ WHERE round = ? AND device = ?", (round_, device)
+                "SELECT nonce FROM applied WHERE round = ? AND device = ?", (round_, device)
             ).fetchone()
         return None if row is None else row[0]
 
-    def accepted(self, round_: RoundId) -> dict[DeviceId, bytes]:
-        """Nonces of all accepted updates of a round."""
+    def last_nonce(self, device: DeviceId, rounds: range) -> tuple[RoundId, bytes] | None:
+        """The last of these rounds that has an update of the device in its model; its nonce."""
+        with reading(self._path):
+            return read_last(self._db, device, rounds)
+
+    def applied(self, round_: RoundId) -> dict[DeviceId, bytes]:
+        """Nonces of all updates of a round that are in a model."""
         with reading(self._path):
             rows = self._db.execute(
-                "SELECT device, nonce FROM update_ WHERE round = ?", (round_,)
+                "SELECT device, nonce FROM applied WHERE round = ?", (round_,)
             ).fetchall()
         return {DeviceId(device): nonce for device, nonce in rows}
 
-    def cohort(self, round_: RoundId) -> list[Member]:
+    def taken(self) -> dict[RoundId, dict[DeviceId, bytes]]:
+        """Nonces of all accepted updates that are in no model, by round.
+
+        Those are the open round, and the ones that were given up since the last model.
+        """
+        with reading(self._path):
+            return read_taken(self._db)
+
+    def cohort(self, round_: RoundId) -> list[Member]:  # noqa: ARG002 - of the open round
         """Whose updates the open round's model is made of, in device order.
 
         With those of rounds that were given up since the last model.
         """
         with reading(self._path):
-            rows = self._db.execute(
-                f"SELECT device, round, n_examples FROM update_ WHERE {_SINCE}",  # noqa: S608 - constant
-                (_NEXT_VERSION, round_),
-            ).fetchall()
-        return sorted(Member(DeviceId(device), RoundId(made), n) for device, made, n in rows)
+            return read_members(self._db)
 
     def payloads(self, cohort: Iterable[Member]) -> Iterator[bytes]:
         """Their payloads in the order given, one in memory at a time."""
-        for member in cohort:
-            with reading(self._path):
-                (payload,) = self._db.execute(
-                    "SELECT payload FROM update_ WHERE round = ? AND device = ?",
-                    (member.round, member.device),
-                ).fetchone()
-            yield payload
+        with reading(self._path), closing(read_payloads(self._db, cohort)) as found:
+            yield from found
 
     def close_round(
         self,
@@ -252,10 +256,7 @@ class Store:
             self._count(db, tally)
             insert_model(db, model, self._timestamp(), broadcast=broadcast)
             forget_broadcasts(db, model.version + 1 - keep_broadcasts)
-            db.execute(
-                f"UPDATE update_ SET applied_in = ?, payload = NULL WHERE {_SINCE}",  # noqa: S608 - constant
-                (model.version, model.version, round_),
-            )
+            apply_updates(db, model.version)
             db.execute(
                 "UPDATE round SET closed_at = ?, report = ? WHERE round = ?",
                 (self._timestamp(), json.dumps(report), round_),

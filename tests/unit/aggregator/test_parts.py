@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedge.aggregator import Aggregator
+from fedge.aggregator.link.session import messages_ahead
 from fedge.aggregator.reception.reassembly import Reassembly
 from fedge.aggregator.reporting.events import Events
 from fedge.aggregator.reporting.rate_limit import RateLimit
@@ -15,7 +16,7 @@ from fedge.aggregator.reporting.traffic import Traffic
 from fedge.aggregator.state.registry import open_registry
 from fedge.config.aggregator import AggregatorConfig
 from fedge.errors import ConfigError, StorageError
-from fedge.messages import DeviceState, Presence, Reason, split_update
+from fedge.messages import DeviceState, Presence, Reason, Topics, split_update
 from fedge.types import DeviceId, RoundId
 from tests.support.aggregator_by_hand import Bench
 from tests.support.models import softmax
@@ -35,7 +36,7 @@ def test_a_throttle_says_some_and_counts_the_rest() -> None:
 
 
 def test_a_meter_gives_each_byte_once() -> None:
-    traffic = Traffic()
+    traffic = Traffic(most_late=9)
     traffic.received(10)
     traffic.sent(100)
     traffic.refused(ANN, Reason.LATE)
@@ -46,6 +47,47 @@ def test_a_meter_gives_each_byte_once() -> None:
     traffic.sent(130)
     tally = traffic.take()
     assert (tally.uplink_bytes, tally.downlink_bytes, tally.refusals) == (0, 30, {})
+
+
+def test_a_late_device_that_is_one_too_many_to_count_is_told_once_a_round() -> None:
+    traffic = Traffic(most_late=2)
+    for _ in range(2):
+        late = [traffic.refused(DeviceId(name), Reason.LATE) for name in "abcabd"]
+        assert late == [False, False, True, False, False, False]
+        assert traffic.take().refusals == {"late": 6}
+        assert traffic.take_late() == 2
+
+
+def test_no_device_is_ignored_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedge.aggregator.reception.router._MOST_LATE", 3)
+    bench = Bench(tmp_path, rounds=2, wait_for=1, quorum=1, max_devices=3)
+    bench.add("ann")
+    bench.settle()
+    run = bench.devices["ann"].manifest.run  # type: ignore[union-attr] # it has heard of a round
+    for index in range(6):
+        (chunk,) = split_update(b"late", run, RoundId(1), bytes(8))
+        topic = Topics("default").up("default", f"d{index}", 1)
+        bench.bus.deliver("", topic, chunk.to_bytes(), retain=False)
+    bench.aggregator._scheduler.is_finished = False
+    bench.aggregator.step()
+    assert caplog.text.count("updates of more than 3 devices came too late") == 1
+
+
+@pytest.mark.parametrize(
+    ("codec", "n_trainable", "n_ahead"),
+    [
+        ("topk:0.01/sign", 51_466, 2048),  # 2.6 kB at most
+        ("none", 51_466, 546),  # 61 440 bytes a chunk, 32 MiB in all
+        ("topk:0.5/int8", 10_000, 1342),  # 25 000 bytes
+        ("int8", 10, 2048),
+    ],
+)
+def test_so_many_updates_may_wait_as_memory_allows(
+    codec: str, n_trainable: int, n_ahead: int
+) -> None:
+    assert messages_ahead(codec, n_trainable) == n_ahead
 
 
 def test_events_leave_lines_of_others_alone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import logging
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from fedge.types import DeviceId, JobId, RoundId
 from tests.support.aggregator_by_hand import Bench
 from tests.support.laws import check_laws
 from tests.support.models import softmax
+from tests.support.plain import plain_models
 
 JOB = JobId("default")
 QUIET = Tally(refusals={})
@@ -193,6 +195,16 @@ def _events(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
 
 
+ZERO = ModelRecord(
+    version=0, round=None, parent=None, sha256=bytes(32), held=bytes(32), memory=None,
+    strategy="fedavg",
+)  # fmt: skip
+OPENED = RoundRecord(
+    round=RoundId(1), kind="training", manifest=b"m", expected=frozenset({DeviceId("ann")}),
+    quorum=1, opened_at="2026-01-31T00:00:00.000+00:00",
+)  # fmt: skip
+
+
 def scenario(store: Store, folder: StateFolder) -> None:
     """A round from begin to end, as the aggregator writes it."""
     parents = [folder.put_model(np.full(3, value, np.float32)) for value in (1.0, 2.0)]
@@ -207,22 +219,14 @@ def scenario(store: Store, folder: StateFolder) -> None:
     )
     job = JobRecord(fleet="default", job=JOB, run=b"run1", artifact=bytes(32), sequence=1)
     store.begin(job, zero)
-    record = RoundRecord(
-        round=RoundId(1),
-        kind="training",
-        manifest=b"m",
-        expected=frozenset({DeviceId("ann")}),
-        quorum=1,
-        opened_at="2026-01-31T00:00:00.000+00:00",
-    )
-    store.open_round(record, 2)
+    store.open_round(OPENED, 2)
     updates = [
         UpdateRecord(
             round=RoundId(1), device=DeviceId(name), nonce=bytes(8), n_examples=1, payload=b"p"
         )
         for name in ("ann", "bob")
     ]
-    store.accept(JOB, updates, Tally(uplink_bytes=5, refusals={"late": 1}))
+    store.accept(updates, Tally(uplink_bytes=5, refusals={"late": 1}))
     one = ModelRecord(
         version=1,
         round=RoundId(1),
@@ -264,7 +268,8 @@ def test_the_database_keeps_its_laws_at_every_statement(tmp_path: Path) -> None:
     assert seen == {(0, 0, 0, 0), (1, 0, 0, 0), (1, 1, 0, 0), (1, 1, 2, 0), (2, 1, 2, 2)}
 
 
-def test_the_same_device_cannot_be_accepted_twice_in_a_round(tmp_path: Path) -> None:
+def test_the_same_device_cannot_count_twice_in_a_round(tmp_path: Path) -> None:
+    """Whoever lets a second update of it through is stopped before there is a model of it."""
     folder = StateFolder(tmp_path)
     folder.make()
     store = Store(tmp_path, timestamp=lambda: "now")
@@ -272,8 +277,33 @@ def test_the_same_device_cannot_be_accepted_twice_in_a_round(tmp_path: Path) -> 
     again = UpdateRecord(
         round=RoundId(1), device=DeviceId("ann"), nonce=b"another!", n_examples=1, payload=b"p"
     )
+    store.accept([again], QUIET)
+    two = replace(store.latest_model(), version=2, round=None, parent=None)
     with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
-        store.accept(JOB, [again], QUIET)
+        store.close_round(two, {"event": "round", "round": 2}, QUIET, keep_broadcasts=9)
+    assert store.latest_model().version == 1
+    assert store.nonce(RoundId(1), DeviceId("ann")) == bytes(8)
+
+
+def test_payloads_come_back_from_any_group_and_in_any_order(tmp_path: Path) -> None:
+    """Of no byte, of one, and more than a group holds; taken in three commits."""
+    folder = StateFolder(tmp_path)
+    folder.make()
+    store = Store(tmp_path, timestamp=lambda: "now")
+    store.begin(JobRecord(fleet="f", job=JOB, run=b"run1", artifact=bytes(32), sequence=1), ZERO)
+    store.open_round(OPENED, 2)
+    sizes = (0, 1, 2**20 - 1, 2, 2**20 + 5, 3, 700_000, 700_000, 4)
+    payloads = {DeviceId(f"d{(5 * n) % 9}"): bytes([n]) * size for n, size in enumerate(sizes)}
+    updates = [
+        UpdateRecord(round=RoundId(1), device=name, nonce=bytes(8), n_examples=1, payload=payload)
+        for name, payload in payloads.items()
+    ]
+    for first, last in ((0, 6), (6, 7), (7, 9)):
+        store.accept(updates[first:last], QUIET)
+    cohort = store.cohort(RoundId(1))
+    assert [one.device for one in cohort] == sorted(payloads)
+    assert list(store.payloads(cohort)) == [payloads[one] for one in sorted(payloads)]
+    assert list(store.payloads(cohort[::-2])) == [payloads[one.device] for one in cohort[::-2]]
 
 
 def _full(db: sqlite3.Connection) -> None:
@@ -306,24 +336,39 @@ def test_a_disk_that_takes_no_more_is_one_sentence_and_loses_nothing(
         assert db.execute("SELECT device FROM update_").fetchall() == [("ann",)]
 
 
-def test_a_directory_of_the_format_before_is_brought_up_to_date_and_goes_on(
-    tmp_path: Path,
+@pytest.mark.parametrize("found", [1, 2])
+def test_a_directory_of_an_earlier_format_is_brought_up_to_date_and_goes_on(
+    tmp_path: Path, found: int
 ) -> None:
-    """In the middle of a round, with an update accepted; readers take either format."""
+    """In the middle of the second round, with an update accepted; readers take any format."""
     bench = Bench(tmp_path, rounds=2, wait_for=2, quorum=2)
     ann, bob = bench.add("ann", "bob")
-    mute = bob.send
-    bob.send = lambda: None  # type: ignore[method-assign] # it only listens
+    send = bob.send
+
+    def once() -> None:
+        if bob.manifest is not None and bob.manifest.round == 1:
+            send()
+
+    bob.send = once  # type: ignore[method-assign] # of round 2 it only hears
     bench.settle()
     bench.kill()
-    make_format_1(tmp_path / "state")
-    assert [model.version for model in open_registry(tmp_path / "state").models()] == [0]
-    bob.send = mute  # type: ignore[method-assign]
+    rows = updates_in(tmp_path / "state")
+    assert [row[:2] for row in rows] == [(1, "ann"), (1, "bob"), (2, "ann")]
+    make_format_2(tmp_path / "state")
+    if found == 1:
+        make_format_1(tmp_path / "state")
+    assert updates_in(tmp_path / "state") == rows
+    assert [model.version for model in open_registry(tmp_path / "state").models()] == [0, 1]
     bench.begin()
+    assert updates_in(tmp_path / "state") == rows
+    bob.send = send  # type: ignore[method-assign]
     bench.time.now_s += 1
     bench.settle()
     assert ann.accepted == bob.accepted == [1, 2]
     check_laws(tmp_path / "state")
+    registry = open_registry(tmp_path / "state")
+    want = plain_models(bench.artifact, [["ann", "bob"]] * 2)[-1][0]
+    assert registry.parameters(registry.latest()).tobytes() == want.astype("<f4").tobytes()
     bench.aggregator.close()
 
 
@@ -332,14 +377,40 @@ def test_a_directory_of_a_later_format_is_refused(tmp_path: Path) -> None:
     bench.aggregator.close()
     with sqlite3.connect(tmp_path / "state" / "state.sqlite3") as db:
         db.execute("PRAGMA user_version = 99")
-    with pytest.raises(StorageError, match="expected format 2, found 99"):
+    with pytest.raises(StorageError, match="expected format 3, found 99"):
         bench.begin()
-    with pytest.raises(StorageError, match="expected format 2, found 99"):
+    with pytest.raises(StorageError, match="expected format 3, found 99"):
         open_registry(tmp_path / "state").models()
 
 
+def updates_in(state: Path) -> list[tuple[object, ...]]:
+    with sqlite3.connect(state / "state.sqlite3") as db:
+        return db.execute(
+            "SELECT round, device, job, nonce, n_examples, size_bytes, payload, accepted_at, "
+            "applied_in FROM update_ ORDER BY round, device"
+        ).fetchall()
+
+
+def make_format_2(state: Path) -> None:
+    """What the release before had: one table of updates, each with its payload."""
+    with sqlite3.connect(state / "state.sqlite3") as db:
+        db.execute(
+            "CREATE TABLE former (job TEXT NOT NULL, round INTEGER NOT NULL REFERENCES round, "
+            "device TEXT NOT NULL, nonce BLOB NOT NULL, n_examples INTEGER NOT NULL, "
+            "size_bytes INTEGER NOT NULL, payload BLOB, accepted_at TEXT NOT NULL, "
+            "applied_in INTEGER REFERENCES model, PRIMARY KEY (job, round, device)) STRICT"
+        )
+        db.execute("INSERT INTO former SELECT * FROM update_")
+        db.execute("DROP VIEW update_")
+        for table in ("applied", "taken", "payload_group"):
+            db.execute(f"DROP TABLE {table}")
+        db.execute("ALTER TABLE former RENAME TO update_")
+        db.execute("CREATE INDEX update_of_round ON update_ (round, device)")
+        db.execute("PRAGMA user_version = 2")
+
+
 def make_format_1(state: Path) -> None:
-    """What the release before had: no numbers without a model, no time spent, nobody silent."""
+    """The one before that: no numbers without a model, no time spent, nobody silent."""
     with sqlite3.connect(state / "state.sqlite3") as db:
         db.execute("ALTER TABLE job DROP COLUMN last_number")
         db.execute("ALTER TABLE round DROP COLUMN spent_s")

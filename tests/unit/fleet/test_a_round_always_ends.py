@@ -226,7 +226,7 @@ def portrait(world: World, aggregator: AggregatorProcess) -> list[str]:
     if core:
         fleet = core._router.births.fleet
         lines.append(f"online {fleet.online}, silent {fleet.missed}")
-        lines.append(f"now {world.now_s}, may tell {core._post and core._post.may_tell}")
+        lines.append(f"now {world.now_s}, may tell {core._session and core._session.may_tell}")
     for device in world.devices.values():
         if device.core is not None and device.job == aggregator.job:
             worker = device.core._router.worker

@@ -159,7 +159,11 @@ def test_a_report_that_an_earlier_release_took_stops_no_round(tmp_path: Path) ->
     bench.kill()
     with sqlite3.connect(tmp_path / "state" / "state.sqlite3") as db:
         believed = lie(artifact, (2.0**53, 0.0, 0.0), 1)
-        db.execute("UPDATE update_ SET payload = ? WHERE device = '2'", (believed,))
+        db.execute("INSERT INTO payload_group VALUES (9, '', ?)", (believed,))
+        db.execute(
+            "UPDATE taken SET group_ = 9, start = 0, size_bytes = ? WHERE device = '2'",
+            (len(believed),),
+        )
     bench.begin()
     late.send = send  # type: ignore[method-assign]
     bench.time.now_s += 1
