@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Protocol
 
-from fedge.cli.bench import codecs, device, kernels
+from fedge.cli.bench import aggregation, codecs, device, kernels
 
-HELP = "measure kernels against their peers, codecs by bytes, what a device costs"
+HELP = "measure kernels against their peers, codecs by bytes, what a device and an update cost"
 
 
 class _Kind(Protocol):
@@ -19,7 +19,12 @@ class _Kind(Protocol):
     def run(self, args: argparse.Namespace) -> int: ...
 
 
-_KINDS: dict[str, _Kind] = {"kernels": kernels, "codecs": codecs, "device": device}
+_KINDS: dict[str, _Kind] = {
+    "kernels": kernels,
+    "codecs": codecs,
+    "device": device,
+    "aggregation": aggregation,
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
