@@ -18,6 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from fedge.errors import PayloadError
@@ -190,6 +191,9 @@ class BusTransport:
     def done(self, message: Message) -> None:
         with self._bus.changed:
             self._undone.discard(message.handle)
+
+    def batch(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def flush(self, timeout_s: float) -> bool:
         return not self.waiting
