@@ -55,8 +55,6 @@ def new_client(options: LinkOptions, version: Version) -> LeanClient:
     if options.url.path is not None:
         client.ws_set_options(options.url.path)
     client.connect_timeout = _TIMEOUT_S
-    # The link counts what is under way; paho's own count looks through all of it at every PUBACK.
-    client.max_inflight_messages_set(0)
     if options.will is not None:
         client.will_set(options.will[0], options.will[1], qos=1, retain=True)
     if options.url.username is not None:

@@ -1,23 +1,18 @@
-"""A paho client with two holes closed, that takes and gives many packets with one system call."""
+"""A paho client with one system call for many packets, and a bound on what it takes."""
 
 from collections.abc import Callable
 from typing import Any, Literal
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.exception import MalformedPacket
 
 # Four times the largest that fedge sends. A broker that heeds it drops what is larger, so that a
 # stranger's message ends no connection; one that sends it all the same is not read any further.
 LARGEST_PACKET = 262_144
-PACKET_TOO_LARGE = 0x95
 _READ_AHEAD = 16_384  # bytes: two dozen updates, and no more memory than a board has to spare
 _JOINED = 16_384  # bytes of packets that leave together; what is larger is not copied
-_PUBACK, _PINGREQ, _DISCONNECT = 0x40, 0xC0, 0xE0
-_SUCCESS = ReasonCode(PacketTypes.PUBACK)
-_NOTHING = Properties(PacketTypes.PUBACK)  # type: ignore[no-untyped-call] # paho
+_PUBLISH_1, _PUBACK, _PINGREQ, _DISCONNECT = 0x32, 0x40, 0xC0, 0xE0
 
 
 class OversizedError(Exception):
@@ -29,23 +24,21 @@ class LeanClient(Client):
 
     paho asks the socket for a packet's first byte, then for each byte of its length, then for the
     rest: three system calls or more. This one reads ahead, and serves paho from what it has. paho
-    writes each packet with a system call of its own; this one joins those that wait. What comes
-    most, a PUBLISH without properties and a PUBACK that says nothing special, is read here, without
-    the objects that paho makes of them. All else is paho's.
+    writes each packet with a system call of its own; this one joins those that wait. What comes and
+    goes most, PUBLISH of QoS 1 without properties and PUBACK, is read and written here, without the
+    objects that paho makes of them. All else is paho's.
 
     paho asks the socket for the whole rest of a packet at once, and Python makes room for all of it
     before the first byte is there: 835 MB for one of 256. This one reads no packet larger than
     `LARGEST_PACKET`.
 
-    mosquitto refuses a message beyond its `message_size_limit` with PUBACK 0x95, a reason that
-    belongs to other packets (OASIS MQTT 5, 3.4.2.1). paho calls that malformed and hangs up, and
-    whoever sends the message again is hung up on for ever.
-
     Attributes:
         on_incoming: takes topic, payload, message id, QoS and whether it is retained.
+        on_acknowledged: takes message id and MQTT 5 reason code of what was sent.
     """
 
     on_incoming: Callable[[bytes, bytes, int, int, bool], None]
+    on_acknowledged: Callable[[int, int], None]
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -57,6 +50,22 @@ class LeanClient(Client):
     def has_unread(self) -> bool:
         """Whether there are bytes that no selector knows of any more."""
         return self._at < len(self._ahead)
+
+    def send(self, topic: str, payload: bytes, *, retain: bool) -> int:
+        """PUBLISH of QoS 1; its message id. It is sent once: this client never reconnects."""
+        mid, name = self._mid_generate(), topic.encode()
+        packet = bytearray([_PUBLISH_1 | retain])
+        properties = b"\0" if self._protocol == MQTTProtocolVersion.MQTTv5 else b""
+        size = len(name) + 4 + len(properties) + len(payload)
+        self._pack_remaining_length(packet, size)
+        packet += b"".join(
+            (
+                *(len(name).to_bytes(2, "big"), name),
+                *(mid.to_bytes(2, "big"), properties, payload),
+            )
+        )
+        self._packet_queue(_PUBLISH_1, packet, mid, 1)
+        return mid
 
     def acknowledge(self, mids: list[int]) -> None:
         """PUBACK for each, as one packet to paho."""
@@ -90,6 +99,28 @@ class LeanClient(Client):
             else:
                 joined["packet"] += memoryview(packet["packet"])[packet["pos"] :]
                 joined["to_process"] = len(joined["packet"])
+
+    def _packet_read(self) -> MQTTErrorCode:
+        """A packet that is here as a whole; paho takes what is not, and the long ones."""
+        data, at, whole = self._ahead, self._at, self._in_packet
+        if whole["command"] or len(data) < at + 3:
+            return super()._packet_read()
+        size, start = data[at + 1], at + 2
+        if size > 127:
+            size, start = size - 128 + (data[start] << 7), start + 1
+        end = start + size
+        if len(data) < end or data[start - 1] > 127:
+            return super()._packet_read()
+        self._at = end
+        whole["command"], whole["packet"] = data[at], bytearray(data[start:end])
+        whole["remaining_length"] = size
+        try:
+            return self._packet_handle()
+        except MalformedPacket:
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        finally:
+            whole["command"], whole["packet"] = 0, bytearray()
+            whole["remaining_length"] = whole["pos"] = 0
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if bufsize > LARGEST_PACKET:
@@ -126,12 +157,8 @@ class LeanClient(Client):
 
     def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
         packet = self._in_packet["packet"]
-        mid = int.from_bytes(packet[:2], "big")
-        if cmd != "PUBACK" or mid not in self._out_messages:
+        if cmd == "PUBCOMP" or len(packet) < 2:
             return super()._handle_pubackcomp(cmd)
-        if len(packet) == 2:  # the reason is left out when it is success
-            return self._do_on_publish(mid, _SUCCESS, _NOTHING)
-        if packet[2] != PACKET_TOO_LARGE:
-            return super()._handle_pubackcomp(cmd)
-        reason = ReasonCode(PacketTypes.DISCONNECT, identifier=PACKET_TOO_LARGE)
-        return self._do_on_publish(mid, reason, _NOTHING)
+        reason = packet[2] if len(packet) > 2 else 0  # success may be left out
+        self.on_acknowledged(int.from_bytes(packet[:2], "big"), reason)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS

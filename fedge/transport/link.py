@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, WebsocketConnectionError
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -20,7 +21,7 @@ from fedge.logs import logger
 from fedge.transport.base import Connected, Event, Message, Undelivered
 from fedge.transport.certificate import validity
 from fedge.transport.client import LinkOptions, Version, connect, new_client
-from fedge.transport.lean import LARGEST_PACKET, PACKET_TOO_LARGE, OversizedError
+from fedge.transport.lean import LARGEST_PACKET, OversizedError
 from fedge.transport.probe import refuses_mqtt5
 from fedge.transport.progress import Progress
 from fedge.transport.url import BrokerUrl
@@ -35,12 +36,13 @@ _PATIENCE = 1.9  # keepalives of silence until the broker is given up
 _TIME = "%Y-%m-%d %H:%M"
 _OUT_OF_TIME = (9, 10)  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED
 # MQTT 5 reason codes
-_NOBODY, _UNSUPPORTED_VERSION, _RETAIN_NOT_SUPPORTED = 0x10, 0x84, 0x9A
+_SUCCESS, _NOBODY = 0x00, 0x10
+_UNSUPPORTED_VERSION, _PACKET_TOO_LARGE, _RETAIN_NOT_SUPPORTED = 0x84, 0x95, 0x9A
 _RIGHTS = "docs/brokers.md has the rights that fedge needs"
 _MAY_NOT_READ = f"let this user read there; {_RIGHTS}"
 _REMEDIES = {
     0x87: f"let this user write there; {_RIGHTS}",
-    PACKET_TOO_LARGE: "let the broker take 65536 bytes (mosquitto: message_size_limit)",
+    _PACKET_TOO_LARGE: "let the broker take 65536 bytes (mosquitto: message_size_limit)",
     0x97: "raise this user's quota at the broker",
 }
 _KEEPS_NOTHING = (
@@ -94,7 +96,7 @@ class Link:
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
-        self._client.on_publish = self._on_publish
+        self._client.on_acknowledged = self._on_acknowledged
         self._client.on_incoming = self._on_incoming
 
     @property
@@ -158,8 +160,8 @@ class Link:
 
     def send(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Publish with QoS 1; only while there is room."""
-        info = self._client.publish(topic, payload, qos=1, retain=retain)
-        self._in_flight[info.mid] = topic, len(payload)
+        mid = self._client.send(topic, payload, retain=retain)
+        self._in_flight[mid] = topic, len(payload)
         self._in_flight_bytes += len(payload)
 
     def acknowledge(self, handles: Sequence[int]) -> None:
@@ -307,15 +309,15 @@ class Link:
         if mid == self._renewal and not self.is_up:
             self._come_up()
 
-    def _on_publish(
-        self, _c: Client, _u: Any, mid: int, reason: ReasonCode, _p: Properties
-    ) -> None:
+    def _on_acknowledged(self, mid: int, code: int) -> None:
         topic, size = self._in_flight.pop(mid, (None, 0))
         self._in_flight_bytes -= size
-        if topic is not None and reason.value == _NOBODY:
+        if code == _SUCCESS or topic is None:
+            return
+        if code == _NOBODY:
             self._emit(Undelivered(topic, "nobody subscribes to it"))
-        elif topic is not None and reason.is_failure:
-            remedy = _REMEDIES.get(reason.value, "the broker's log may say why")
+        elif (reason := _reason_of(code)).is_failure:
+            remedy = _REMEDIES.get(code, "the broker's log may say why")
             why = f"refused: {str(reason).lower()}; {remedy}"
             self._emit(Undelivered(topic, why, is_refusal=True))
 
@@ -346,6 +348,17 @@ class Link:
             )
             hint = "" if self._version == "5" else f"; perhaps it {_KEEPS_NOTHING}"
             self._end(f"{url} closed the connection without an answer{hint}")
+
+
+def _reason_of(code: int) -> ReasonCode:
+    """What a PUBACK says.
+
+    mosquitto refuses a message beyond its `message_size_limit` with 0x95, a reason that belongs to
+    other packets (OASIS MQTT 5, 3.4.2.1). paho calls that malformed and hangs up, and whoever sends
+    the message again is hung up on for ever.
+    """
+    kind = PacketTypes.DISCONNECT if code == _PACKET_TOO_LARGE else PacketTypes.PUBACK
+    return ReasonCode(kind, identifier=code)
 
 
 def _raw(sock: Any) -> Any:
