@@ -17,9 +17,7 @@ from fedge.transport.client import LinkOptions, Version, new_client_id
 from fedge.transport.network import Network, Outgoing
 from fedge.transport.url import BrokerUrl
 
-# For one who hears a whole fleet: many small messages come and go between two of its turns. Large
-# ones are bounded by their bytes, in `network` and `link`.
-RECEIVE_MAXIMUM, SEND_MAXIMUM = 2048, 100
+SEND_MAXIMUM = 100  # for one who answers a whole fleet; `Link` bounds the bytes of large messages
 _MAX_TOPIC_BYTES = 65_535
 
 

@@ -17,8 +17,8 @@ It may be used from several threads, one for each transport.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fedge.errors import PayloadError
@@ -192,8 +192,9 @@ class BusTransport:
         with self._bus.changed:
             self._undone.discard(message.handle)
 
-    def batch(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        yield
 
     def flush(self, timeout_s: float) -> bool:
         return not self.waiting

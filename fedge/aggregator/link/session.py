@@ -14,7 +14,7 @@ from fedge.messages import (
     Topics,
 )
 from fedge.transport import Connected, Disconnected, Event, Message, Transport
-from fedge.transport.mqtt import RECEIVE_MAXIMUM, SEND_MAXIMUM, MqttTransport
+from fedge.transport.mqtt import SEND_MAXIMUM, MqttTransport
 from fedge.types import DeviceId
 
 _CHUNKS_AHEAD = 64  # chunks in the transport's hands that are not yet on the wire
@@ -139,10 +139,9 @@ class Session:
         return MqttTransport(
             broker_url(config.broker, config.password_file),
             will=self._membership.will,
-            receive_maximum=RECEIVE_MAXIMUM,
-            send_maximum=SEND_MAXIMUM,
             version=config.mqtt,
             ca_file=config.ca_file,
+            send_maximum=SEND_MAXIMUM,
         )
 
     def _check_size(self, event: Connected) -> None:
