@@ -13,7 +13,7 @@ COMMANDS = {
     "aggregate": "run the aggregator: it opens rounds, makes models and serves the devices",
     "device": "run a device: it trains on its own data when a round asks it to",
     "export": "write a trained model as ONNX for inference",
-    "bench": "measure kernels, codecs and what taking part costs a device, beside their peers",
+    "bench": "measure kernels, codecs, and what a device and an update cost, next to their peers",
 }
 
 _FEDGE = Program("fedge", "Federated learning for small devices over MQTT.", "fedge.cli", COMMANDS)

@@ -75,7 +75,7 @@ class Transport(Protocol):
         ...
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Send with QoS 1. At most a dozen are on the wire at once; the rest wait their turn."""
+        """Send with QoS 1. So many are on the wire at once; the rest wait their turn."""
         ...
 
     def subscribe(self, topic_filter: str) -> None:
@@ -99,14 +99,19 @@ class Transport(Protocol):
         ...
 
     def batch(self) -> AbstractContextManager[None]:
-        """Messages published and done inside may be handed over together when it is left."""
+        """Collect what is published and done inside, and hand it over together at the end.
+
+        It saves much of what a message costs and changes nothing else: what was collected is
+        handed over even when an exception ends the block, and nothing overtakes anything.
+        """
         ...
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was published is with the broker; whether it is. 0 only looks.
 
-        What was lost on the way makes it False until the next Connected is read, from which
-        on it is the caller's to send again.
+        With it is also what it has refused, which an Undelivered tells. What was lost on the way,
+        or never sent, makes it False until the event is read from which on it is the caller's to
+        send again: the first Connected after the loss, or the Undelivered of what was too large.
         """
         ...
 

@@ -8,50 +8,41 @@ sentences and events here.
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from paho.mqtt.client import (
-    Client,
-    ConnectFlags,
-    DisconnectFlags,
-    MQTTMessage,
-    WebsocketConnectionError,
-)
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, WebsocketConnectionError
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from fedge.logs import logger
 from fedge.transport.base import Connected, Event, Message, Undelivered
 from fedge.transport.certificate import validity
-from fedge.transport.client import (
-    LARGEST_PACKET,
-    PACKET_TOO_LARGE,
-    LinkOptions,
-    OversizedError,
-    Version,
-    connect,
-    new_client,
-)
+from fedge.transport.client import LinkOptions, Version, connect, new_client
+from fedge.transport.lean import LARGEST_PACKET, OversizedError
 from fedge.transport.probe import refuses_mqtt5
 from fedge.transport.progress import Progress
 from fedge.transport.url import BrokerUrl
 
 OVERHEAD = 1024  # of a packet, at most: topic, header, properties
-_WINDOW = 12  # messages on the wire at once; a broker may ask for fewer
+_OLD_WINDOW = 12  # messages on the wire at once, at a broker that cannot say how many it takes
+_MAX_IN_FLIGHT = 12 * 65_536  # bytes of them: a window of small messages is no window of large ones
+_PACKETS = 256  # to read in one go; then what waits to be sent has its turn
 _ANSWER_S = 10.0  # of silence, while we wait for the answer to our CONNECT or SUBSCRIBE
 _DOUBT_S = 0.5  # without an answer, until we ask whether MQTT 5 is the reason
 _PATIENCE = 1.9  # keepalives of silence until the broker is given up
 _TIME = "%Y-%m-%d %H:%M"
 _OUT_OF_TIME = (9, 10)  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED
 # MQTT 5 reason codes
-_NOBODY, _UNSUPPORTED_VERSION, _RETAIN_NOT_SUPPORTED = 0x10, 0x84, 0x9A
+_SUCCESS, _NOBODY = 0x00, 0x10
+_UNSUPPORTED_VERSION, _PACKET_TOO_LARGE, _RETAIN_NOT_SUPPORTED = 0x84, 0x95, 0x9A
 _RIGHTS = "docs/brokers.md has the rights that fedge needs"
 _MAY_NOT_READ = f"let this user read there; {_RIGHTS}"
 _REMEDIES = {
     0x87: f"let this user write there; {_RIGHTS}",
-    PACKET_TOO_LARGE: "let the broker take 65536 bytes (mosquitto: message_size_limit)",
+    _PACKET_TOO_LARGE: "let the broker take 65536 bytes (mosquitto: message_size_limit)",
     0x97: "raise this user's quota at the broker",
 }
 _KEEPS_NOTHING = (
@@ -85,25 +76,28 @@ class Link:
         self.ended: str | None = None  # why, without a full stop
         self.is_answered = False  # the broker knows us
         self.is_up = False  # and has taken the subscriptions
+        self.is_deaf = False  # nobody reads now: what comes has to wait
         self.is_wrong_version = False  # the broker seems to want another
         self.max_payload_bytes = LARGEST_PACKET - OVERHEAD
         self._options, self._version, self._number = options, version, number
         self._filters, self._emit = filters, emit
-        self._window = _WINDOW
-        self._in_flight: dict[int, str] = {}  # message id to topic, until the PUBACK
+        self._window = min(_OLD_WINDOW, options.send_maximum)
+        self._in_flight: dict[int, tuple[str, int]] = {}  # message id to topic, size; to the PUBACK
+        self._in_flight_bytes = 0
         self._undone: dict[int, int] = {}  # message id to QoS, until we acknowledge it
         self._asked: dict[int, list[str]] = {}  # message id of a SUBSCRIBE to its filters
         self._renewal: int | None = None  # message id of the first SUBSCRIBE
         self._is_probed = False
         self._up_at: float | None = None
         self._progress, self._moved_at = Progress(), float("-inf")
+        self._pinged_at = float("-inf")
         self._opened_at = self._heard_at = time.monotonic()
         self._client = new_client(options, version)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
-        self._client.on_publish = self._on_publish
-        self._client.on_message = self._on_message
+        self._client.on_acknowledged = self._on_acknowledged
+        self._client.on_incoming = self._on_incoming
 
     @property
     def n_in_flight(self) -> int:
@@ -119,12 +113,21 @@ class Link:
     def has_room(self) -> bool:
         """Whether another message may be sent now: not before what was subscribed to is."""
         is_ready = self.is_up and self.ended is None and not self._asked
-        return is_ready and len(self._in_flight) < self._window
+        has_space = self._in_flight_bytes < _MAX_IN_FLIGHT
+        return is_ready and has_space and len(self._in_flight) < self._window
 
     @property
     def socket(self) -> Any:
         """To wait on; None after the end."""
         return self._client.socket()
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether there are bytes to `read` that do not wake a selector: read ahead, decrypted."""
+        if self.ended is not None or self.socket is None:
+            return False
+        raw = _raw(self.socket)
+        return self._client.has_unread or (isinstance(raw, ssl.SSLSocket) and raw.pending() > 0)
 
     @property
     def wants_write(self) -> bool:
@@ -157,36 +160,53 @@ class Link:
 
     def send(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Publish with QoS 1; only while there is room."""
-        info = self._client.publish(topic, payload, qos=1, retain=retain)
-        self._in_flight[info.mid] = topic
+        mid = self._client.send(topic, payload, retain=retain)
+        self._in_flight[mid] = topic, len(payload)
+        self._in_flight_bytes += len(payload)
 
-    def acknowledge(self, handle: int) -> None:
-        """Tell the broker that the message is dealt with; one of an earlier link is ignored."""
-        number, mid = divmod(handle, 1 << 16)
-        if number == self._number and self.ended is None and mid in self._undone:
-            self._client.ack(mid, self._undone.pop(mid))
+    def acknowledge(self, handles: Sequence[int]) -> None:
+        """Tell the broker that these are dealt with; those of an earlier link are ignored."""
+        if self.ended is not None:
+            return
+        mids = []
+        for number, mid in (divmod(handle, 1 << 16) for handle in handles):
+            if number == self._number and mid in self._undone:
+                if self._undone.pop(mid) == 1:
+                    mids.append(mid)
+                else:
+                    self._client.ack(mid, 2)
+        if mids:
+            self._client.acknowledge(mids)
 
     def read(self) -> None:
-        """Take what has come in."""
+        """Take what has come in; of much of it only a part, and `has_unread` tells."""
         self._heard_at = time.monotonic()
-        self._try(self._client.loop_read)
-        while self.ended is None and self._has_pending():
+        for _ in range(_PACKETS):
             self._try(self._client.loop_read)
+            if not self.has_unread:
+                break
 
     def write(self) -> None:
-        """Hand over what waits to go out."""
-        self._try(self._client.loop_write)
+        """Hand over what waits to go out, as far as the network takes it."""
+        if self.ended is None and self.wants_write:
+            self._try(self._client.loop_write)
 
     def tick(self) -> None:
         """Ping when it is time, and give up a broker that has been silent too long.
 
+        While we do not listen, its silence proves nothing, and it gets pings all the same.
         While it takes what we send it is there: a ping would wait behind that, and its answer too.
         Until we are up there are no pings: their answers would hide that the other answer is lost.
         """
         now = time.monotonic()
         if self._progress.look(_raw(self.socket)):
             self._moved_at = self._heard_at = now
-        if self.is_up and now - self._moved_at > self._options.keepalive_s:
+        if self.is_deaf:
+            self._heard_at = now
+            if now - self._pinged_at > self._options.keepalive_s / 2:
+                self._pinged_at = now
+                self._client.ping()
+        elif self.is_up and now - self._moved_at > self._options.keepalive_s:
             self._try(self._client.loop_misc)
         if now - self._heard_at > _PATIENCE * self._options.keepalive_s:
             self._end(f"{self._options.url} does not answer any more")
@@ -217,11 +237,6 @@ class Link:
         """Drop the connection without a word."""
         if self.socket is not None:
             self.socket.close()
-
-    def _has_pending(self) -> bool:
-        """Whether there are decrypted bytes, which do not wake the selector."""
-        raw = _raw(self.socket)
-        return isinstance(raw, ssl.SSLSocket) and raw.pending() > 0
 
     def _wait_for_answer(self, waited_s: float) -> None:
         url = self._options.url
@@ -271,7 +286,9 @@ class Link:
             self.is_wrong_version = reason.value == _UNSUPPORTED_VERSION
             return self._end(f"{self._options.url} refuses us ({str(reason).lower()})")
         self.is_answered = True
-        self._window = min(_WINDOW, getattr(properties, "ReceiveMaximum", _WINDOW))
+        if self._version == "5":  # and what does not say a number takes them all
+            most = self._options.send_maximum
+            self._window = min(most, getattr(properties, "ReceiveMaximum", most))
         largest = min(LARGEST_PACKET, getattr(properties, "MaximumPacketSize", LARGEST_PACKET))
         self.max_payload_bytes = max(0, largest - OVERHEAD)
         self.subscribe(list(self._filters))
@@ -292,28 +309,28 @@ class Link:
         if mid == self._renewal and not self.is_up:
             self._come_up()
 
-    def _on_publish(
-        self, _c: Client, _u: Any, mid: int, reason: ReasonCode, _p: Properties
-    ) -> None:
-        topic = self._in_flight.pop(mid, None)
-        if topic is not None and reason.value == _NOBODY:
+    def _on_acknowledged(self, mid: int, code: int) -> None:
+        topic, size = self._in_flight.pop(mid, (None, 0))
+        self._in_flight_bytes -= size
+        if code == _SUCCESS or topic is None:
+            return
+        if code == _NOBODY:
             self._emit(Undelivered(topic, "nobody subscribes to it"))
-        elif topic is not None and reason.is_failure:
-            remedy = _REMEDIES.get(reason.value, "the broker's log may say why")
+        elif (reason := _reason_of(code)).is_failure:
+            remedy = _REMEDIES.get(code, "the broker's log may say why")
             why = f"refused: {str(reason).lower()}; {remedy}"
             self._emit(Undelivered(topic, why, is_refusal=True))
 
-    def _on_message(self, client: Client, _u: Any, message: MQTTMessage) -> None:
+    def _on_incoming(self, name: bytes, payload: bytes, mid: int, qos: int, retain: bool) -> None:  # noqa: FBT001 - once a message
         try:
-            topic = message.topic
+            topic = name.decode()
         except UnicodeDecodeError:
             log.warning("a message whose topic is not UTF-8 was dropped")
-            client.ack(message.mid, message.qos)
+            self._client.ack(mid, qos)
             return
-        if message.qos > 0:
-            self._undone[message.mid] = message.qos
-        handle = (self._number << 16) + message.mid
-        self._emit(Message(topic, bytes(message.payload), message.retain, handle))
+        if qos > 0:
+            self._undone[mid] = qos
+        self._emit(Message(topic, payload, retain, (self._number << 16) + mid))
 
     def _on_disconnect(
         self, _c: Client, _u: Any, flags: DisconnectFlags, reason: ReasonCode, _p: Properties | None
@@ -331,6 +348,17 @@ class Link:
             )
             hint = "" if self._version == "5" else f"; perhaps it {_KEEPS_NOTHING}"
             self._end(f"{url} closed the connection without an answer{hint}")
+
+
+def _reason_of(code: int) -> ReasonCode:
+    """What a PUBACK says.
+
+    mosquitto refuses a message beyond its `message_size_limit` with 0x95, a reason that belongs to
+    other packets (OASIS MQTT 5, 3.4.2.1). paho calls that malformed and hangs up, and whoever sends
+    the message again is hung up on for ever.
+    """
+    kind = PacketTypes.DISCONNECT if code == _PACKET_TOO_LARGE else PacketTypes.PUBACK
+    return ReasonCode(kind, identifier=code)
 
 
 def _raw(sock: Any) -> Any:

@@ -1,22 +1,32 @@
 """The transport over MQTT, as its caller sees it."""
 
-import queue
 import random
 import ssl
+from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from fedge.errors import ConfigError, PayloadError
 from fedge.transport.backoff import Backoff
-from fedge.transport.base import Connected, Event, Message, Traffic
+from fedge.transport.base import Event, Message, Traffic
 from fedge.transport.client import LinkOptions, Version, new_client_id
-from fedge.transport.network import Network
+from fedge.transport.network import Network, Outgoing
 from fedge.transport.url import BrokerUrl
 
+SEND_MAXIMUM = 100  # for one who answers a whole fleet; `Link` bounds the bytes of large messages
 _MAX_TOPIC_BYTES = 65_535
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What waits for the end of a `batch`: messages to send, handles of those dealt with."""
+
+    messages: list[Outgoing] = field(default_factory=list)
+    handles: list[int] = field(default_factory=list)
 
 
 class MqttTransport:
@@ -33,6 +43,8 @@ class MqttTransport:
             None draws one that nobody can guess; it is published nowhere.
         will: topic and payload, which the broker publishes, retained, when we vanish.
         receive_maximum: messages not `done` that an MQTT 5 broker may send.
+        send_maximum: messages on the wire at once; a broker may ask for fewer, and one that
+            speaks no MQTT 5 gets a dozen at most.
         version: of MQTT; "auto" tries 5, then 3.1.1.
         ca_file: certificates to trust instead of the system's.
         keepalive_s: a silent broker is given up before twice this.
@@ -49,6 +61,7 @@ class MqttTransport:
         *,
         will: tuple[str, bytes] | None = None,
         receive_maximum: int = 64,
+        send_maximum: int = 12,
         version: Literal["auto", "5", "3.1.1"] = "auto",
         ca_file: Path | None = None,
         keepalive_s: int = 30,
@@ -60,13 +73,15 @@ class MqttTransport:
             client_id=new_client_id() if client_id is None else client_id,
             will=will,
             receive_maximum=receive_maximum,
+            send_maximum=send_maximum,
             keepalive_s=keepalive_s,
             tls=_tls(ca_file) if broker.is_tls else None,
         )
         versions: tuple[Version, ...] = ("5", "3.1.1") if version == "auto" else (version,)
         jitter = rng or random.Random()  # noqa: S311 - pauses need no secrecy
         self._network = Network(options, versions, Backoff(jitter))
-        self._n_published = self._n_lost = 0  # the latter: when Connected was last read
+        self._n_published = 0
+        self._batch: _Batch | None = None
 
     def start(self) -> None:
         self._network.start()
@@ -85,7 +100,10 @@ class MqttTransport:
             what = f"message to {topic}"
             raise PayloadError(what, expected=f"at most {most} bytes", found=len(payload))
         self._n_published += 1
-        self._network.order(partial(self._network.send, topic, payload, retain))
+        if self._batch is None:
+            self._network.order(partial(self._network.take, [(topic, payload, retain)], ()))
+        else:
+            self._batch.messages.append((topic, payload, retain))
 
     def subscribe(self, topic_filter: str) -> None:
         """Receive what is published there.
@@ -102,41 +120,52 @@ class MqttTransport:
             or len(topic_filter) > _MAX_TOPIC_BYTES
         ):
             raise ValueError(f"not a topic filter: {topic_filter[:80]!r}")
+        self._hand_over()
         self._network.order(partial(self._network.subscribe, topic_filter))
 
     def unsubscribe(self, topic_filter: str) -> None:
+        self._hand_over()
         self._network.order(partial(self._network.unsubscribe, topic_filter))
 
     def receive(self, timeout_s: float) -> Event | None:
-        try:
-            event = self._network.events.get(block=timeout_s > 0, timeout=max(0.0, timeout_s))
-        except queue.Empty:
-            return None
-        if self._network.lacks_memory:
+        event = self._network.receive(timeout_s)
+        if event is not None and self._network.lacks_memory:
             raise MemoryError("no room for a connection")
-        if isinstance(event, Connected):
-            self._n_lost = self._network.n_lost
         return event
 
     def done(self, message: Message) -> None:
-        self._network.order(partial(self._network.acknowledge, message.handle))
+        if self._batch is None:
+            self._network.order(partial(self._network.take, (), [message.handle]))
+        else:
+            self._batch.handles.append(message.handle)
 
-    def batch(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """What is published or done in it reaches the network thread as one order, at its end."""
+        if self._batch is not None:  # one inside another is a part of it
+            yield
+            return
+        self._batch = _Batch()
+        try:
+            yield
+        finally:
+            self._hand_over()
+            self._batch = None
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all is with the broker; False also while a loss is news to the caller.
 
-        It is until Connected is read, and not only until `flush` has told of it once: between
-        the loss and the event that tells of it, the caller may ask again.
+        It is until the event that tells of it is read, and not only until `flush` has told of it
+        once: between the loss and that event the caller may ask again.
         """
+        self._hand_over()
         if timeout_s > 0:
             future: Future[None] = Future()
             self._network.order(partial(self._network.flush, future))
             with suppress(TimeoutError):
                 future.result(timeout_s)
         is_settled = self._network.n_settled == self._n_published  # read first: it grows last
-        return is_settled and self._network.n_lost == self._n_lost
+        return is_settled and self._network.is_whole
 
     @property
     def traffic(self) -> Traffic:
@@ -144,7 +173,14 @@ class MqttTransport:
 
     def close(self) -> None:
         """Say goodbye and stop; `flush` before, or what is on its way may be lost."""
+        self._hand_over()
         self._network.stop()
+
+    def _hand_over(self) -> None:
+        """Order what the batch holds so far: what follows must not overtake it."""
+        if self._batch is not None and (self._batch.messages or self._batch.handles):
+            batch, self._batch = self._batch, _Batch()
+            self._network.order(partial(self._network.take, batch.messages, batch.handles))
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:

@@ -4,7 +4,6 @@ It waits in a selector, which knows no limit of 1024 descriptors.
 """
 
 import contextlib
-import queue
 import selectors
 import socket
 import threading
@@ -12,14 +11,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import Any, TypeAlias
 
 from fedge.logs import logger
 from fedge.transport.backoff import Backoff
 from fedge.transport.base import Connected, Disconnected, Event, Message, Traffic, Undelivered
-from fedge.transport.client import LARGEST_PACKET, LinkOptions, Version
+from fedge.transport.client import LinkOptions, Version
+from fedge.transport.inbox import Inbox
+from fedge.transport.lean import LARGEST_PACKET
 from fedge.transport.link import OVERHEAD, Link
 
-_MAX_UNASKED = 4096  # QoS 0 messages that may wait for the caller; no window limits them
+_MAX_UNASKED = 4096  # messages that may wait for the caller before those of QoS 0 are dropped
+_MAX_UNREAD = 8_388_608  # bytes that may wait for the caller before we stop to listen
+
+Outgoing: TypeAlias = tuple[str, bytes, bool]  # topic, payload, whether it is to be retained
 
 log = logger(__name__)
 
@@ -27,24 +32,24 @@ log = logger(__name__)
 class Network:
     """Links to one broker, and what outlives a link.
 
-    `start`, `order` and `stop` are for the caller's thread. All other methods are
+    `start`, `order`, `receive` and `stop` are for the caller's thread. All other methods are
     for the network thread, which runs them as orders.
 
     Attributes:
-        events: what happened, for the caller.
         max_payload_bytes: the most that the broker takes, as it last said.
-        traffic: bytes and messages so far.
-        n_settled: messages to send that are with the broker, or lost.
-        n_lost: those that are lost.
+        n_settled: messages to send that are with the broker, refused by it, or lost.
+        n_lost: those that went with a link, or that there was none for.
+        n_unsent: those that were too large to be sent.
         lacks_memory: whether the thread has ended because there was none left.
     """
 
     def __init__(self, options: LinkOptions, versions: Sequence[Version], backoff: Backoff) -> None:
-        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.max_payload_bytes = LARGEST_PACKET - OVERHEAD
-        self.traffic = Traffic()
+        self._inbox = Inbox()
+        self._n_sent = self._sent_bytes = 0
         self._options, self._versions, self._backoff = options, list(versions), backoff
         self._orders: deque[Callable[[], None]] = deque()
+        self._is_rung = False
         self._button, self._bell = socket.socketpair()  # to wake the thread
         self._button.settimeout(0)
         self._bell.settimeout(0)
@@ -54,9 +59,13 @@ class Network:
         self._n_links = 0
         self._stood_s: float | None = None  # the last one; None if it did not come up
         self._filters: dict[str, None] = {}  # in the order they were asked for
-        self._outbox: deque[tuple[str, bytes, bool]] = deque()
+        self._outbox: deque[Outgoing] = deque()
         self._flushes: list[Future[None]] = []
-        self.n_settled = self.n_lost = 0
+        self.n_settled = self.n_lost = self.n_unsent = 0
+        # Of the latter two, what the event that the caller read last has told. A loss is told by
+        # the Connected that follows it, and there may be one from before it that nobody has read.
+        self.n_lost_told = self.n_unsent_told = 0
+        self._losses: deque[tuple[int | None, int]] = deque()  # with each such event, as it comes
         self._n_taken = 0  # messages to send
         self._n_dropped = 0
 
@@ -71,9 +80,44 @@ class Network:
     def order(self, order: Callable[[], None]) -> None:
         """Have the network thread do this soon."""
         self._orders.append(order)
+        if not self._is_rung:  # else it has not looked since, and looks at this too
+            self.ring()
+
+    def ring(self) -> None:
+        """Wake the network thread."""
+        self._is_rung = True
         # If the bell is full the thread wakes anyway; if it is gone so is the thread.
         with contextlib.suppress(OSError):
             self._button.send(b"!")
+
+    def receive(self, timeout_s: float) -> Event | None:
+        """The next event, or None when none came in time; what was lost is told by some."""
+        event = self._inbox.get(timeout_s)
+        match event:
+            case Connected() | Undelivered():
+                n_lost, self.n_unsent_told = self._losses.popleft()
+                self.n_lost_told = self.n_lost_told if n_lost is None else n_lost
+            case Message() if (link := self._link) is not None and link.is_deaf:
+                if 2 * self._inbox.unread_bytes <= _MAX_UNREAD and not self._is_rung:
+                    self.ring()
+            case _:
+                pass
+        return event
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that was lost or not sent has been told to the caller."""
+        return (self.n_lost, self.n_unsent) == (self.n_lost_told, self.n_unsent_told)
+
+    @property
+    def traffic(self) -> Traffic:
+        """Bytes and messages so far."""
+        return Traffic(
+            sent_bytes=self._sent_bytes,
+            received_bytes=self._inbox.put_bytes,
+            n_sent=self._n_sent,
+            n_received=self._inbox.n_put,
+        )
 
     def stop(self) -> None:
         """Say goodbye to the broker and end the thread."""
@@ -84,9 +128,12 @@ class Network:
         self._button.close()
         self._bell.close()
 
-    def send(self, topic: str, payload: bytes, retain: bool) -> None:  # noqa: FBT001 - an order's
-        self._n_taken += 1
-        self._outbox.append((topic, payload, retain))
+    def take(self, messages: Sequence[Outgoing], handles: Sequence[int]) -> None:
+        """Send these, and acknowledge those that were received."""
+        self._n_taken += len(messages)
+        self._outbox.extend(messages)
+        if handles and self._link is not None:
+            self._link.acknowledge(handles)
 
     def subscribe(self, topic_filter: str) -> None:
         if topic_filter not in self._filters:
@@ -100,10 +147,6 @@ class Network:
             if self._link is not None:
                 self._link.unsubscribe(topic_filter)
 
-    def acknowledge(self, handle: int) -> None:
-        if self._link is not None:
-            self._link.acknowledge(handle)
-
     def flush(self, future: Future[None]) -> None:
         """Set it when nothing waits any more."""
         self._flushes.append(future)
@@ -116,14 +159,14 @@ class Network:
             except Exception as error:  # the thread must live: report it and try again
                 if _is_lack_of_memory(error):
                     self.lacks_memory = True
-                    self.events.put(Disconnected("no memory for a connection", 0.0))
+                    self._tell(Disconnected("no memory for a connection", 0.0))
                     break
                 log.exception("the link to %s broke", self._options.url)
                 why = f"the link to {self._options.url} broke ({error!r:.80})"
             self._drop()
             if not self._is_stopping:
                 pause = self._backoff.next_pause_s(self._stood_s)
-                self.events.put(Disconnected(f"{why}; next try in {pause:.1f} s", pause))
+                self._tell(Disconnected(f"{why}; next try in {pause:.1f} s", pause))
                 self._rest(pause)
 
     def _connect_and_serve(self) -> str:
@@ -149,36 +192,58 @@ class Network:
 
     def _serve(self, link: Link) -> None:
         """Do what is to be done until the link ends."""
-        tick_s, sock = min(1.0, self._options.keepalive_s / 16), link.socket
+        tick_s, sock, due_s = min(1.0, self._options.keepalive_s / 16), link.socket, 0.0
         if sock is None:
             return
         with selectors.DefaultSelector() as selector:
             selector.register(self._bell, selectors.EVENT_READ)
-            selector.register(sock, selectors.EVENT_READ)
             while link.ended is None and not self._is_stopping:
-                mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if link.wants_write else 0)
-                if mask != selector.get_key(sock).events:
-                    selector.modify(sock, mask)
-                patience_s = tick_s if link.is_up else 0.1
+                self._watch(selector, sock, link)
+                is_behind = link.has_unread and not link.is_deaf
+                patience_s = 0.0 if is_behind else tick_s if link.is_up else 0.1
                 ready = {key.fileobj: events for key, events in selector.select(patience_s)}
                 if self._bell in ready:
                     self._obey()
-                _transfer(link, ready.get(sock, 0))
-                link.tick()
+                if is_behind or ready.get(sock, 0) & selectors.EVENT_READ:
+                    link.read()
+                if (now_s := time.monotonic()) >= due_s or not link.is_up:
+                    link.tick()
+                    due_s = now_s + tick_s
                 self._advance(link)
+                link.write()
+                self._inbox.hand_over()
         if link.ended is None:
             self._obey()
             link.goodbye()
+
+    def _watch(self, selector: selectors.BaseSelector, sock: Any, link: Link) -> None:
+        """Have the selector wait for what is wanted now, of which there may be nothing.
+
+        When the caller has too much to read, no more is taken from the network.
+        """
+        most = _MAX_UNREAD // 2 if link.is_deaf else _MAX_UNREAD
+        link.is_deaf = self._inbox.unread_bytes > most
+        wanted = 0 if link.is_deaf else selectors.EVENT_READ
+        wanted |= selectors.EVENT_WRITE if link.wants_write else 0
+        if sock not in selector.get_map():
+            if wanted:
+                selector.register(sock, wanted)
+        elif not wanted:
+            selector.unregister(sock)
+        elif wanted != selector.get_key(sock).events:
+            selector.modify(sock, wanted)
 
     def _advance(self, link: Link) -> None:
         """Fill the window from the outbox; answer those who wait for it to be empty."""
         while self._outbox and link.has_room:
             topic, payload, retain = self._outbox.popleft()
             if len(payload) > link.max_payload_bytes:
-                self.events.put(Undelivered(topic, "larger than the broker takes"))
+                self.n_unsent += 1
+                self._emit(Undelivered(topic, "larger than the broker takes"))
                 continue
             link.send(topic, payload, retain=retain)
-            self._count(sent=len(payload))
+            self._n_sent += 1
+            self._sent_bytes += len(payload)
         self._settle(len(self._outbox) + link.n_in_flight)
 
     def _settle(self, n_waiting: int) -> None:
@@ -194,6 +259,10 @@ class Network:
         self._link = None
         self._settle(0)
 
+    def _tell(self, event: Event) -> None:
+        self._inbox.put(event)
+        self._inbox.hand_over()
+
     def _rest(self, pause_s: float) -> None:
         """Wait, and obey orders meanwhile."""
         until = time.monotonic() + pause_s
@@ -206,43 +275,28 @@ class Network:
     def _obey(self) -> None:
         # Silence the bell before looking: an order that comes in between rings it again.
         with contextlib.suppress(BlockingIOError):
-            while self._bell.recv(4096):
-                pass
+            self._bell.recv(4096)
+        self._is_rung = False
         while self._orders:
             self._orders.popleft()()
 
     def _emit(self, event: Event) -> None:
         if isinstance(event, Message):
             is_unasked = not event.handle & 0xFFFF  # QoS 0 has no message id
-            if is_unasked and self.events.qsize() > _MAX_UNASKED:
+            if is_unasked and self._inbox.n_unread > _MAX_UNASKED:
                 self._n_dropped += 1
                 if self._n_dropped.bit_count() == 1:
                     log.warning("%d messages of QoS 0 were dropped, unread", self._n_dropped)
                 return
-            self._count(received=len(event.payload))
-        if isinstance(event, Connected):  # who has read it knows the limit, so it must hold
+        elif isinstance(event, Connected):  # who has read it knows the limit, so it must hold
             self.max_payload_bytes = event.max_payload_bytes
-        self.events.put(event)
-
-    def _count(self, *, sent: int | None = None, received: int | None = None) -> None:
-        """One message more, sent or received, of this many payload bytes."""
-        old = self.traffic
-        self.traffic = Traffic(
-            sent_bytes=old.sent_bytes + (sent or 0),
-            received_bytes=old.received_bytes + (received or 0),
-            n_sent=old.n_sent + (sent is not None),
-            n_received=old.n_received + (received is not None),
-        )
+            self._losses.append((self.n_lost, self.n_unsent))
+        elif isinstance(event, Undelivered):
+            self._losses.append((None, self.n_unsent))
+        self._inbox.put(event)
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
     """Also a thread or a lock for which there is no room, of which Python says this."""
     words = ("can't allocate lock", "can't start new thread")
     return isinstance(error, MemoryError) or str(error) in words
-
-
-def _transfer(link: Link, ready: int) -> None:
-    if ready & selectors.EVENT_READ:
-        link.read()
-    if ready & selectors.EVENT_WRITE and link.ended is None:
-        link.write()

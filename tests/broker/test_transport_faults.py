@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from fedge.transport import Connected, Disconnected, Message
-from fedge.transport.client import LARGEST_PACKET
+from fedge.transport import Connected, Disconnected, Message, Undelivered
+from fedge.transport.lean import LARGEST_PACKET
+from fedge.transport.mqtt import MqttTransport
 from tests.support.broker import Broker
 from tests.support.configured import configured
 from tests.support.slow_link import slow_link
@@ -448,3 +449,28 @@ def test_a_link_that_breaks_soon_after_an_outage_is_tried_again_at_once(mosquitt
         assert next_event(one, Disconnected).retry_in_s == 0.1
         mosquitto.restart()
         next_event(one, Connected)
+
+
+def test_a_loss_after_a_connected_that_nobody_has_read_is_no_delivery(any_broker: Broker) -> None:
+    with transport(any_broker.url, "one") as one:
+        one.publish("a", b"delivered")
+        assert one.flush(8.0)  # so it is connected, and the event that says so is not read yet
+        any_broker.freeze()
+        one.publish("a", b"lost")
+        any_broker.kill()
+        assert not one.flush(8.0)
+        next_event(one, Connected)  # of the link that was before the loss
+        assert not one.flush(0)
+        any_broker.restart()
+        next_event(one, Connected)
+        assert one.flush(0)
+
+
+def test_what_was_too_large_to_be_sent_is_no_delivery(mosquitto: Broker) -> None:
+    with contextlib.closing(MqttTransport(mosquitto.url, "one")) as one:
+        one.publish("a", bytes(200_000))
+        one.start()
+        next_event(one, Connected)
+        assert not one.flush(5.0)
+        assert isinstance(one.receive(5.0), Undelivered)
+        assert one.flush(0)

@@ -17,7 +17,7 @@ from fedge.messages import (
     Topics,
 )
 from fedge.transport import Connected, Disconnected, Event, Message, Transport
-from fedge.transport.mqtt import MqttTransport
+from fedge.transport.mqtt import SEND_MAXIMUM, MqttTransport
 from fedge.types import DeviceId
 
 MOST_AHEAD = 2048  # messages that the broker may send before the first of them is dealt with
@@ -172,6 +172,7 @@ class Session:
             receive_maximum=self._n_ahead,
             version=config.mqtt,
             ca_file=config.ca_file,
+            send_maximum=SEND_MAXIMUM,
         )
 
     def _check_size(self, event: Connected) -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Protocol
 
-from fedge.cli.bench import codecs, device, kernels
+from fedge.cli.bench import aggregation, codecs, device, kernels
 
 
 class _Kind(Protocol):
@@ -17,7 +17,12 @@ class _Kind(Protocol):
     def run(self, args: argparse.Namespace) -> int: ...
 
 
-_KINDS: dict[str, _Kind] = {"kernels": kernels, "codecs": codecs, "device": device}
+_KINDS: dict[str, _Kind] = {
+    "kernels": kernels,
+    "codecs": codecs,
+    "device": device,
+    "aggregation": aggregation,
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,1 @@
+"""What an update costs an aggregator: the real one, a real broker, scripted devices."""

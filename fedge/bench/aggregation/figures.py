@@ -1,0 +1,84 @@
+"""From the notes of the measured process to figures of an update."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+OTHER = "  other"
+_LEAST_US = 0.5  # a room below it counts as other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """One size of fleet.
+
+    Attributes:
+        n_devices: that took part.
+        n_updates: that were accepted in the time that is told of.
+        update_bytes: the mean size of a payload.
+        updates_per_s: by the clock on the wall, from the first packet to the last answer.
+        cpu_us: CPU time of the aggregator process an update.
+        stages_us: of that, by thread, and the main thread by rooms.
+        instructions: an update, in user mode; None where they cannot be counted.
+        birth_us: CPU time a birth, from the first birth to the open round.
+        close_us: CPU time an update to close the round, make the model and open the next round.
+        peak_bytes: the most memory that the process ever had, loading included.
+        disk_bytes: in the state directory with all updates of the first round in it.
+        notes: why a figure is missing, or what it leaves out.
+    """
+
+    n_devices: int
+    n_updates: int
+    update_bytes: float
+    updates_per_s: float
+    cpu_us: float
+    stages_us: Mapping[str, float]
+    instructions: float | None
+    birth_us: float
+    close_us: float
+    peak_bytes: int | None
+    disk_bytes: int
+    notes: Mapping[str, str]
+
+
+def spent(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The difference of two marks, room by room."""
+    found: dict[str, Any] = {}
+    for name, value in after.items():
+        if name == "rooms_ns":
+            rooms = before[name]
+            found[name] = {room: ns - rooms.get(room, 0) for room, ns in value.items()}
+        else:
+            found[name] = None if value is None or before[name] is None else value - before[name]
+    return found
+
+
+def added(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The sum of such differences."""
+    total: dict[str, Any] = dict(parts[0])
+    for part in parts[1:]:
+        for name, value in part.items():
+            if name == "rooms_ns":
+                rooms = total[name]
+                total[name] = {
+                    room: rooms.get(room, 0) + value.get(room, 0) for room in {**rooms, **value}
+                }
+            else:
+                total[name] = None if value is None or total[name] is None else total[name] + value
+    return total
+
+
+def stages_us(total: Mapping[str, Any], n_updates: int) -> dict[str, float]:
+    """Of each update's CPU time: the network thread's, then the main thread's by rooms."""
+    each = 1e3 * n_updates
+    stages = {
+        "network thread, its own": total["network_user_ns"] / each,
+        "network thread, in the kernel": total["network_system_ns"] / each,
+        "main thread": total["main_ns"] / each,
+    }
+    rooms = {room: ns / each for room, ns in total["rooms_ns"].items()}
+    small = sum(us for room, us in rooms.items() if us < _LEAST_US or room == "other")
+    named = {room: us for room, us in rooms.items() if us >= _LEAST_US and room != "other"}
+    for room, us in sorted(named.items(), key=lambda one: -one[1]):
+        stages[f"  {room}"] = us
+    return {**stages, OTHER: small}

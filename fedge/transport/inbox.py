@@ -1,0 +1,58 @@
+"""Events on their way from the network thread to the caller, in groups: a wake-up costs both."""
+
+import queue
+from collections import deque
+
+from fedge.transport.base import Event, Message
+
+
+class Inbox:
+    """One thread puts, another gets; what each counts only it writes.
+
+    Attributes:
+        n_put: messages put, with their bytes.
+        n_got: messages taken out, with their bytes.
+    """
+
+    def __init__(self) -> None:
+        self.n_put = self.put_bytes = 0
+        self.n_got = self.got_bytes = 0
+        self._groups: queue.SimpleQueue[list[Event]] = queue.SimpleQueue()
+        self._filling: list[Event] = []
+        self._emptying: deque[Event] = deque()
+
+    @property
+    def n_unread(self) -> int:
+        """Messages that the caller has not taken out."""
+        return self.n_put - self.n_got
+
+    @property
+    def unread_bytes(self) -> int:
+        return self.put_bytes - self.got_bytes
+
+    def put(self, event: Event) -> None:
+        """Add one; the caller sees it after the next `hand_over`."""
+        if isinstance(event, Message):
+            self.n_put += 1
+            self.put_bytes += len(event.payload)
+        self._filling.append(event)
+
+    def hand_over(self) -> None:
+        """Let the caller have what was put."""
+        if self._filling:
+            self._groups.put(self._filling)
+            self._filling = []
+
+    def get(self, timeout_s: float) -> Event | None:
+        """The next event, or None when none came in time; 0 only looks."""
+        if not self._emptying:
+            try:
+                group = self._groups.get(block=timeout_s > 0, timeout=max(0.0, timeout_s))
+            except queue.Empty:
+                return None
+            self._emptying.extend(group)
+        event = self._emptying.popleft()
+        if isinstance(event, Message):
+            self.n_got += 1
+            self.got_bytes += len(event.payload)
+        return event
