@@ -1,4 +1,4 @@
-"""docs/operators.md from the rules themselves: `python -m tests.docs.operators` writes it."""
+"""docs/operators.md, made from the rules: `python -m tests.docs.operators` writes it."""
 
 from pathlib import Path
 
@@ -11,23 +11,24 @@ _HEAD = """\
 # Operators with gradients
 
 What `fedge build` can train through. Anything else on the way from a trained parameter
-to the loss is refused when the artifact is built, by name of node and operator; behind frozen
-parameters (`--trainable`) any operator whose output has a size known beforehand will do
+to the loss is refused when the artifact is built, naming node and operator; after frozen
+parameters (`--trainable`), any operator whose output size is known in advance will do
 ([artifacts](artifacts.md)). Models may have opset 7 or
 later, batch axis open or fixed, weights as initialisers, as graph inputs too, as `Constant` nodes,
 or behind `Identity`.
 
 Losses: {losses}. A final Softmax or Sigmoid is left out in training and kept in
 the exported model. Batch normalisation keeps its statistics and trains scale and bias. Dropout
-is at work in local training only; its ratio must be constant and its mask unused.
+is active only in local training; its ratio must be constant and its mask unused.
 
 Each rule is one entry of a table in `fedge/autodiff/rules`. One test compares every rule with
-finite differences in float64 through onnxruntime. Another puts every rule on ties, zeros, integers
+finite differences in float64 through onnxruntime. Another tries every rule on ties, zeros, integers
 and constant rows: there its gradient must lie between the slopes to the left and to the right, and
-must be torch's wherever torch gives a finite number. Where a slope is infinite, 0 is taken: what
-arrives there is often 0, and 0 times infinity would make every gradient before it NaN.
+equal torch's wherever torch gives a finite number. Where a slope is infinite, 0 is used: the
+incoming gradient there is often 0, and 0 times infinity would turn every gradient before it into
+NaN.
 
-| operator | what it computes, and its gradient where that says more |
+| operator | what it computes, and its gradient where that adds something |
 |---|---|
 """
 

@@ -190,7 +190,7 @@ def test_what_cannot_be_read_is_refused_by_node_and_operator() -> None:
             "m = ReduceMax <keepdims = 0> (x) b = Cast <to = 9> (m) y = Dropout(x, one, b)",
             "constants of one element",
         ),
-        ("y = Dropout(x, one)", "its ratio is 1, not from 0 to below 1"),
+        ("y = Dropout(x, one)", "has the ratio 1; it must be at least 0 and below 1"),
         ("y = Dropout(x, nan)", "its ratio is nan"),
         ("r = Constant <value = double {1e300}> () y = Dropout(x, r)", "its ratio is inf"),
         ("y = Dropout(x, below)", "its ratio is -0.1"),

@@ -91,5 +91,5 @@ def test_a_regressor_computes_the_same(n_targets: int) -> None:
     "step", [classifier("PROBIT"), ("Normalizer", {"norm": "MAX"}), ("Binarizer", {})]
 )
 def test_what_has_no_form_is_refused_by_its_name(step: tuple[str, Any]) -> None:
-    with pytest.raises(ModelError, match=rf"\({step[0]}\) is of domain 'ai.onnx.ml'"):
+    with pytest.raises(ModelError, match=rf"\({step[0]}\) is from domain 'ai.onnx.ml'"):
         build_artifact(linear(step, classifier("NONE")), loss="cross_entropy")
