@@ -77,7 +77,7 @@ def test_several_outputs_of_numbers_are_a_question_with_their_names() -> None:
 
 def test_a_model_of_labels_alone_has_nothing_to_train() -> None:
     model = model_of(LABELLED, outputs="int64[N] label", **TENSORS)
-    with pytest.raises(ModelError, match=r"no output of numbers, but 'label'; name .* --output"):
+    with pytest.raises(ModelError, match=r"no numeric output, only 'label'; name .* --output"):
         build_artifact(model, loss="cross_entropy")
     assert outputs_of(build_artifact(model, loss="cross_entropy", output="z")) == ["z"]
 
@@ -85,7 +85,7 @@ def test_a_model_of_labels_alone_has_nothing_to_train() -> None:
 def test_a_name_that_no_node_gives_is_refused_with_the_outputs() -> None:
     model = model_of(LABELLED, outputs="int64[N] label, float[N, 3] y", **TENSORS)
     for name in ("nobody", "x", "w", ""):
-        with pytest.raises(ConfigError, match=f"gives '{name}'; its outputs are 'label', 'y'"):
+        with pytest.raises(ConfigError, match=f"computes '{name}'; its outputs are 'label', 'y'"):
             build_artifact(model, loss="cross_entropy", output=name)
 
 

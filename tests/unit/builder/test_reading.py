@@ -120,7 +120,7 @@ def test_a_second_file_that_is_not_as_said_is_refused(tmp_path: Path, said: dict
     (folder / "link.data").symlink_to(tmp_path / "w.data")
     os.mkfifo(folder / "fifo.data")
     outside(folder / "m.onnx", **said)
-    with pytest.raises(ModelError, match="tensor 'w' lies in another file; expected") as caught:
+    with pytest.raises(ModelError, match="tensor 'w' is in another file; expected") as caught:
         read_model(folder / "m.onnx")
     assert "\n" not in str(caught.value)
 

@@ -192,7 +192,9 @@ def test_the_command_refuses_in_one_sentence(
     (tmp_path / "m.onnx").write_bytes(b"nothing")
     argv = ["build", str(tmp_path / "m.onnx"), "-o", str(tmp_path / "m.fedge"), "--loss", "mse"]
     assert main(argv) == 5
-    assert capsys.readouterr().err.endswith("m.onnx is no ONNX model, or corrupt, or truncated\n")
+    assert capsys.readouterr().err.endswith(
+        "m.onnx is not an ONNX model, or corrupt, or truncated\n"
+    )
 
 
 def test_the_command_says_what_it_found_wrong(
