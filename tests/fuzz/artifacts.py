@@ -40,17 +40,17 @@ def check(data: bytes) -> bool:
     return True
 
 
-def mutate(data: bytes, dice: random.Random, change: Change) -> bytes:
+def mutate(data: bytes, rng: random.Random, change: Change) -> bytes:
     """Changes one member, and gives the archive and the manifest the checksums of the result."""
     members = split(data)
-    if members is None or dice.randrange(8) == 0:
+    if members is None or rng.randrange(8) == 0:
         return change(data)
-    which = dice.choice((0, 0, 1, 1, 2, 3, 4))
-    if which == 0 and dice.randrange(3):
-        members[0] = _with_field(members[0], dice)
+    which = rng.choice((0, 0, 1, 1, 2, 3, 4))
+    if which == 0 and rng.randrange(3):
+        members[0] = _with_field(members[0], rng)
     else:
         members[which] = change(members[which])
-    return joined(members) + dice.choice((b"", b"", b"", b"\0"))
+    return joined(members) + rng.choice((b"", b"", b"", b"\0"))
 
 
 def split(data: bytes) -> list[bytes] | None:
@@ -84,7 +84,7 @@ def joined(members: list[bytes]) -> bytes:
     return container.pack(list(zip(MEMBERS, [head, *members[1:]], strict=True)))
 
 
-def _with_field(manifest: bytes, dice: random.Random) -> bytes:
+def _with_field(manifest: bytes, rng: random.Random) -> bytes:
     """The manifest with one value, at any depth, replaced, doubled or dropped."""
     try:
         facts = json.loads(manifest)
@@ -92,16 +92,16 @@ def _with_field(manifest: bytes, dice: random.Random) -> bytes:
         return manifest
     part = facts
     while isinstance(part, dict | list) and part:
-        key = dice.choice(sorted(part) if isinstance(part, dict) else range(len(part)))
-        if not isinstance(part[key], dict | list) or not part[key] or dice.randrange(4) == 0:
-            _alter(part, key, dice)
+        key = rng.choice(sorted(part) if isinstance(part, dict) else range(len(part)))
+        if not isinstance(part[key], dict | list) or not part[key] or rng.randrange(4) == 0:
+            _alter(part, key, rng)
             break
         part = part[key]
     return json.dumps(facts).encode()
 
 
-def _alter(part: Any, key: Any, dice: random.Random) -> None:
-    match dice.randrange(6):
+def _alter(part: Any, key: Any, rng: random.Random) -> None:
+    match rng.randrange(6):
         case 0:
             del part[key]
         case 1 if isinstance(part, list):
@@ -109,7 +109,7 @@ def _alter(part: Any, key: Any, dice: random.Random) -> None:
         case 1:
             part["extra"] = part[key]
         case _:
-            part[key] = dice.choice(_EDGES)
+            part[key] = rng.choice(_EDGES)
 
 
 def seeds() -> dict[str, bytes]:

@@ -63,26 +63,26 @@ def check(data: bytes) -> bool:
     return True
 
 
-def mutate(data: bytes, dice: random.Random, change: Change) -> bytes:
+def mutate(data: bytes, rng: random.Random, change: Change) -> bytes:
     """Changes one array, and packs all of them again."""
     members = unpacked(data)
-    if not members or dice.randrange(6) == 0:
+    if not members or rng.randrange(6) == 0:
         return change(data)
-    index = dice.randrange(len(members))
+    index = rng.randrange(len(members))
     name, content, method = members[index]
-    match dice.randrange(8):
+    match rng.randrange(8):
         case 0:
-            members[index] = dice.choice(_NAMES), content, method
+            members[index] = rng.choice(_NAMES), content, method
         case 1:
-            members[index] = name, content, dice.choice(_METHODS)
+            members[index] = name, content, rng.choice(_METHODS)
         case 2:
             del members[index]
         case 3:
-            members.append((dice.choice(_NAMES), content, method))
+            members.append((rng.choice(_NAMES), content, method))
         case 4:
             members[index] = name, change(content), method
         case _:
-            members[index] = name, _with_header(content, dice, change), method
+            members[index] = name, _with_header(content, rng, change), method
     return packed(members)
 
 
@@ -110,23 +110,23 @@ def packed(members: Members) -> bytes:
     return file.getvalue()
 
 
-def _with_header(content: bytes, dice: random.Random, change: Change) -> bytes:
+def _with_header(content: bytes, rng: random.Random, change: Change) -> bytes:
     """An array's bytes with another header: one of its three facts made up, or its text changed."""
     text = content[10 : 10 + int.from_bytes(content[8:10], "little")]
     values = content[10 + len(text) :]
     facts: dict[str, object] = {"descr": "<i8", "fortran_order": False, "shape": (3,)}
-    match dice.randrange(4):
+    match rng.randrange(4):
         case 0:
             text = change(text)
         case 1:
-            text = repr(facts | {"descr": dice.choice(_DESCRS)}).encode()
+            text = repr(facts | {"descr": rng.choice(_DESCRS)}).encode()
         case 2:
-            text = repr(facts | {"shape": dice.choice(_SHAPES)}).encode()
+            text = repr(facts | {"shape": rng.choice(_SHAPES)}).encode()
         case _:
-            made_up = {"descr": dice.choice(_DESCRS), "shape": dice.choice(_SHAPES)}
-            text = repr(facts | made_up | {"fortran_order": dice.choice((True, 1))}).encode()
-            values = dice.choice((b"", values, values * 2))
-    major = dice.choice((1, 1, 1, 2, 3))
+            made_up = {"descr": rng.choice(_DESCRS), "shape": rng.choice(_SHAPES)}
+            text = repr(facts | made_up | {"fortran_order": rng.choice((True, 1))}).encode()
+            values = rng.choice((b"", values, values * 2))
+    major = rng.choice((1, 1, 1, 2, 3))
     size = len(text).to_bytes(2 if major == 1 else 4, "little", signed=False)
     return b"\x93NUMPY" + bytes([major, 0]) + size + text + values
 

@@ -60,43 +60,43 @@ def check(payload: bytes) -> bool:
     return is_taken
 
 
-def mutate(payload: bytes, dice: random.Random, change: Change) -> bytes:
+def mutate(payload: bytes, rng: random.Random, change: Change) -> bytes:
     """Changes bytes, or a value somewhere in the message, spelled canonically again."""
-    if dice.randrange(4) == 0:
+    if rng.randrange(4) == 0:
         return change(payload)
     try:
-        value = _changed(cbor2.loads(payload), dice, change)
+        value = _changed(cbor2.loads(payload), rng, change)
         return cbor2.dumps(value, canonical=True)
     except Exception:  # no message any more: what cbor2 raises then is of many kinds
         return change(payload)
 
 
-def _changed(value: Any, dice: random.Random, change: Change) -> Any:
+def _changed(value: Any, rng: random.Random, change: Change) -> Any:
     """The value, with one thing in it replaced, changed, added, doubled or dropped."""
-    if isinstance(value, dict | list) and value and dice.randrange(5):
-        return _changed_inside(value, dice, change)
-    if isinstance(value, bytes) and dice.randrange(2):
+    if isinstance(value, dict | list) and value and rng.randrange(5):
+        return _changed_inside(value, rng, change)
+    if isinstance(value, bytes) and rng.randrange(2):
         return change(value)
-    if isinstance(value, str) and dice.randrange(2):
+    if isinstance(value, str) and rng.randrange(2):
         return change(value.encode()).decode(errors="replace")
-    if type(value) is int and dice.randrange(2):
-        return value + dice.choice((-1, 1, 256, -256))
-    return dice.choice(_EDGES)
+    if type(value) is int and rng.randrange(2):
+        return value + rng.choice((-1, 1, 256, -256))
+    return rng.choice(_EDGES)
 
 
-def _changed_inside(value: Any, dice: random.Random, change: Change) -> Any:
+def _changed_inside(value: Any, rng: random.Random, change: Change) -> Any:
     """A dict or list that is not empty, with one of its parts changed."""
     copy = dict(value) if isinstance(value, dict) else list(value)
-    key = dice.choice(list(copy) if isinstance(copy, dict) else range(len(copy)))
-    match dice.randrange(8):
+    key = rng.choice(list(copy) if isinstance(copy, dict) else range(len(copy)))
+    match rng.randrange(8):
         case 0:
             del copy[key]
         case 1 if isinstance(copy, dict):
-            copy[dice.choice(("extra", 1, *copy))] = dice.choice(_EDGES)
+            copy[rng.choice(("extra", 1, *copy))] = rng.choice(_EDGES)
         case 1 if isinstance(copy, list):
             copy.insert(key, copy[key])
         case _:
-            copy[key] = _changed(copy[key], dice, change)
+            copy[key] = _changed(copy[key], rng, change)
     return copy
 
 

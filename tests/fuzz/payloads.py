@@ -75,16 +75,16 @@ def _bits(decoded: codecs.Sparse | codecs.Dense | None) -> tuple[bytes, ...] | N
     return indices, decoded.values.tobytes(), str(decoded.n_params).encode()
 
 
-def mutate(data: bytes, dice: random.Random, change: Change) -> bytes:
+def mutate(data: bytes, rng: random.Random, change: Change) -> bytes:
     """Changes what the checksum covers, or one of the header's numbers, and seals it again."""
     frame = data[:-4]
-    match dice.randrange(8):
+    match rng.randrange(8):
         case 0:
             return change(data)  # the checksum too
         case 1 if len(frame) > 1:
-            frame = frame[:1] + bytes([dice.choice(list(codecs.Scheme))]) + frame[2:]
+            frame = frame[:1] + bytes([rng.choice(list(codecs.Scheme))]) + frame[2:]
         case 2:
-            frame = _with_numbers(frame, dice)
+            frame = _with_numbers(frame, rng)
         case _:
             frame = change(frame)
     return sealed(frame)
@@ -95,15 +95,15 @@ def sealed(frame: bytes) -> bytes:
     return frame + zlib.crc32(frame).to_bytes(4, "little")
 
 
-def _with_numbers(frame: bytes, dice: random.Random) -> bytes:
+def _with_numbers(frame: bytes, rng: random.Random) -> bytes:
     """One or more of the header's varints replaced, often by the same number."""
-    start, edge = 6, dice.choice((*_EDGES, dice.randrange(400)))
+    start, edge = 6, rng.choice((*_EDGES, rng.randrange(400)))
     parts = [frame[:start]]
-    for _ in range(dice.randrange(1, 7)):
+    for _ in range(rng.randrange(1, 7)):
         end = start
         while end < len(frame) and frame[end] >= 128:
             end += 1
-        parts.append(varint(edge) if dice.randrange(2) else frame[start : end + 1])
+        parts.append(varint(edge) if rng.randrange(2) else frame[start : end + 1])
         start = end + 1
     return b"".join([*parts, frame[start:]])
 
@@ -126,8 +126,8 @@ def seeds() -> dict[str, bytes]:
 
 def large() -> bytes:
     """More kept values than the kernel holds: it reads the body twice. Too large to be stored."""
-    dice = np.random.default_rng(0)
-    return codecs.get("topk:1/sign").encode(delta(70_000), None, dice)
+    rng = np.random.default_rng(0)
+    return codecs.get("topk:1/sign").encode(delta(70_000), None, rng)
 
 
 TARGET = Target("payload", check, mutate, seeds, n_mutations=2500)

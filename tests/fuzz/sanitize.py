@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tests.fuzz import payloads
-from tests.fuzz.target import attack, dice_of
+from tests.fuzz.target import attack, rng_of
 from tests.fuzz.targets import TARGETS, corpus
 
 ROOT = Path(__file__).parents[2]
@@ -86,7 +86,7 @@ def _attack(n: int, folder: Path | None, seed: int) -> None:
     for name in _TARGETS:
         more = sorted((folder / name).iterdir()) if folder else []
         inputs = [*corpus(name), payloads.large(), *(path.read_bytes() for path in more)]
-        attack(TARGETS[name], inputs, n, dice_of(seed))
+        attack(TARGETS[name], inputs, n, rng_of(seed))
         print(f"{name:9} {len(inputs):>5} inputs, {n} mutations: nothing found", flush=True)  # noqa: T201
 
 

@@ -63,13 +63,13 @@ def check_sentence(said: str) -> None:
     assert said.isprintable(), ascii(said)
 
 
-def attack(target: Target, inputs: list[bytes], n: int, dice: random.Random) -> None:
+def attack(target: Target, inputs: list[bytes], n: int, rng: random.Random) -> None:
     """Runs inputs through a target, then n mutations of them; a finding carries its input."""
     for number in range(len(inputs) + n):
         data = inputs[number % len(inputs)]
         if number >= len(inputs):
-            for _ in range(dice.choice((1, 1, 1, 2, 4))):
-                data = target.mutate(data, dice, lambda part: plain_change(part, dice))
+            for _ in range(rng.choice((1, 1, 1, 2, 4))):
+                data = target.mutate(data, rng, lambda part: plain_change(part, rng))
         try:
             target.check(data)
         except BaseException as finding:
@@ -77,25 +77,25 @@ def attack(target: Target, inputs: list[bytes], n: int, dice: random.Random) -> 
             raise
 
 
-def plain_change(data: bytes, dice: random.Random) -> bytes:
+def plain_change(data: bytes, rng: random.Random) -> bytes:
     """One change as libFuzzer makes them: a bit, a number, noise, a cut, a copy."""
-    at = dice.randrange(len(data) + 1)
-    end = min(at + dice.choice((1, 1, 2, 4, 8, 64)), len(data))
+    at = rng.randrange(len(data) + 1)
+    end = min(at + rng.choice((1, 1, 2, 4, 8, 64)), len(data))
     part = data[at:end]
-    edge = dice.choice((0, 1, 127, 128, 255, 2**15, 2**16 - 1, 2**31, 2**32 - 1))
-    new = dice.choice(
+    edge = rng.choice((0, 1, 127, 128, 255, 2**15, 2**16 - 1, 2**31, 2**32 - 1))
+    new = rng.choice(
         (
-            bytes([part[0] ^ 1 << dice.randrange(8)]) + part[1:] if part else b"",
+            bytes([part[0] ^ 1 << rng.randrange(8)]) + part[1:] if part else b"",
             b"",
-            dice.randbytes(dice.choice((1, 2, 4, 16))) + part,
-            dice.randbytes(len(part)),
-            part * dice.choice((2, 3, 40)),
+            rng.randbytes(rng.choice((1, 2, 4, 16))) + part,
+            rng.randbytes(len(part)),
+            part * rng.choice((2, 3, 40)),
             edge.to_bytes(4, "little")[: len(part)],
         )
     )
-    return data[:at] + new + data[end if dice.randrange(16) else len(data) :]
+    return data[:at] + new + data[end if rng.randrange(16) else len(data) :]
 
 
-def dice_of(seed: int) -> random.Random:
+def rng_of(seed: int) -> random.Random:
     """Repeatable choices."""
     return random.Random(seed)  # noqa: S311 - no secrets here

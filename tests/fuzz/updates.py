@@ -42,10 +42,10 @@ def check(update: bytes) -> bool:
     return is_taken
 
 
-def mutate(update: bytes, dice: random.Random, change: Change) -> bytes:
+def mutate(update: bytes, rng: random.Random, change: Change) -> bytes:
     """As a payload or as a message, by how it begins."""
     is_map = update[:1] >= b"\xa0"
-    return (messages.mutate if is_map else payloads.mutate)(update, dice, change)
+    return (messages.mutate if is_map else payloads.mutate)(update, rng, change)
 
 
 def seeds() -> dict[str, bytes]:

@@ -40,8 +40,8 @@ def plain_models(
 
 def _follow(model: Vector, held: Vector, spec: str, n: int, stamp: Stamp, seed: int) -> Vector:
     """Held with the decoded difference added to it, value by value."""
-    dice = np.random.default_rng((seed, stamp.round))
-    payload = codecs.get(spec).encode(model[:n] - held[:n], None, dice, stamp=stamp)
+    rng = np.random.default_rng((seed, stamp.round))
+    payload = codecs.get(spec).encode(model[:n] - held[:n], None, rng, stamp=stamp)
     if spec == "none" or len(payload) >= 4 * model.size:
         return model
     after, sent = held.copy(), codecs.decode(payload)

@@ -1,7 +1,7 @@
 """A fleet of real devices and real aggregators on one bus, with a clock that is moved by hand.
 
 Everything that happens follows from a seed: the order in which processes move, the faults,
-the dice of the devices. A failure is seen again with the seed that its message names.
+the rng of the devices. A failure is seen again with the seed that its message names.
 """
 
 import random
@@ -154,8 +154,8 @@ class DeviceProcess(Process):
     def __init__(self, world: "World", name: str, job: str) -> None:
         super().__init__(world, name, world.folder / name)
         self.job, self.books = job, Books()
-        rng = np.random.default_rng(world.dice.randrange(2**32))
-        x = rng.normal(size=(12, 2)).astype(np.float32)
+        numbers = np.random.default_rng(world.rng.randrange(2**32))
+        x = numbers.normal(size=(12, 2)).astype(np.float32)
         self.data = ArrayData({"x": x}, x.sum(axis=1, keepdims=True))
 
     def start(self) -> None:
@@ -194,12 +194,12 @@ class World:
     """All processes of a test.
 
     Attributes:
-        dice: whatever is drawn by chance.
+        rng: whatever is drawn by chance.
         stepping: the device that is at work at this moment.
     """
 
     def __init__(self, folder: Path, seed: int, patch: pytest.MonkeyPatch) -> None:
-        self.folder, self.dice = folder, random.Random(seed)  # noqa: S311 - replayable
+        self.folder, self.rng = folder, random.Random(seed)  # noqa: S311 - replayable
         self.bus, self.now_s = Bus(), 1000.0
         self.artifact: Artifact = linear()
         self.artifact_path = folder / "model.fedge"
@@ -232,7 +232,7 @@ class World:
         """Everybody moves, in any order, while so much time passes."""
         for _ in range(round(seconds / TICK_S)):
             processes = self.processes
-            self.dice.shuffle(processes)
+            self.rng.shuffle(processes)
             for process in processes:
                 process.step()
             self.now_s += TICK_S
@@ -242,7 +242,7 @@ class World:
             process.kill()
 
     def _own_the_dice(self, patch: pytest.MonkeyPatch) -> None:
-        own = random.Random(self.dice.random())  # noqa: S311 - replayable
+        own = random.Random(self.rng.random())  # noqa: S311 - replayable
         patch.setattr("os.urandom", own.randbytes)
         patch.setattr("secrets.token_bytes", own.randbytes)
         seeded = SimpleNamespace(Random=lambda: random.Random(own.random()))  # noqa: S311

@@ -1,4 +1,4 @@
-"""Data made from a seed: nothing to download, the same examples everywhere NumPy draws alike."""
+"""Data generated from a seed: no download, the same examples wherever NumPy draws the same."""
 
 import numpy as np
 
@@ -53,6 +53,6 @@ def words(seed: int = 0, n_examples: int = 4000) -> Dataset:
         odds[topic, rng.permutation(N_WORDS)[:60]] *= 12
     below = np.cumsum(odds / odds.sum(axis=1, keepdims=True), axis=1)
     y = rng.integers(N_TOPICS, size=n_examples)
-    dice: Array = rng.random((n_examples, N_TOKENS))
-    x = np.stack([np.searchsorted(below[topic], row) for topic, row in zip(y, dice, strict=True)])
+    draws: Array = rng.random((n_examples, N_TOKENS))
+    x = np.stack([np.searchsorted(below[topic], row) for topic, row in zip(y, draws, strict=True)])
     return Dataset({"x": np.minimum(x, N_WORDS - 1).astype(np.int64)}, y.astype(np.int64))

@@ -27,8 +27,8 @@ class EvenDice:
 @pytest.mark.parametrize("ratio", [0.0, 0.25, 0.5, 0.875])
 def test_a_ratio_is_dropped_and_the_mean_stays_1(ratio: float) -> None:
     factors = np.empty(64, np.float32)
-    dice = cast("np.random.Generator", EvenDice())
-    dropout.draw([DropoutSpec(ratio=ratio, size=64)], dice, factors)
+    rng = cast("np.random.Generator", EvenDice())
+    dropout.draw([DropoutSpec(ratio=ratio, size=64)], rng, factors)
     assert np.count_nonzero(factors == 0) == 64 * ratio
     assert set(factors[factors != 0]) == {np.float32(1 / (1 - ratio))}
     assert factors.mean() == pytest.approx(1, rel=1e-6)
@@ -45,8 +45,8 @@ def test_each_spec_has_its_own_part(facts: list[tuple[float, int]]) -> None:
     assert ((factors == 0) | (factors == owner)).all()
 
 
-def test_the_dice_of_a_seed_never_change() -> None:
-    """They are the upper 24 bits of each half of PCG64's numbers, low half first."""
+def test_the_rng_of_a_seed_never_changes() -> None:
+    """Draws are the upper 24 bits of each half of PCG64's numbers, low half first."""
     numbers = np.random.PCG64(np.random.SeedSequence(7).spawn(2)[1]).random_raw(3)
     halves = [int(number) >> shift & 0xFFFFFFFF for number in numbers for shift in (0, 32)]
     kept = [half / 2**32 >= 0.4 for half in halves]

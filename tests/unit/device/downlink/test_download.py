@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fedge.device.downlink.download import MAX_BLOB_BYTES, Download
 from fedge.errors import PayloadError
 from fedge.messages import CHUNK_BYTES, BlobChunk, BlobRef, BlobRequest
-from tests.unit.device.parts import dice, ref
+from tests.unit.device.parts import ref, rng
 
 BLOB = bytes(range(256)) * 600  # 153 600 bytes: two chunks and a half
 CHUNKS = [BlobChunk(i, 3, BLOB[i * CHUNK_BYTES : (i + 1) * CHUNK_BYTES]) for i in range(3)]
@@ -17,7 +17,7 @@ KEY = ref(BLOB).key
 
 
 def download() -> Download:
-    return Download(ref(BLOB), dice())
+    return Download(ref(BLOB), rng())
 
 
 def test_it_asks_for_all_then_for_the_rest_and_gives_the_whole() -> None:
@@ -87,4 +87,4 @@ def test_a_forged_chunk_spoils_one_download_and_not_the_next() -> None:
 
 def test_a_blob_larger_than_a_device_holds_is_refused_before_any_memory_is_taken() -> None:
     with pytest.raises(PayloadError, match="at most 1073741824 bytes"):
-        Download(BlobRef(bytes(32), MAX_BLOB_BYTES + 1), dice())
+        Download(BlobRef(bytes(32), MAX_BLOB_BYTES + 1), rng())

@@ -22,7 +22,7 @@ from fedge.messages import (
 )
 from fedge.types import DeviceId, JobId, RoundId
 from tests.support.bus import Bus
-from tests.unit.device.parts import dice
+from tests.unit.device.parts import rng
 
 JOB, SCHEMA = JobId("digits"), b"s" * 32
 NONCE = b"12345678"
@@ -46,7 +46,7 @@ class Scene:
         self.outbox.put(
             result, sequence=7, model_sha256=b"m" * 32, residual=np.zeros(4, np.float32)
         )
-        self.sender = Sender(self.outbox, self.transport, Topics("home"), DeviceId("pi-3"), dice())
+        self.sender = Sender(self.outbox, self.transport, Topics("home"), DeviceId("pi-3"), rng())
 
     def sent(self) -> list[UpdateChunk]:
         """Chunks published since the last call."""

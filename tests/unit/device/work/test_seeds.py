@@ -1,4 +1,4 @@
-"""The dice of a device."""
+"""The seeds of a device's rngs."""
 
 import hashlib
 
@@ -16,7 +16,7 @@ def test_a_seed_is_the_hash_of_the_documented_text() -> None:
     Plan(seed=want)  # a plan takes every derived seed
 
 
-def test_device_round_seed_and_purpose_each_change_the_dice() -> None:
+def test_device_round_seed_and_purpose_each_change_the_rng() -> None:
     seeds = {
         derive_seed(0, PI, RoundId(1), "training"),
         derive_seed(1, PI, RoundId(1), "training"),
