@@ -13,7 +13,7 @@ _SCALE = 0x3C00  # 2**-7 as bf16
 
 
 def make_payload(scheme: Scheme, n_params: int, stamp: Stamp) -> bytes:
-    """Payloads of a delta that needs no rng; every eleventh value of a sparse one."""
+    """The payload of a fixed delta, made without an rng; sparse ones keep every eleventh value."""
     n_kept = -(-n_params // 11) if scheme.is_sparse else n_params
     body = _rotated(scheme, n_kept) if scheme.is_rotated else _plain(scheme, n_params, n_kept)
     return seal(scheme, stamp, n_params=n_params, n_kept=n_kept, body=body, seed=_SEED)

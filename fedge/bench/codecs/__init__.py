@@ -1,6 +1,6 @@
-"""Bytes to a target accuracy: every way to send updates, on tasks of different kinds.
+"""Bytes to a target accuracy: every way to send updates, on different kinds of tasks.
 
-Needs the extra `bench` (onnx, to make the tasks' networks).
+Needs the extra `bench` (onnx, to build the tasks' networks).
 """
 
 from importlib.util import find_spec

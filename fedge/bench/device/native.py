@@ -1,4 +1,4 @@
-"""The whole card on one machine: broker, aggregator and the measured device, a process each."""
+"""The whole card on one machine: broker, aggregator and measured device, one process each."""
 
 import json
 import tempfile
@@ -14,23 +14,23 @@ from fedge.simulation.demo import DemoOptions, Prepared, prepare
 from fedge.simulation.fleet import Fleet
 from fedge.transport.broker import start_broker
 
-_N_DEVICES = 8  # that the digits are dealt out to, as in the demo; one of them takes part
+_N_DEVICES = 8  # share the digits, as in the demo; one of them takes part
 _POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What is measured.
+    """What to measure.
 
     Attributes:
-        rounds: of local training; the first one's cost is not counted.
-        local_steps: optimizer steps of a round.
-        batch_size: examples of a step.
-        codec: of updates.
-        downlink_codec: of models.
-        repeats: of the start-up, in fresh interpreters.
+        rounds: rounds of local training; the first one's cost is not counted.
+        local_steps: optimizer steps per round.
+        batch_size: examples per step.
+        codec: for updates.
+        downlink_codec: for models.
+        repeats: number of start-ups, in fresh interpreters.
         engine: what trains on our device: auto, onnxruntime or reference.
-        peer_python: an interpreter that has Flower and torch; None measures no peer.
+        peer_python: an interpreter with Flower and torch; None measures no peer.
     """
 
     rounds: int = 20
@@ -45,21 +45,21 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Our card first, then the peer's; and what there is to say about peers not measured."""
+    """Our card, then the peer's, and notes about peers that were not measured."""
 
     cards: list[Card]
     missing: list[str]
 
 
 def measure(options: Options, tell: Callable[[str], None]) -> Result:
-    """Everything, one program after the other.
+    """Measures everything, one program after the other.
 
     Args:
-        options: of the work, the same for all.
+        options: the work, the same for all.
         tell: takes a line of progress.
 
     Raises:
-        FedgeError: if a process fails; with its last words.
+        FedgeError: if a process fails; with its last line of output.
     """
     with tempfile.TemporaryDirectory(prefix="fedge-card-") as folder:
         work = as_demo(options, Path(folder))
@@ -76,7 +76,7 @@ def measure(options: Options, tell: Callable[[str], None]) -> Result:
 
 
 def as_demo(options: Options, folder: Path) -> DemoOptions:
-    """The job, with its files in a folder."""
+    """The job, with its files in this folder."""
     return DemoOptions(
         folder=folder,
         n_devices=_N_DEVICES,

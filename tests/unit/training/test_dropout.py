@@ -17,7 +17,7 @@ HALF = models.dropping(models.linear(n_in=1, batch_size=1), 0.5)  # y = x f w + 
 ONES = ArrayData({"x": np.ones((64, 1), np.float32)}, np.zeros((64, 1), np.float32))
 
 
-class EvenDice:
+class EvenRng:
     """Uniforms that lie evenly in [0, 1), so that chance has no part."""
 
     def random(self, *, dtype: type, out: Vector) -> None:
@@ -27,7 +27,7 @@ class EvenDice:
 @pytest.mark.parametrize("ratio", [0.0, 0.25, 0.5, 0.875])
 def test_a_ratio_is_dropped_and_the_mean_stays_1(ratio: float) -> None:
     factors = np.empty(64, np.float32)
-    rng = cast("np.random.Generator", EvenDice())
+    rng = cast("np.random.Generator", EvenRng())
     dropout.draw([DropoutSpec(ratio=ratio, size=64)], rng, factors)
     assert np.count_nonzero(factors == 0) == 64 * ratio
     assert set(factors[factors != 0]) == {np.float32(1 / (1 - ratio))}
