@@ -1,4 +1,4 @@
-"""A well-formed payload of every scheme, also of those that no codec writes yet."""
+"""A well-formed payload of every scheme, including those that no codec writes yet."""
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def _plain(scheme: Scheme, n_params: int, n_kept: int) -> bytes:
 
 
 def _sparse(scheme: Scheme, n_params: int, n_kept: int) -> bytes:
-    """Gaps and levels go up and down, so that no stream of bits is empty."""
+    """Gaps and levels vary, so that no bit stream is empty."""
     numbers = np.arange(n_kept)
     indices = (11 * numbers + numbers * numbers % 7).astype(np.uint32)
     indices = np.minimum(indices, n_params - 1 - numbers[::-1]).astype(np.uint32)

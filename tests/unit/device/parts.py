@@ -1,4 +1,4 @@
-"""Round manifests and rng for the device's tests."""
+"""Round manifests and an rng for the device's tests."""
 
 import hashlib
 import random

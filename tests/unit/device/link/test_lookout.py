@@ -1,4 +1,4 @@
-"""A device that hears no round says what it does hear."""
+"""A device that hears no round logs what it does hear."""
 
 import logging
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_the_fleets_and_jobs_that_are_there_are_named(
     device.close()
 
 
-def test_where_there_is_nothing_it_asks_for_an_aggregator_and_once_only(
+def test_if_there_is_nothing_it_asks_once_whether_an_aggregator_runs(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = scene.device()
@@ -77,7 +77,7 @@ def test_where_there_is_nothing_it_asks_for_an_aggregator_and_once_only(
     assert not looks(scene)
     bear(scene, "factory", "motors")
     wait(scene, device, AGAIN_S + LOOK_S + 5)
-    assert len(said(caplog)) == 2  # something else is there now
+    assert len(said(caplog)) == 2  # there is something new now
     device.close()
 
 
@@ -88,7 +88,7 @@ def test_where_there_is_nothing_it_asks_for_an_aggregator_and_once_only(
         (Presence.OFFLINE, "its aggregator is gone"),
     ],
 )
-def test_its_own_aggregator_is_named_where_it_has_opened_no_round(
+def test_its_own_aggregator_is_named_if_it_has_opened_no_round(
     scene: Scene, caplog: pytest.LogCaptureFixture, presence: Presence, words: str
 ) -> None:
     bear(scene, FLEET, JOB, presence)
@@ -100,7 +100,7 @@ def test_its_own_aggregator_is_named_where_it_has_opened_no_round(
     device.close()
 
 
-def test_who_hears_its_round_looks_at_nobody_else(
+def test_a_device_that_hears_its_round_does_not_look_around(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = scene.device()
@@ -149,7 +149,7 @@ def test_a_broker_that_hangs_up_is_not_asked_again(
     device.close()
 
 
-def test_what_strangers_send_is_no_trouble_and_a_thousand_jobs_end_the_look(
+def test_strangers_messages_do_no_harm_and_a_thousand_jobs_end_the_look(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene.bus.deliver("x", "fedge/v1/evil/srv/a/state", b"\xff\x00", retain=True)

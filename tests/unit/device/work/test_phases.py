@@ -27,7 +27,7 @@ def test_a_round_is_fetched_trained_and_answered_in_this_order() -> None:
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_newer_round_is_begun_from_every_phase(phase: Phase) -> None:
+def test_a_newer_round_starts_from_every_phase(phase: Phase) -> None:
     assert next_phase(phase, manifest(2)) == Fetching(manifest(2))
 
 
@@ -67,6 +67,6 @@ def test_the_same_round_announced_again_does_not_restart_the_training() -> None:
         {"artifact": ref(b"another artifact")},
     ],
 )
-def test_the_same_round_with_other_work_starts_anew(change: dict) -> None:
+def test_the_same_round_with_different_work_starts_over(change: dict) -> None:
     other = manifest(1, sequence=11, **change)
     assert next_phase(Training(manifest(1), n_steps=2), other) == Fetching(other)
