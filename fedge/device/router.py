@@ -162,7 +162,7 @@ class Router:
             held, self._held = self._held, None
             self._act_on(held, is_live=False)
         if not is_retained:
-            _log.info("an aggregator has come")
+            _log.info("an aggregator has started")
             at_s = now_s + self.rng.uniform(0, MOST_WAIT_S)
             self.sender.hurry(at_s)
             self.fetcher.hurry(at_s)

@@ -109,17 +109,17 @@ class Lookout:
         own = self._heard.get((self._topics.fleet, self._job))
         if own is not None:
             return (
-                "its aggregator is there and has opened none yet; it may wait for more devices"
+                "its aggregator is running but has opened none yet; it may be waiting for devices"
                 if own
                 else "its aggregator is gone: start it again"
             )
         if self._heard:
-            return f"heard: {self._listed()}: are --fleet and --job right?"
+            return f"heard {self._listed()}: are --fleet and --job right?"
         if self._refusal is not None:
-            return f"heard no aggregator, and of the broker: {self._refusal}"
+            return f"heard no aggregator; as for the broker, {self._refusal}"
         return (
-            "heard no aggregator of any fleet: does one run on this broker? "
-            "(if the broker has access rights, they may hide it from this device)"
+            "heard no aggregator of any fleet: is one running on this broker? "
+            "(if the broker has access control, it may hide it from this device)"
         )
 
     def _listed(self) -> str:

@@ -58,9 +58,9 @@ class Membership:
             transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
         else:
             _log.warning(
-                "what this device says on %s does not come back, after %d tries: let its user "
-                "write and read there, or nobody knows of it; docs/brokers.md has the rights "
-                "that fedge needs",
+                "what this device sends to %s does not come back, after %d tries: allow its user "
+                "to write and read there, or nobody will see it; docs/brokers.md lists the "
+                "rights that fedge needs",
                 self._topic,
                 _BIRTHS,
             )
@@ -116,7 +116,7 @@ class Membership:
                 "give each device its own --id"
             )
         if verdict is Verdict.CLAIM:
-            _log.warning("another process uses the id %r; it is told to stop", self._device)
+            _log.warning("another process uses the id %r; telling it to stop", self._device)
             # Not retained: it is for those who listen now, not for those who come later.
             transport.publish(self._topic, self._state(Presence.ONLINE, claim=True))
         if verdict is not Verdict.IGNORE:

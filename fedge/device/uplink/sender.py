@@ -141,14 +141,14 @@ class Sender:
             case Missing():
                 self._postpone(reply.nonce, now_s)
                 if not self._transport.flush(0):
-                    return f"{what} misses chunks of the update; they are still on their way"
+                    return f"{what} is missing chunks of the update; they are still on their way"
                 self._publish(result, reply.ranges)
-                return f"{what} misses chunks of the update; sent again"
+                return f"{what} is missing chunks of the update; sent again"
             case Accepted():
                 self._outbox.accept(reply.nonce)
                 del self._sends[reply.nonce]
                 self.n_accepted += 1
-                return f"{what} has accepted the {result.kind.value} update"
+                return f"{what} accepted the {result.kind.value} update"
             case Refused():
                 return f"{what} {self._refused(reply, now_s)}"
 
@@ -167,7 +167,7 @@ class Sender:
         self.n_refused += 1
         if is_counted:
             return f"refused the update {why}; {_COPY}"
-        kept = "what it held goes with the next one" if was_kept else "what it held is lost"
+        kept = "its content goes with the next one" if was_kept else "its content is lost"
         return f"refused the update {why}; {kept}"
 
     def _postpone(self, nonce: bytes, now_s: float) -> None:

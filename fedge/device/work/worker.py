@@ -192,7 +192,7 @@ class Worker:
             self._models.forget()
         if self._run is not None:
             _log.warning(
-                "job %s was begun anew: forgot answers, residual and unsent updates of run %s",
+                "job %s was started over: forgot answers, residual and unsent updates of run %s",
                 workbench.job, self._run.hex(),
             )  # fmt: skip
         self._run, self._sequence, self._answered = run, -1, None
@@ -291,6 +291,6 @@ class Worker:
             self._steps.close()
             self._steps = None
         _log.info(
-            "round %d: abandoned after %d local steps, nothing of them is sent",
+            "round %d: abandoned after %d local steps; none of that is sent",
             before.manifest.round, before.n_steps,
         )  # fmt: skip

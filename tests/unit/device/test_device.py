@@ -184,7 +184,7 @@ def test_a_superseded_round_is_abandoned_and_never_sent(
     scene.aggregator.announce(2)
     scene.settle(device)
     assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [2]
-    assert "round 1: abandoned after 2 local steps, nothing of them is sent" in caplog.text
+    assert "round 1: abandoned after 2 local steps; none of that is sent" in caplog.text
     device.close()
 
 
@@ -229,7 +229,7 @@ def test_a_restarted_job_is_followed_and_nothing_of_the_old_run_is_sent(
     scene.aggregator.announce(1, sequence=0, run=b"run2")
     scene.settle(device)
     assert "forgot answers, residual and unsent updates of run 72756e31" in caplog.text
-    assert caplog.text.count("begun anew") == 1
+    assert caplog.text.count("started over") == 1
     assert pending(scene.folder) == []
     ((_, round_, _, payload),) = scene.aggregator.updates
     fresh = Scene(scene.folder / "fresh")
@@ -254,10 +254,10 @@ def test_a_run_is_recognised_after_a_restart(
     scene.aggregator.announce(1, sequence=0, run=b"run2")
     third = scene.device()
     scene.settle(third)
-    assert "begun anew" not in caplog.text  # the broker may have retained that from long ago
+    assert "started over" not in caplog.text  # the broker may have retained that from long ago
     scene.bear_aggregator(b"run2")
     scene.settle(third)
-    assert caplog.text.count("begun anew") == 1
+    assert caplog.text.count("started over") == 1
     assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [1, 1]
     third.close()
 

@@ -61,7 +61,7 @@ def test_the_fleets_and_jobs_that_are_there_are_named(
     assert not looks(scene)
     (line,) = said(caplog)
     assert line == (
-        f"no round of job {JOB} in fleet {FLEET} for 18 s; heard: fleet factory: job belts (not "
+        f"no round of job {JOB} in fleet {FLEET} for 18 s; heard fleet factory: job belts (not "
         f"running), motors; fleet {FLEET}: job digit: are --fleet and --job right?"
     )
     device.close()
@@ -73,7 +73,7 @@ def test_if_there_is_nothing_it_asks_once_whether_an_aggregator_runs(
     device = scene.device()
     wait(scene, device, PATIENCE_S + LOOK_S + AGAIN_S + LOOK_S + 5)
     (line,) = said(caplog)
-    assert "heard no aggregator of any fleet: does one run on this broker?" in line
+    assert "heard no aggregator of any fleet: is one running on this broker?" in line
     assert not looks(scene)
     bear(scene, "factory", "motors")
     wait(scene, device, AGAIN_S + LOOK_S + 5)
@@ -84,7 +84,7 @@ def test_if_there_is_nothing_it_asks_once_whether_an_aggregator_runs(
 @pytest.mark.parametrize(
     ("presence", "words"),
     [
-        (Presence.ONLINE, "its aggregator is there and has opened none yet"),
+        (Presence.ONLINE, "its aggregator is running but has opened none yet"),
         (Presence.OFFLINE, "its aggregator is gone"),
     ],
 )
@@ -125,7 +125,7 @@ def test_a_broker_that_refuses_is_named_and_not_asked_again(
     wait(scene, device, 2)
     (line,) = said(caplog)
     assert line.endswith(
-        "heard no aggregator, and of the broker: it does not let this device see other fleets: "
+        "heard no aggregator; as for the broker, it does not let this device see other fleets: "
         "not subscribed: not authorized"
     )
     scene.bus.cut(scene.transport)
