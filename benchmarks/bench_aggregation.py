@@ -1,8 +1,8 @@
-"""Coordinate median and trimmed mean of n updates, beside what else computes them.
+"""Coordinate median and trimmed mean of n updates, compared with other libraries.
 
 Run: OMP_NUM_THREADS=1 pytest benchmarks/bench_aggregation.py --benchmark-group-by=group,param:n
 Compare medians within one run: the sum of all values, read once, is the floor. Peers that are
-not installed are skipped by name. Times are of the process's CPU. The largest case needs 1 GB.
+not installed are skipped by name. Times are CPU times. The largest case needs 1 GB.
 """
 
 import time

@@ -1,14 +1,14 @@
-"""Today's ratios against the stored ones: run by a person, on the machine they were made on.
+"""Today's ratios against the stored ones: run by hand, on the machine that produced them.
 
 Run: pytest benchmarks/bench_baselines.py --benchmark-only
-The baselines are what the command wrote:
+The baselines were written by:
   fedge bench kernels --json benchmarks/baselines/kernels.json
   fedge bench codecs --quick --tasks digits --json benchmarks/baselines/codecs.json
 
-Lengths of messages are exact and hold everywhere. Ratios of times hold between runs on one kind
-of processor to a factor of TIME, because memory and cache of a shared machine come and go;
-elsewhere they are noted in the result, not judged. Bytes to an accuracy hold to BYTES, because
-training may differ in the last bit between builds of onnxruntime.
+Lengths of messages are exact and hold everywhere. Ratios of times hold between runs on one kind of
+processor to a factor of TIME, because memory and cache of a shared machine vary; elsewhere they are
+recorded in the result, not judged. Bytes to an accuracy hold to BYTES, because training may differ
+in the last bit between builds of onnxruntime.
 """
 
 import json
@@ -37,7 +37,7 @@ def bench_kernels_keep_their_ratios(benchmark: BenchmarkFixture, tmp_path: Path)
 
 
 def _worse(was: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """How many times worse each ratio is than it was; below 1 is better."""
+    """How many times worse each ratio is than before; below 1 is better."""
     new = {figure["key"]: figure["ratios"] for figure in now["figures"]}
     for figure in was["figures"]:
         for of, then in figure["ratios"].items():

@@ -1,4 +1,4 @@
-"""What the bound on norms costs an aggregator: an update as it is checked, and as it is counted.
+"""What the bound on norms costs an aggregator, when it checks an update and when it counts it.
 
 Run: OMP_NUM_THREADS=1 pytest benchmarks/bench_bound.py --benchmark-group-by=group
 Of a million parameters, with the default codec (1 % of them) and as float32; a cohort of small

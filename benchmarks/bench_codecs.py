@@ -1,9 +1,9 @@
-"""Encode and accumulate per spec and size, beside what they are measured against.
+"""Encode and accumulate per spec and size, compared with a floor and with peers.
 
 Run: pytest benchmarks/bench_codecs.py --benchmark-group-by=param:n_params
-Compare medians within one run: memcpy of the delta is the floor; NumPy, and of torch, bitsandbytes,
-pcodec and zstandard what is installed, are the peers. The NumPy and torch pipelines do less: they
-neither pack nor entropy-code what they select.
+Compare medians within one run: memcpy of the delta is the floor; the peers are NumPy and whichever
+of torch, bitsandbytes, pcodec and zstandard are installed. The NumPy and torch pipelines do less:
+they neither pack nor entropy-code what they select.
 """
 
 import itertools
@@ -84,7 +84,7 @@ def _encode(spec: str, delta: Vector) -> bytes:
 
 @pytest.mark.parametrize("n_params", SIZES)
 def bench_quantise_dense(benchmark: BenchmarkFixture, n_params: int) -> None:
-    """The kernel of int8 alone: its encode also makes a checksum of a byte for each value."""
+    """int8's kernel alone: its encode also computes a checksum, over one byte per value."""
     delta = _delta(n_params)
     body = np.zeros(n_params + 2 * -(-n_params // 256), np.uint8)
     assert benchmark(_kernels.quantise_dense, delta, 1, body)
@@ -151,7 +151,7 @@ def bench_numpy_encode(benchmark: BenchmarkFixture, fraction: float, n_params: i
 
 @pytest.mark.parametrize("n_params", SIZES)
 def bench_numpy_accumulate(benchmark: BenchmarkFixture, n_params: int) -> None:
-    """Weighted add of 1 % of the values that were decoded before."""
+    """Weighted add of 1 % of the values, already decoded."""
     updates = [codecs.decode(_encode("topk:0.01/int8", _delta(n_params, s))) for s in range(16)]
     total = np.zeros(n_params, np.float32)
     turns = itertools.cycle(updates)

@@ -1,7 +1,7 @@
 """What a training step costs on each engine: batch 16, one thread, CPU time, the graph alone.
 
 `make bench ARGS="benchmarks/bench_engines.py"` prints the medians; run it with OMP_NUM_THREADS=1.
-"onnx alone" is the second engine without the operators of ours: what they are there for.
+"onnx alone" is the second engine without our operators, which shows what they gain.
 """
 
 import time
@@ -23,7 +23,7 @@ artifacts: Mapping[str, Artifact] = {name: build_network(name, BATCH) for name i
 
 
 def ready(name: str, engine: EngineName) -> TrainGraph:
-    """A graph that has run once: its buffers hold a batch."""
+    """A graph that has run once, so its buffers hold a batch."""
     artifact = artifacts[name]
     graph = TrainGraph(artifact, 1, engine)
     graph.parameters[:] = artifact.parameters
@@ -46,7 +46,7 @@ def bench_step(benchmark: BenchmarkFixture, name: str, engine: EngineName) -> No
 def bench_step_onnx_alone(
     benchmark: BenchmarkFixture, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its results may be infinite (docs/engines.md says of what), so only the time counts."""
+    """Its results may be infinite (docs/engines.md says which), so only the time counts."""
     artifact = artifacts[name]
     monkeypatch.setattr(reference, "REPLACED", {})
     graph = TrainGraph(artifact, 1, "reference")

@@ -1,4 +1,4 @@
-"""What a message costs that is refused, beside an honest chunk of 61 kB.
+"""What a refused message costs, compared with an honest chunk of 61 kB.
 
 make bench ARGS="benchmarks/bench_messages.py"
 """
@@ -32,7 +32,7 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "aggregator state": AggregatorState.from_bytes,
 }
 N = 61_000
-# What a head in each place would have to be, so that a reader goes on as long as it can.
+# CBOR heads chosen so that a reader gets as far as possible before it refuses.
 FLOODS = {
     "lists": b"\x99" + N.to_bytes(2) + b"\x80" * N,
     "a chunk of lists": b"\x88\x01\x44run1\x07\x48"

@@ -1,4 +1,4 @@
-"""What a cold start costs: a new interpreter each time, beside one that does nothing."""
+"""What a cold start costs: a new interpreter each time, compared with one that does nothing."""
 
 import subprocess
 import sys

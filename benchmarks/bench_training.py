@@ -1,7 +1,7 @@
 """A training step of the MLP 784-128-10, batch 32, one thread: fedge, its session alone, NumPy.
 
 `make bench` prints the medians; run one process with OMP_NUM_THREADS=1 for fair ratios. The
-bare session is the floor: what it does not take is the trainer's own cost.
+bare session is the floor: anything above it is the trainer's own cost.
 """
 
 import os
@@ -86,7 +86,7 @@ def bench_bare_session(benchmark: BenchmarkFixture, artifact: Artifact, data: Ar
 
 
 def bench_numpy_by_hand(benchmark: BenchmarkFixture, artifact: Artifact, data: ArrayData) -> None:
-    """What a person would write for exactly this network; checked against fedge's gradient."""
+    """Hand-written code for exactly this network, checked against fedge's gradient."""
     parameters = artifact.parameters.copy()
     inputs, targets = data.batch(np.arange(BATCH))
     _, want = Trainer(artifact).loss_and_gradient(parameters, inputs, targets)
@@ -102,7 +102,7 @@ def bench_numpy_by_hand(benchmark: BenchmarkFixture, artifact: Artifact, data: A
 
 
 class Flat:
-    """The network by hand, over the artifact's own layout."""
+    """The network by hand, on the artifact's own layout."""
 
     def __init__(self, artifact: Artifact) -> None:
         self.slots = {slot.name: slot for slot in artifact.layout}

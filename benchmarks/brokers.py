@@ -1,9 +1,9 @@
-"""CPU and memory of the brokers that fedge starts, beside each other in one run, over MQTT 3.1.1.
+"""CPU and memory of the brokers that fedge can start, side by side in one run, over MQTT 3.1.1.
 
-Run: python benchmarks/brokers.py    (amqtt is measured too where it is installed)
-Every broker gets the same: 500 connections that subscribe to a topic each; 20 000 messages of 2 kB
-to one subscriber; a model of 100 MB in chunks of 61 440 bytes to four subscribers, 16 under way.
-CPU seconds and resident memory are the broker's own, and nothing may be missing at the end.
+Run: python benchmarks/brokers.py    (amqtt is measured too if it is installed)
+Every broker gets the same load: 500 connections that each subscribe to a topic; 20 000 messages of
+2 kB to one subscriber; a model of 100 MB in chunks of 61 440 bytes to four subscribers, 16 chunks
+in flight. CPU seconds and resident memory are the broker's own, and no message may be lost.
 """
 
 import importlib.metadata
@@ -53,7 +53,7 @@ def broker(kind: str, folder: Path) -> Iterator[tuple[int, int, str]]:
 
 
 class Reader:
-    """Counts what comes to a filter."""
+    """Counts the messages that match a filter."""
 
     def __init__(self, port: int, name: str, topic_filter: str) -> None:
         self.n = 0
@@ -76,7 +76,7 @@ def client(port: int, name: str) -> Client:
 
 
 def connect_by_hand(port: int, name: bytes) -> socket.socket:
-    """A connection that has subscribed to its own topic, without a thread."""
+    """A connection subscribed to its own topic, without a thread."""
     made = socket.create_connection(("127.0.0.1", port), timeout=30.0)
     made.sendall(b"\x10\x16\x00\x04MQTT\x04\x02\x02\x58\x00\x0a" + name)
     assert made.recv(4, socket.MSG_WAITALL)[3] == 0
@@ -86,7 +86,7 @@ def connect_by_hand(port: int, name: bytes) -> socket.socket:
 
 
 def send(port: int, readers: list[Reader], n: int, size: int, window: int) -> float:
-    """Seconds until the last reader has the last of n messages."""
+    """Seconds until every reader has the last of n messages."""
     writer, began = client(port, "writer"), time.perf_counter()
     for number in range(n):
         info = writer.publish(f"a/{number % 100}", bytes(size), 1)
@@ -102,7 +102,7 @@ def send(port: int, readers: list[Reader], n: int, size: int, window: int) -> fl
 
 
 def used(pid: int) -> tuple[float, float]:
-    """CPU seconds and resident MB of a process, so far and now."""
+    """A process's CPU seconds so far and its resident MB now."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     ticks, pages = int(words[11]) + int(words[12]), int(words[21])
     return ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -150,7 +150,7 @@ if __name__ == "__main__":
         "CPU",
         "at end",
     ]
-    print(_ROW.format(*heads))  # noqa: T201 - a table is what it is for
+    print(_ROW.format(*heads))  # noqa: T201 - printing a table is its purpose
     for kind in kinds:
         with tempfile.TemporaryDirectory() as made:
             print(measure(kind, Path(made)), flush=True)  # noqa: T201

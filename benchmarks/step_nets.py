@@ -1,4 +1,4 @@
-"""The networks whose training steps `steps.py` times, in torch, and their exported form."""
+"""The networks whose training steps `steps.py` times, in torch, and their export."""
 
 import io
 import warnings
@@ -33,7 +33,7 @@ def fedavg_cnn() -> nn.Module:
 
 
 def har_conv1d() -> nn.Module:
-    """128 samples of 9 channels of a worn sensor."""
+    """128 samples of 9 channels from a wearable sensor."""
     return nn.Sequential(
         *(nn.Conv1d(9, 64, 5, padding=2), nn.ReLU(), nn.MaxPool1d(2)),
         *(nn.Conv1d(64, 64, 5, padding=2), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten()),
@@ -46,7 +46,7 @@ def _normalised(conv: nn.Module, *rest: nn.Module) -> nn.Sequential:
 
 
 class _Sum(nn.Module):  # type: ignore[misc] # torch is not typed here
-    """Two ways side by side, added."""
+    """The sum of parallel branches."""
 
     def __init__(self, *ways: nn.Module) -> None:
         super().__init__()
@@ -110,10 +110,10 @@ NETS: Mapping[str, tuple[Callable[[], nn.Module], Shape]] = {
 
 
 def export(net: nn.Module, shape: Shape) -> bytes:
-    """By torch's exporter, batch statistics frozen and nothing folded."""
+    """Exported by torch, with batch statistics frozen and nothing folded."""
     file = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is deprecated, and says so more than once
+        warnings.simplefilter("ignore")  # it is deprecated, and says so repeatedly
         torch.onnx.export(
             net.eval(),
             (torch.zeros(BATCH, *shape),),

@@ -1,12 +1,12 @@
-"""CPU time of training steps, batch 32, one thread, beside torch and beside another checkout.
+"""CPU time of training steps, batch 32, one thread, against torch and against another checkout.
 
 Run: python benchmarks/steps.py [--before CHECKOUT] [--rounds N] [--net NAME ...]
 
 Needs torch (`pip install '.[witness]'`). The other checkout must have its kernels built (`make
-.venv/dev.stamp` there). Every net has one process a contestant; they take turns, round by round,
-so that other work on the machine meets all alike, and each figure is the median of a step's CPU
-time over the rounds. Where both checkouts build the same artifact, byte for byte, there is nothing
-to time, and it says so. Batch statistics are frozen in torch too.
+.venv/dev.stamp` there). For every net each contestant has a process; they take turns, round by
+round, so that other work on the machine affects all equally, and each figure is the median CPU time
+of a step over the rounds. If both checkouts build the same artifact, byte for byte, there is
+nothing to time, and the table says so. Batch statistics are frozen in torch too.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def _row(name: str, before: Path | None, rounds: int) -> str:
 
 
 def _start(kind: str, name: str, place: Path, folder: str) -> subprocess.Popen[str]:
-    """A process that imports fedge from a checkout, and times steps whenever it is asked to."""
+    """A process that imports fedge from a checkout and times steps on request."""
     worker = subprocess.Popen(
         [sys.executable, str(Path(__file__)), "--worker", kind, name],
         cwd=folder,
@@ -109,7 +109,7 @@ def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _step(name: str, kind: str) -> Callable[[], object]:
-    """What `Trainer` does for a batch, and a step of plain SGD."""
+    """What `Trainer` does for a batch, plus a step of plain SGD."""
     make, shape = NETS[name]
     torch.manual_seed(0)  # the same weights, so that equal graphs are equal bytes
     artifact = build_artifact(export(make(), shape), loss="cross_entropy", batch_size=BATCH)

@@ -7,7 +7,7 @@ nothing and a device never loads what only an aggregator or a builder needs.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fedge.version import __version__  # noqa: F401 - what everybody asks a package for
+from fedge.version import __version__  # noqa: F401 - where people look for it
 
 if TYPE_CHECKING:
     from fedge import codecs as codecs

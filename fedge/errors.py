@@ -1,4 +1,4 @@
-"""Every error fedge raises on purpose; docs/errors.md says what to do about each.
+"""Every error fedge raises on purpose; docs/errors.md says what to do about each one.
 
 Each kind has an exit code of its own, which a command that fails with it ends with:
 
@@ -6,13 +6,13 @@ Each kind has an exit code of its own, which a command that fails with it ends w
     +-- ConfigError                2   a setting, flag or file the user wrote is wrong
     +-- PayloadError               3   bytes from another process cannot be decoded
     +-- ArtifactError              4   a .fedge file is corrupt, truncated or of another version
-    +-- ModelError                 5   an ONNX model cannot be trained as it is
+    +-- ModelError                 5   an ONNX model cannot be trained as it stands
     +-- DataError                  6   a data file has the wrong arrays, shapes or dtypes
-    +-- TransportError             7   the broker is not there or refuses us
+    +-- TransportError             7   the broker is unreachable or refuses us
     +-- StorageError               8   the state directory is full, locked or damaged
-    +-- IdentityError              9   somebody else uses this device's name
-    +-- TrainingError              10  loss or gradient is not finite
-    +-- MissingDependencyError     11  an optional package is needed and not installed
+    +-- IdentityError              9   another device is using this one's id
+    +-- TrainingError              10  a loss or gradient is not finite
+    +-- MissingDependencyError     11  an optional package is needed but not installed
 """
 
 from fedge.text import line
@@ -41,12 +41,12 @@ class _RefusalError(FedgeError):
 
     def __init__(self, what: str, *, expected: object, found: object) -> None:
         self.what, self.expected, self.found = what, expected, found
-        said = (_short(str(part)) for part in (what, expected, found))
-        super().__init__("{}: expected {}, found {}".format(*said))
+        parts = (_short(str(part)) for part in (what, expected, found))
+        super().__init__("{}: expected {}, found {}".format(*parts))
 
 
 def _short(text: str) -> str:
-    """What fits into a line of a log, whatever names somebody else has put into a file."""
+    """As much as fits on a log line, whatever names a file from outside contains."""
     return line(text if len(text) <= 300 else f"{text[:300]}...")
 
 
@@ -63,7 +63,7 @@ class ArtifactError(_RefusalError):
 
 
 class ModelError(FedgeError):
-    """An ONNX model cannot be trained; the message names node and operator and what to do."""
+    """An ONNX model cannot be trained; the message names the node, its operator, and a remedy."""
 
     exit_code = 5
 
@@ -93,7 +93,7 @@ class IdentityError(FedgeError):
 
 
 class TrainingError(FedgeError):
-    """Local training produced a loss or gradient that is not finite."""
+    """Local training produced a loss or a gradient that is not finite."""
 
     exit_code = 10
 

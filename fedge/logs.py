@@ -1,8 +1,8 @@
-"""The loggers of fedge: what they say is fit for a line, whoever's handlers write it.
+"""The loggers of fedge: every record fits on one safe line, whoever's handlers write it.
 
-Where fedge is a library the host's handlers and formatters write its lines, so what came from
-outside (names, reasons, file names) is escaped where it is logged and not where it is written.
-A filter of a logger sees only what was logged on that logger, so each has it.
+When fedge is used as a library, the host's handlers and formatters write its lines. So text from
+outside (names, reasons, file names) is escaped where it is logged, not where it is written. A
+logger's filter sees only what was logged on that logger, so every logger gets the filter.
 """
 
 import logging
@@ -14,16 +14,16 @@ from fedge.text import line
 
 
 def logger(name: str) -> logging.Logger:
-    """The logger of a module, with arguments and tracebacks made fit."""
-    found = logging.getLogger(name)  # noqa: TID251 - the one place
-    found.addFilter(make_fit)  # the same function again adds nothing
+    """A module's logger, with arguments and tracebacks escaped."""
+    found = logging.getLogger(name)  # noqa: TID251 - the one place for it
+    found.addFilter(make_fit)  # adding the same function again has no effect
     return found
 
 
 def make_fit(record: logging.LogRecord) -> bool:
-    """Escape what came from outside, which is in the arguments; numbers stay numbers.
+    """Escape text from outside, which is in the arguments; numbers stay numbers.
 
-    Lines of a traceback are indented, so that none of them can pass for a line of the log.
+    The lines of a traceback are indented, so that none of them can pass for a log line.
     """
     if isinstance(record.args, tuple):
         record.args = tuple(map(_fit, record.args))
@@ -31,7 +31,7 @@ def make_fit(record: logging.LogRecord) -> bool:
         record.args = {name: _fit(value) for name, value in record.args.items()}
     if isinstance(record.exc_info, tuple) and not record.exc_text:
         text = "".join(traceback.format_exception(*record.exc_info))
-        record.exc_text = "\n".join(f"    {line(one)}" for one in text.splitlines())
+        record.exc_text = "\n".join(f"    {line(part)}" for part in text.splitlines())
     return True
 
 

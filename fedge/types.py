@@ -1,4 +1,4 @@
-"""The nouns of the domain: values that cross package borders."""
+"""The nouns of the domain: values that cross package boundaries."""
 
 from dataclasses import dataclass
 from typing import Any, NewType
@@ -10,7 +10,7 @@ DeviceId = NewType("DeviceId", str)
 JobId = NewType("JobId", str)
 RoundId = NewType("RoundId", int)
 
-# float32 at every border. The static type is wider because NumPy's stubs
+# float32 at every boundary. The static type is wider because NumPy's stubs
 # promote float32 arithmetic with Python floats; tests check the real dtype.
 Vector = npt.NDArray[np.floating[Any]]
 Array = npt.NDArray[Any]
@@ -18,9 +18,9 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """What local training gives: how far the parameters moved, and on how much data.
+    """The result of local training: how far the parameters moved, and on how much data.
 
-    Which device and round it belongs to is said by the envelope it travels in.
+    The envelope it travels in says which device and round it belongs to.
     """
 
     delta: Vector  # float32 (n_trainable,): local minus global parameters

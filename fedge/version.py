@@ -1,4 +1,4 @@
-"""Which fedge this is, and what is installed beside it."""
+"""Which fedge this is, and which versions of other packages are installed with it."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ __version__ = "0.1.0"
 
 
 def installed(packages: Iterable[str], *, absent: str | None = None) -> dict[str, str]:
-    """The version of each package; one that is not installed is left out, or given as `absent`."""
+    """The version of each package; one not installed is omitted, or listed as `absent`."""
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - takes 10 ms
 
     found = {}

@@ -1,6 +1,6 @@
-"""The boards: what each is, and which system runs on it.
+"""The boards: what each one is, and which system runs on it.
 
-A description names facts about the hardware. What an emulator makes of them is a tier's matter.
+A description states facts about the hardware. What an emulator makes of them is up to the tier.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ class System:
     """A Debian for one kind of processor, with a Python."""
 
     machine: Machine
-    debian: str  # the name of the architecture in Debian
+    debian: str  # Debian's name for the architecture
     suite: str
     python: str
-    triplet: str  # of the cross compiler and of the library folders
+    triplet: str  # of the cross compiler and the library folders
     engine: Literal["onnxruntime", "reference"]  # what runs training graphs there
-    packages: tuple[str, ...]  # of Debian; Python packages from elsewhere are in `stock`
+    packages: tuple[str, ...]  # Debian's; Python packages from elsewhere are in `stock`
 
     @property
     def name(self) -> str:
@@ -31,7 +31,7 @@ class System:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """A board one can buy, or a processor of a kind."""
+    """A board one can buy, or a generic one with a certain processor."""
 
     name: str
     title: str
@@ -39,7 +39,7 @@ class Board:
     cpu: str  # as QEMU names it
     memory_mb: int
     n_cores: int
-    qemu_machine: str | None = None  # QEMU's model of the whole board, where there is one
+    qemu_machine: str | None = None  # QEMU's model of the whole board, if there is one
 
 
 _PYTHON = ("python3-minimal", "libpython3-stdlib", "libstdc++6", "ca-certificates")
@@ -63,9 +63,9 @@ ARMHF = System(
     engine="onnxruntime",
     packages=(*_PYTHON, "python3-numpy", "python3-onnxruntime"),
 )
-# Raspberry Pi OS has hard floats on ARMv6; Debian has not, and nothing has onnxruntime. Debian 13's
-# armel loses packages to its archive's point releases; 12 has had its last one. Its onnx is too old
-# to run graphs: ours is compiled, see `build.onnx`.
+# Raspberry Pi OS has hard floats on ARMv6, Debian does not, and neither has onnxruntime. Debian
+# 13's armel loses packages at point releases; 12 has had its last one. Its onnx is too old to run
+# graphs, so we compile our own: see `build.onnx`.
 ARMEL = System(
     machine="armv6l",
     debian="armel",
@@ -146,5 +146,5 @@ def board(name: str) -> Board:
 
 
 def names(boards: Sequence[Board]) -> list[str]:
-    """What the boards are called."""
+    """The names of the boards."""
     return [each.name for each in boards]

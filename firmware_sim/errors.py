@@ -13,7 +13,7 @@ class ProgramError(EmulationError):
     """A program of this machine failed.
 
     Attributes:
-        said: all that it printed; the message has the end of it.
+        said: everything it printed; the message has the end of it.
     """
 
     def __init__(self, called: str, code: int, said: str) -> None:
@@ -23,10 +23,10 @@ class ProgramError(EmulationError):
 
 
 class ArchiveError(EmulationError):
-    """An archive does not give what its own lists name, or does not answer.
+    """An archive does not deliver what its own lists name, or does not answer.
 
-    Nothing on this machine mends that, so whoever can goes on without it; the exit code tells it
-    from all other failures.
+    Nothing on this machine can fix that, so callers continue without it if they can; the exit code
+    distinguishes it from all other failures.
 
     Attributes:
         what: the release that was asked for.

@@ -1,4 +1,4 @@
-"""What a fleet meets on this machine: a broker on loopback, and `fedge` commands as processes."""
+"""A fleet's surroundings on this machine: a broker on loopback, `fedge` commands as processes."""
 
 import json
 import os
@@ -17,10 +17,10 @@ _STOP_S = 20.0
 
 
 def needs() -> Sequence[Need]:
-    """What fleets and faults use on this machine, beside what their tier needs."""
+    """What fleets and faults use on this machine, in addition to what their tier needs."""
     reasons = {
         "mosquitto": "brings devices and aggregator together",
-        "openssl": "makes certificates, where a fault has to do with TLS",
+        "openssl": "makes certificates, for faults that involve TLS",
     }
     return needed(reasons)
 
@@ -28,13 +28,13 @@ def needs() -> Sequence[Need]:
 class FedgeProcess:
     """A running `fedge COMMAND`; leaving it as a context stops it.
 
-    All it says goes to `COMMAND.log` in its folder, after what an earlier process said there.
+    All its output is appended to `COMMAND.log` in its folder.
 
     Args:
         command: such as aggregate.
-        folder: where it starts; made if missing.
-        flags: such as {"rounds": 3}; a value of True is a flag without a word.
-        environment: beside this process's own.
+        folder: where it starts; created if missing.
+        flags: such as {"rounds": 3}; True makes a flag without a value.
+        environment: in addition to this process's own.
     """
 
     def __init__(
@@ -54,16 +54,16 @@ class FedgeProcess:
                 stderr=log,
                 cwd=folder,
                 env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
-                start_new_session=True,  # a Ctrl-C in the terminal ends it when its starter does
+                start_new_session=True,  # Ctrl-C must not reach it; its starter ends it
             )
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """The exit code; None while it runs."""
         return self._process.poll()
 
     def said(self) -> str:
-        """All that is in the log."""
+        """Everything in the log."""
         return self.log.read_text(errors="replace")
 
     def wait(self, timeout_s: float) -> int:
@@ -80,12 +80,12 @@ class FedgeProcess:
             ) from None
 
     def kill(self) -> None:
-        """SIGKILL: it can say nothing to anybody."""
+        """Send SIGKILL: it cannot say goodbye to anybody."""
         self._process.kill()
         self._process.wait()
 
     def stop(self) -> None:
-        """Ask it to end; after 20 s, make it."""
+        """Ask it to end; after 20 s, kill it."""
         self._process.terminate()
         try:
             self._process.wait(_STOP_S)
@@ -115,7 +115,7 @@ def broker(folder: Path, port: int = 0) -> RunningBroker:
 
 
 def port_of(broker: RunningBroker) -> int:
-    """Where a broker listens."""
+    """The port a broker listens on."""
     return int(broker.url.rpartition(":")[2])
 
 
@@ -134,16 +134,16 @@ def aggregator(
 
 
 def events(folder: Path) -> list[dict[str, Any]]:
-    """What an aggregator with this folder has told so far, first to last."""
+    """The events that an aggregator with this folder has written so far, in order."""
     file = folder / "events.jsonl"
     if not file.exists():
         return []
-    whole = file.read_text().rpartition("\n")[0]  # the last line may be under way
+    whole = file.read_text().rpartition("\n")[0]  # the last line may be incomplete
     return [json.loads(line) for line in whole.splitlines()]
 
 
 def words(flags: Mapping[str, object]) -> Sequence[str]:
-    """Flags by name as a command takes them; a value of True is a flag without a word."""
+    """Flags by name as command-line arguments; True makes a flag without a value."""
     found: list[str] = []
     for name, value in flags.items():
         flag = f"--{name.replace('_', '-')}"

@@ -28,10 +28,11 @@ class Artifact:
     Attributes:
         manifest: the facts about the graphs.
         train_graph: ONNX bytes; inputs, `fedge.target`, `fedge.weight` and parameters to
-            `fedge.loss` and one `fedge.grad.{slot}` for each trainable slot. If the manifest
-            names dropout, `fedge.dropout` is one more input: what activations are multiplied by.
-        eval_graph: ONNX bytes; the same without weights and dropout, to `fedge.losses` and
-            `fedge.output`.
+            `fedge.loss` and one `fedge.grad.{slot}` per trainable slot. If the manifest lists
+            dropout, `fedge.dropout` is one more input: the factors that activations are
+            multiplied by.
+            eval_graph: ONNX bytes; the same inputs without weights and dropout, to `fedge.losses`
+            and `fedge.output`.
         infer_graph: ONNX bytes; the user's model with its parameters as graph inputs.
         parameters: float32 (n_params,), read-only: the values of model version 0.
         schema: 32 bytes that two models share exactly if they can exchange updates.
@@ -39,8 +40,8 @@ class Artifact:
         n_trainable: how many of them are trained.
 
     Raises:
-        ArtifactError: on construction, if parameters are not what the layout says, or not finite,
-            or a graph is one that no engine should be given (`fedge.artifact.safety`).
+        ArtifactError: on construction, if the parameters do not match the layout or are not
+            finite, or if a graph is not safe to give to an engine (`fedge.artifact.safety`).
     """
 
     manifest: Manifest
@@ -53,11 +54,11 @@ class Artifact:
     n_trainable: int = field(init=False)
 
     def __post_init__(self) -> None:
-        # Of every update somebody asks for these, so they are computed once.
+        # Every update asks for these, so they are computed once.
         object.__setattr__(self, "schema", layout.schema_hash(self.layout))
         object.__setattr__(self, "n_params", layout.n_params(self.layout))
         object.__setattr__(self, "n_trainable", layout.n_trainable(self.layout))
-        values = np.array(self.parameters, np.float32)  # a copy, so that nobody else can write it
+        values = np.array(self.parameters, np.float32)  # a copy, which nobody else can write to
         if values.shape != (self.n_params,):
             raise ArtifactError("parameters", expected=(self.n_params,), found=values.shape)
         if not np.isfinite(values).all():
@@ -75,7 +76,7 @@ class Artifact:
 
     @property
     def sha256(self) -> str:
-        """Hexadecimal SHA-256 of the file; computed anew at each call."""
+        """Hexadecimal SHA-256 of the file; recomputed on every call."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
@@ -109,9 +110,9 @@ class Artifact:
         return cls(manifest, bytes(train), bytes(evaluate), bytes(infer), parameters)
 
     def to_onnx(self, parameters: Vector, *, metadata: Mapping[str, str] | None = None) -> bytes:
-        """The deployable model, as ONNX bytes with these parameters, shape (n_params,), inside.
+        """The deployable model: ONNX bytes that contain these parameters, shape (n_params,).
 
-        What `metadata` says goes to the model's metadata_props, beside what is there already.
+        `metadata` is added to the model's existing metadata_props.
 
         Raises:
             ArtifactError: if the shape differs or the inference graph lacks a parameter.

@@ -1,8 +1,8 @@
-"""The zip that holds an artifact: stored, dated 1980-01-01, one layout of bytes for one content.
+"""The zip that holds an artifact: stored, dated 1980-01-01, the same content in the same bytes.
 
-Any zip program can read it. The reader takes only what the writer writes, so every byte of a file
-is either compared with what it must be or covered by a CRC-32, and no size is believed before it
-was compared with the bytes that are there.
+Any zip program can read it. The reader accepts only what the writer writes, so every byte of a
+file is either compared with its expected value or covered by a CRC-32, and no size is trusted
+until it has been checked against the bytes that are there.
 """
 
 import struct

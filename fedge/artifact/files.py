@@ -1,4 +1,4 @@
-"""Artifacts from disk: the one place of the core that reads files."""
+"""Artifacts from disk: the one place in the core that reads files."""
 
 import os
 from pathlib import Path
@@ -21,12 +21,12 @@ def load_artifact(path_or_bytes: str | os.PathLike[str] | bytes) -> Artifact:
 
 
 def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
-    """The bytes of a file that may have at most `limit` of them."""
+    """The bytes of a file of at most `limit` bytes."""
     try:
         with Path(path).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > limit:
                 raise ArtifactError(str(path), expected=f"at most {limit} bytes", found=size)
-            return file.read(size)  # not the limit: Python makes room for all that it is asked for
+            return file.read(size)  # not `limit`: Python allocates as much as it is asked to read
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""Where each parameter lies in the one flat float32 vector that everything is computed on."""
+"""Where each parameter sits in the one flat float32 vector that everything is computed on."""
 
 import hashlib
 import json
@@ -25,10 +25,10 @@ class Slot:
 
     Attributes:
         name: the parameter's name in the graphs.
-        shape: may be empty, for a scalar.
+        shape: empty for a scalar.
         offset: position in the flat vector, in elements.
         trainable: whether local training moves it.
-        kind: "statistic" is what training reads but no gradient changes (means and scales).
+        kind: a "statistic" is read in training but changed by no gradient (means and scales).
     """
 
     name: str
@@ -42,17 +42,17 @@ class Slot:
         return math.prod(self.shape)
 
     def view(self, flat: Vector) -> Array:
-        """The slot's part of a flat vector, in its own shape and in the same memory."""
+        """The slot's part of a flat vector, in the slot's shape, sharing the vector's memory."""
         return flat[self.offset : self.offset + self.size].reshape(self.shape)
 
 
-# Trainable slots come first, so that `flat[:n_trainable]` is what is trained, sent and
-# aggregated; frozen parameters and statistics follow. There are no gaps.
+# Trainable slots come first, so `flat[:n_trainable]` is what is trained, sent and aggregated;
+# frozen parameters and statistics follow. There are no gaps.
 Layout = tuple[Slot, ...]
 
 
 def arrange(entries: Iterable[tuple[str, tuple[int, ...], bool, Kind]]) -> Layout:
-    """A layout of (name, shape, trainable, kind): trainable ones first, else in the order given."""
+    """A layout of (name, shape, trainable, kind): trainable ones first, otherwise as ordered."""
     layout: list[Slot] = []
     offset = 0
     for name, shape, trainable, kind in sorted(entries, key=lambda entry: not entry[2]):
@@ -69,7 +69,7 @@ def n_params(layout: Layout) -> int:
 
 
 def n_trainable(layout: Layout) -> int:
-    """Length of its trained part, which comes first."""
+    """Length of the flat vector's trained part, which comes first."""
     return sum(slot.size for slot in layout if slot.trainable)
 
 
@@ -82,7 +82,7 @@ def flatten(layout: Layout, values: Mapping[str, Array], out: Vector) -> None:
 def schema_hash(layout: Layout) -> bytes:
     """SHA-256, 32 bytes, of what two models must share to exchange updates.
 
-    Hashed is the ASCII JSON `[format, [[name, shape, "float32", trainable], ...]]` without spaces.
+    The hash is of the ASCII JSON `[format, [[name, shape, "float32", trainable], ...]]`, no spaces.
     """
     slots = [[slot.name, list(slot.shape), "float32", slot.trainable] for slot in layout]
     return hashlib.sha256(
@@ -91,10 +91,10 @@ def schema_hash(layout: Layout) -> bytes:
 
 
 def check_layout(layout: Layout) -> None:
-    """Refuses a layout with gaps, overlaps, repeated names, or frozen slots before trained ones.
+    """Refuses a layout with gaps, overlaps, repeated names, or frozen slots before trainable ones.
 
     Raises:
-        ArtifactError: which rule is broken and by which slot.
+        ArtifactError: naming the rule that is broken and the slot that breaks it.
     """
     if len(layout) > MAX_SLOTS:
         raise ArtifactError("layout", expected=f"at most {MAX_SLOTS} slots", found=len(layout))
@@ -114,7 +114,7 @@ def check_layout(layout: Layout) -> None:
 
 
 def check_name(name: str) -> None:
-    """Refuses names that a graph cannot have or that fedge keeps for itself (`fedge.*`)."""
+    """Refuses names that a graph cannot have or that fedge reserves (`fedge.*`)."""
     if not (0 < len(name) <= MAX_NAME and name.isprintable()) or name.startswith("fedge."):
         raise ArtifactError(
             "name in manifest",

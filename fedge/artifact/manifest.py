@@ -27,15 +27,15 @@ DTYPES = ("float32", "float64", "float16", "int64", "int32", "int16", "int8", "u
 MAX_BATCH = 2**16
 MAX_INPUTS = 64
 MAX_DROPOUT = 2**12
-MAX_MEMORY = 2**34  # bytes of buffers: a batch, its targets, scores and factors, all parameters
+MAX_MEMORY = 2**34  # bytes of buffers: a batch with targets, scores and factors, and parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSpec:
-    """One input of the model; `shape` is without the batch axis.
+    """One input of the model; `shape` leaves out the batch axis.
 
-    `standardize` says where the mean and scale that the graph applies first come from: nowhere,
-    the builder's caller, or a round of statistics over the fleet.
+    `standardize` says where the mean and scale that the graph applies first come from: there are
+    none, the caller of the builder gave them, or the fleet finds them in a statistics round.
     """
 
     name: str
@@ -59,12 +59,12 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSpec:
-    """What the loss compares with; `shape` is without the batch axis.
+    """What the loss compares the scores with; `shape` leaves out the batch axis.
 
-    `n_classes` bounds class indices; None where targets are not classes. Where `standardize` is
-    "federated", a round of statistics finds the mean and the deviation that training compares in,
-    and that the scores of evaluation and inference are scaled by. The JSON has no such key where
-    it is "none".
+    `n_classes` bounds class indices; None if targets are not classes. If `standardize` is
+    "federated", a statistics round finds the mean and the standard deviation in whose units
+    training compares, and by which evaluation and inference scale their scores. The JSON has no
+    such key if it is "none".
     """
 
     dtype: str
@@ -74,7 +74,7 @@ class TargetSpec:
 
     @property
     def name(self) -> str:
-        """What statistics are reported under; no input can be called so."""
+        """The name statistics are reported under; no input can have it."""
         return "fedge.target"
 
     @property
@@ -83,7 +83,7 @@ class TargetSpec:
 
     @property
     def scale_slot(self) -> str:
-        """Of the deviation itself; that of an input holds its inverse."""
+        """The slot of the deviation itself; an input's holds the inverse."""
         return "target.fedge.spread"
 
     @property
@@ -92,7 +92,7 @@ class TargetSpec:
 
 
 def _statistic_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """One a feature, or one a channel (C, 1, ..) from rank 2 on."""
+    """One per feature, or one per channel (C, 1, ..) from rank 2 on."""
     return shape if len(shape) < 2 else (shape[0], *[1] * (len(shape) - 1))
 
 
@@ -101,8 +101,8 @@ class DropoutSpec:
     """One place where training drops activations.
 
     Attributes:
-        ratio: the probability of being dropped, 0 <= ratio < 1.
-        size: elements that are dropped or kept, one by one, in a whole batch.
+        ratio: the probability that an element is dropped, 0 <= ratio < 1.
+        size: number of elements in a whole batch, each dropped or kept independently.
     """
 
     ratio: float
@@ -111,10 +111,10 @@ class DropoutSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The facts that training needs beside the graphs.
+    """The facts that training needs in addition to the graphs.
 
-    `dropout` is in the order in which `fedge.dropout` holds its factors. Where it is empty the
-    training graph has no such input, and the JSON no such key.
+    `dropout` is in the order in which `fedge.dropout` holds its factors. If it is empty, the
+    training graph has no such input and the JSON no such key.
 
     Raises:
         ArtifactError: on construction, if the facts contradict each other.
@@ -143,9 +143,9 @@ class Manifest:
 
     @property
     def memory_bytes(self) -> int:
-        """What training needs in memory beside its graphs, whatever the file's own size.
+        """Memory that training needs in addition to its graphs, whatever the file's own size.
 
-        Parameters count four times: the global model, those that move, gradient and momentum.
+        Parameters count four times: global model, local parameters, gradient and momentum.
         """
         rows = sum(_element_bytes(one.dtype) * math.prod(one.shape) for one in self.inputs)
         answers = (8 + 4 * (self.target.n_classes or 1)) * math.prod(self.target.shape)
@@ -166,7 +166,7 @@ class Manifest:
     def from_json(cls, data: bytes) -> tuple["Manifest", dict[str, str]]:
         """The manifest and the members' hashes.
 
-        Only the canonical form is taken: what this reads, `to_json` writes back byte for byte, so
+        Only the canonical form is accepted: `to_json` writes back what this reads byte for byte, so
         unknown or repeated keys and a schema hash of another layout are refused too.
 
         Raises:
@@ -227,7 +227,7 @@ def _slot(item: object) -> Slot:
 
 
 def _element_bytes(dtype: str) -> int:
-    """Of a number of this type; its name ends in its bits."""
+    """Size of one number of this type; the name ends in its bits."""
     digits = dtype.lstrip("abcdefghijklmnopqrstuvwxyz")
     return int(digits) // 8 if digits else 1  # bool
 

@@ -1,7 +1,7 @@
 """Writes values into an ONNX model without the onnx package, by walking its protobuf bytes.
 
 Only four messages matter: ModelProto.graph (field 7), ModelProto.metadata_props (14),
-GraphProto.input (11) and GraphProto.initializer (5). Everything else is copied as it is.
+GraphProto.input (11) and GraphProto.initializer (5). Everything else is copied unchanged.
 Source: onnx/onnx.proto3; protobuf.dev/programming-guides/encoding.
 """
 
@@ -28,12 +28,12 @@ def bake(
 
     Args:
         model: ONNX bytes.
-        values: by the name of the graph's input.
-        metadata: what the model says of itself from now on, in the place of what it said under
-            the same keys; the rest stays.
+        values: by name of graph input.
+        metadata: entries for the model's metadata_props; they replace those with the same keys,
+            and the rest stay.
 
     Raises:
-        ArtifactError: if the bytes are not a model, or a named input is missing or double.
+        ArtifactError: if the bytes are not a model, or a named input is missing or duplicated.
     """
     parts: list[bytes | memoryview] = []
     n_graphs = 0
@@ -81,7 +81,7 @@ def _tensor(name: str, value: Array) -> list[bytes | memoryview]:
 
 
 def _name(message: memoryview) -> str:
-    """The name of a ValueInfoProto, or the key of an entry: both are field 1."""
+    """The name of a ValueInfoProto, or the key of a metadata entry: both are field 1."""
     for number, _, body in protobuf.fields(message):
         if number == _NAME:
             return str(body, "utf-8", "replace")

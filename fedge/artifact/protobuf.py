@@ -1,7 +1,7 @@
-"""Protobuf's wire format, read strictly: known fields, of their types, each as often as allowed.
+"""Protobuf's wire format, read strictly: known fields, right types, none more often than allowed.
 
-What an ordinary reader forgives (unknown fields, a message in two parts that it joins) is refused,
-so that two readers of the same bytes cannot disagree about what they say.
+What an ordinary reader tolerates (unknown fields, a message split in two) is refused, so that two
+readers of the same bytes cannot disagree about their meaning.
 Source: protobuf.dev/programming-guides/encoding.
 """
 
@@ -17,9 +17,9 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types; groups, 3 and 4,
 
 
 class Kind(Enum):
-    """How a field is written, and whether it may come more than once."""
+    """How a field is encoded, and whether it may be repeated."""
 
-    NUMBER = auto()  # a varint: the last bits of a negative one count
+    NUMBER = auto()  # a varint: negative numbers in two's complement
     REAL = auto()  # float32
     DATA = auto()  # text, bytes or a message
     NUMBERS = auto()
@@ -43,7 +43,7 @@ _FORMATS = {Kind.REALS: "<f", Kind.DOUBLES: "<d"}
 
 @dataclass(slots=True)
 class Budget:
-    """How many fields and numbers may still be read: what keeps a reader's time within bounds."""
+    """How many fields and numbers may still be read, which bounds a reader's time."""
 
     left: int
 
@@ -56,7 +56,7 @@ class Budget:
 
 @dataclass(slots=True)
 class Message:
-    """The fields of one message by number; what is not there has the value of nothing."""
+    """The fields of one message by number; an absent field has its empty value."""
 
     budget: Budget
     _single: dict[int, Any] = field(default_factory=dict)
@@ -116,7 +116,7 @@ def read(data: memoryview, what: str, known: Mapping[int, Kind], budget: Budget)
     """A message that has these fields and no others.
 
     Raises:
-        ArtifactError: if it has, or a field is cut short, of another type, or there twice.
+        ArtifactError: if it has others, or a field is truncated, repeated or of another type.
     """
     message = Message(budget)
     for number, wire, body in _walk(data, budget):
@@ -146,7 +146,7 @@ def _walk(data: memoryview, budget: Budget) -> Iterator[tuple[int, int, Any]]:
 
 
 def _positions(data: memoryview) -> Iterator[tuple[int, int, int, int, int]]:
-    """Each field's number and wire type; where it, its body and what follows begin."""
+    """Each field's number and wire type, and the offsets of its start, its body and its end."""
     position = 0
     while position < len(data):
         start = position
@@ -169,8 +169,8 @@ def _positions(data: memoryview) -> Iterator[tuple[int, int, int, int, int]]:
 
 
 def read_varint(data: Sequence[int], position: int) -> tuple[int, int]:
-    """The value and the position after it; at most ten bytes, of which 64 bits count."""
-    if position < len(data) and data[position] < 0x80:  # most are that small
+    """The value and the position after it; at most ten bytes, of which the low 64 bits count."""
+    if position < len(data) and data[position] < 0x80:  # most are this small
         return data[position], position + 1
     value = 0
     for index, byte in enumerate(data[position : position + 10]):

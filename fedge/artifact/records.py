@@ -1,4 +1,4 @@
-"""JSON from outside: bounded text to values whose keys and types are known."""
+"""JSON from outside: bounded text to values of known keys and types."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ MAX_BYTES = 4 * 2**20
 
 
 def parse(data: bytes, what: str) -> object:
-    """The JSON value in at most 4 MiB of text.
+    """The JSON value of at most 4 MiB of text.
 
     Raises:
         ArtifactError: if it is longer, or not JSON.
@@ -27,7 +27,7 @@ def fields(value: object, what: str, types: Mapping[str, type]) -> dict[str, Any
     """A JSON object with exactly these keys and types; a `shape` becomes a tuple of integers.
 
     Raises:
-        ArtifactError: naming the first key that is missing, unknown, or of another type.
+        ArtifactError: naming the first key that is missing, unknown, or of the wrong type.
     """
     if not isinstance(value, dict) or value.keys() != types.keys():
         found = sorted(value)[:20] if isinstance(value, dict) else type(value).__name__

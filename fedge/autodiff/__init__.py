@@ -1,9 +1,9 @@
 """Reverse-mode gradients of ONNX models: a graph in, a graph of its gradients out.
 
-`trace` reads a model into a `Graph`, `apply_dropout` makes its scores those of
-training, `get_loss` adds a loss to them, `gradients` runs backwards over it with
-one rule per operator, `to_model` writes what the results need. Nothing but
-standard ONNX operators comes out.
+`trace` reads a model into a `Graph`, `apply_dropout` turns its scores into those
+of training, `get_loss` adds a loss, `gradients` runs backwards with one rule per
+operator, `to_model` writes out what the results need. The result contains only
+standard ONNX operators.
 """
 
 from fedge.autodiff.backward import gradients

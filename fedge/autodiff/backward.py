@@ -9,16 +9,16 @@ from fedge.errors import ModelError
 
 
 def gradients(g: Graph, seeds: Mapping[Name, Name], wanted: Collection[Name]) -> dict[Name, Name]:
-    """Adds to the graph the nodes that compute gradients.
+    """Adds the nodes that compute gradients to the graph.
 
     Args:
         g: a graph; nodes are appended to it.
-        seeds: for each result, the gradient that arrives there, of its shape.
-        wanted: inputs of the graph whose gradients are asked for.
+        seeds: for each result, the gradient that arrives there, in the result's shape.
+        wanted: inputs of the graph whose gradients are wanted.
 
     Returns:
-        The gradient's name for each wanted input; an input without influence on
-        the results is left out.
+        The gradient's name for each wanted input; inputs that have no influence on
+        the results are left out.
 
     Raises:
         ModelError: if an operator on the way has no rule.
@@ -33,7 +33,7 @@ def gradients(g: Graph, seeds: Mapping[Name, Name], wanted: Collection[Name]) ->
 
 
 def _influenced(g: Graph, nodes: list[Node], wanted: Collection[Name]) -> set[Name]:
-    """Every value of floating type that depends on a wanted input."""
+    """Every floating-point value that depends on a wanted input."""
     active = set(wanted)
     for node in nodes:
         if not active.isdisjoint(node.inputs):
@@ -44,7 +44,7 @@ def _influenced(g: Graph, nodes: list[Node], wanted: Collection[Name]) -> set[Na
 def _step(g: Graph, node: Node, arrived: dict[Name, list[Name]]) -> None:
     dys = [_gradient(g, name, arrived) for name in node.outputs if g.tensors[name].is_float]
     if node.op_type not in RULES:
-        raise refusal(g, node, "has no gradient rule; train parameters after it only, or replace")
+        raise refusal(g, node, "has no gradient rule; train only parameters after it, or replace")
     try:
         found = RULES[node.op_type](g, node, *dys)
     except ValueError as error:
@@ -61,13 +61,13 @@ def _gradient(g: Graph, name: Name, arrived: Mapping[Name, list[Name]]) -> Name:
 
 
 def _total(g: Graph, parts: list[Name]) -> Name:
-    """The sum of what arrived at a value over its several uses."""
+    """The sum of the gradients that a value's several uses contribute."""
     if len(parts) > 1:
         parts[:] = [g.op("Add" if len(parts) == 2 else "Sum", *parts)]
     return parts[0]
 
 
 def refusal(g: Graph, node: Node, why: str) -> ModelError:
-    """A sentence naming node and operator."""
+    """A sentence that names the node and its operator."""
     origin = next((g.origins[name] for name in node.outputs if name in g.origins), node.outputs[0])
     return ModelError(f"node {origin!r} ({node.op_type}) {why} the node")

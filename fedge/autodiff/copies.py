@@ -1,8 +1,8 @@
 """Tensors that an exporter merged because they were equal, or copied because they were shared.
 
-Both change what is trained: two layers that begin alike would stay alike, and an embedding that
-the output layer shares would part from it. `settle_copies` puts a model back to what its author
-wrote, as far as the file tells, and says what it did.
+Both change what is trained: two layers that start equal would stay equal, and an embedding shared
+with the output layer would drift apart from it. `settle_copies` restores what the model's author
+wrote, as far as the file tells, and reports what it did.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,17 +18,17 @@ from fedge.autodiff.slots import Use, find_uses
 from fedge.types import Array
 
 Remarks = dict[str, str]
-"""What was done, in words, by the name of the tensor that has it."""
+"""What was done, in words, by tensor name."""
 
 
 def settle_copies(model: onnx.ModelProto) -> Remarks:
-    """Gives every parameter one tensor of its own; changes the model, not what it computes.
+    """Gives every parameter a tensor of its own; changes the model, not what it computes.
 
-    - A bias that torch's exporter left out because it is zero is put back.
+    - A bias that torch's exporter dropped because it is zero is put back.
     - A copy behind Identity becomes a tensor.
-    - A tensor that several modules use is split, if torch's notes name another parameter there;
-      without such notes, if all its elements are equal, as in scales and biases that never
-      learned, and torch's older exporter (which marks what it merges) did not write it.
+    - A tensor that several modules use is split if torch's notes name different parameters there;
+      without such notes, if all its elements are equal, as in untrained scales and biases, and
+      it was not written by torch's older exporter (which marks what it merges).
     - A matrix that equals the table of an embedding, or is its transpose, becomes that table.
     """
     remarks: Remarks = restore_biases(model)
@@ -38,13 +38,13 @@ def settle_copies(model: onnx.ModelProto) -> Remarks:
     for name in list(stored):
         for alike in _merged(stored[name], uses.get(name, []), exporter):
             new = _split(model, stored[name], alike)
-            remarks[new] = f"stored once with {name}, which began equal; trained by itself"
+            remarks[new] = f"stored once with {name}, which began equal; trained separately"
     _tie(model, remarks)
     return remarks
 
 
 def _unfold(model: onnx.ModelProto) -> None:
-    """Replaces each Identity of a stored tensor by a tensor."""
+    """Replaces each Identity of a stored tensor with a tensor."""
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     results = {info.name for info in model.graph.output}
     kept = []
@@ -65,7 +65,7 @@ def _copy(model: onnx.ModelProto, tensor: onnx.TensorProto, name: str) -> onnx.T
 
 
 def _merged(tensor: onnx.TensorProto, uses: list[Use], exporter: Exporter) -> Iterator[list[Use]]:
-    """The groups of uses that are parameters of their own, all but the one that keeps the name."""
+    """The groups of uses that are separate parameters, except the one that keeps the name."""
     uses = [use for use in uses if use.purpose != "setting" and tensor.name in use.node.input]
     if len(uses) < 2 or tensor.data_type != onnx.TensorProto.FLOAT:
         return
@@ -79,7 +79,7 @@ def _merged(tensor: onnx.TensorProto, uses: list[Use], exporter: Exporter) -> It
 
 
 def _by_names(uses: Iterable[Use], own: str | None) -> list[list[Use]]:
-    """Uses that the exporter's notes give a parameter in common; those of `own` come first."""
+    """Uses grouped by the parameter that the exporter's notes name; those of `own` come first."""
     groups: list[tuple[set[str], list[Use]]] = [({own}, [])] if own else []
     for use in uses:
         names = set(named_parameters(use.node))
@@ -94,7 +94,7 @@ def _by_names(uses: Iterable[Use], own: str | None) -> list[list[Use]]:
 
 
 def _split(model: onnx.ModelProto, tensor: onnx.TensorProto, uses: list[Use]) -> str:
-    """A copy of a tensor for some of its uses, named after the module there if that is known."""
+    """A copy of a tensor for some of its uses, named after their module if that is known."""
     node, leaf = uses[0].node, tensor.name.rpartition(".")[2]
     place = scope(node)
     name = f"{place}.{leaf}" if place else f"{tensor.name}.{node.name or node.output[0]}"
@@ -108,7 +108,7 @@ def _split(model: onnx.ModelProto, tensor: onnx.TensorProto, uses: list[Use]) ->
 
 
 def _tie(model: onnx.ModelProto, remarks: Remarks) -> None:
-    """Lets a matrix be what it is a copy of: the table of an embedding."""
+    """Turns a matrix back into what it is a copy of: an embedding's table."""
     uses = find_uses(model)
     stored = {t.name: t for t in model.graph.initializer if len(t.dims) == 2}
     tables = [name for name in stored if any(_looks_up(use) for use in uses.get(name, []))]
@@ -124,11 +124,11 @@ def _tie(model: onnx.ModelProto, remarks: Remarks) -> None:
                 _become(model, name, helper.make_node("Identity", [table], [name]))
             else:
                 continue
-            remarks[table] = f"shared with {name}, which had the same numbers; trained as one"
+            remarks[table] = f"shared with {name}, which had the same values; trained as one"
 
 
 def _become(model: onnx.ModelProto, name: str, node: onnx.NodeProto) -> None:
-    """Replaces a stored tensor by a node that computes it."""
+    """Replaces a stored tensor with a node that computes it."""
     left = [tensor for tensor in model.graph.initializer if tensor.name != name]
     inputs = [info for info in model.graph.input if info.name != name]
     for field, kept in ((model.graph.initializer, left), (model.graph.input, inputs)):

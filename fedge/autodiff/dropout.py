@@ -1,4 +1,4 @@
-"""Dropout as a product with factors fed from outside, so that no graph draws a number itself."""
+"""Dropout as a product with factors fed in from outside, so no graph draws random numbers."""
 
 from collections.abc import Iterator
 from itertools import accumulate
@@ -14,11 +14,11 @@ FACTORS = "fedge.dropout"
 
 
 def apply_dropout(g: Graph, result: Name) -> tuple[Name, tuple[DropoutSpec, ...]]:
-    """A result as it is in training: each Dropout on the way to it multiplies by its factors.
+    """A result as training computes it: each Dropout on the way to it multiplies by its factors.
 
     The graph gets the input `fedge.dropout`, float32 (n,), which holds the factors of one node
-    behind those of the other, row-major. Nothing that was there changes; where nothing is
-    dropped, nothing is added.
+    after another, row-major. Existing nodes do not change; if nothing is dropped, nothing is
+    added.
 
     Returns:
         The new result, and each node's ratio and number of factors, in order.
@@ -37,12 +37,12 @@ def apply_dropout(g: Graph, result: Name) -> tuple[Name, tuple[DropoutSpec, ...]
 
 
 def _is_dropping(node: Node) -> bool:
-    """The canonical form has a ratio only where it is above 0."""
+    """The canonical form has a ratio only if it is above 0."""
     return node.op_type == "Dropout" and len(node.inputs) > 1
 
 
 def _replay(g: Graph, nodes: list[Node], starts: Iterator[int]) -> dict[Name, Name]:
-    """Old names to new; a node that no dropout reaches is found again, not added."""
+    """Old names to new; a node that no dropout reaches is reused, not added again."""
     names: dict[Name, Name] = {}
     for node in nodes:
         inputs = [names.get(name, name) for name in node.inputs]
@@ -59,7 +59,7 @@ def _replay(g: Graph, nodes: list[Node], starts: Iterator[int]) -> dict[Name, Na
 
 
 def _factors(g: Graph, start: int, *, like: Name) -> Name:
-    """The part of the factors that begins at `start`, in the shape and type of a value."""
+    """The factors from `start` on, in the shape and type of a value."""
     part = g.op("Slice", FACTORS, g.ints([start]), g.ints([start + g.size(like)]))
     shaped = g.reshape(part, g.shape(like))
     dtype = g.tensors[like].dtype

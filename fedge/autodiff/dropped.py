@@ -1,7 +1,7 @@
-"""Biases that torch's exporter left out because they are zero before training: put back.
+"""Puts back biases that torch's exporter dropped because they are zero before training.
 
-Its optimiser removes the addition of zeros. Its notes still name the bias among the arguments of
-the call that became a MatMul or a Gemm, which is enough to restore it.
+The exporter's optimiser removes additions of zero. But its notes still name the bias among the
+arguments of the call that became a MatMul or a Gemm, which is enough to restore it.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ from fedge.autodiff.exporter import call_of, named_parameters, scope
 
 
 def restore_biases(model: onnx.ModelProto) -> dict[str, str]:
-    """Adds the biases that were left out; changes the model, not what it computes.
+    """Adds the missing biases; changes the model, not what it computes.
 
     Returns:
         A remark for each, by its name.
@@ -27,12 +27,12 @@ def restore_biases(model: onnx.ModelProto) -> dict[str, str]:
     remarks = {}
     for nodes in parts.values():
         if len(nodes) == 1 and (n := _n_outputs(nodes[0], sizes)):
-            remarks[_restore(model, nodes[0], n)] = "left out by the exporter, being zero; put back"
+            remarks[_restore(model, nodes[0], n)] = "zero, so the exporter dropped it; put back"
     return remarks
 
 
 def _n_outputs(node: onnx.NodeProto, sizes: dict[str, list[int]]) -> int:
-    """Columns of a product that has lost its bias; 0 for any other node."""
+    """Number of columns of a product that has lost its bias; 0 for any other node."""
     weight = sizes.get(node.input[1], []) if len(node.input) == 2 else []
     if len(weight) != 2 or node.op_type not in ("Gemm", "MatMul"):
         return 0

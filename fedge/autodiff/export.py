@@ -8,7 +8,7 @@ from onnx import helper, numpy_helper
 from fedge.autodiff.graph import Graph, Name, Node
 from fedge.autodiff.infer import OPSET, is_optional_output
 
-_IR_VERSION = 8  # the first to know opset 18; onnxruntime 1.20 reads up to 10
+_IR_VERSION = 8  # the first with opset 18; onnxruntime 1.20 reads up to 10
 
 
 def to_model(g: Graph, inputs: Sequence[Name], outputs: Mapping[str, Name]) -> onnx.ModelProto:
@@ -16,7 +16,7 @@ def to_model(g: Graph, inputs: Sequence[Name], outputs: Mapping[str, Name]) -> o
 
     Args:
         g: the graph; it is not changed.
-        inputs: the model's inputs, in order; they stay even if nothing needs them.
+        inputs: the model's inputs, in order; kept even if nothing needs them.
         outputs: public name to value.
     """
     nodes = live_nodes(g, outputs.values())
@@ -39,7 +39,7 @@ def to_model(g: Graph, inputs: Sequence[Name], outputs: Mapping[str, Name]) -> o
 
 
 def to_bytes(model: onnx.ModelProto) -> bytes:
-    """A model as a file's content; the same bytes for the same model."""
+    """A model as the content of a file; the same bytes for the same model."""
     return bytes(model.SerializeToString(deterministic=True))
 
 
@@ -71,7 +71,7 @@ def _public_names(
 
 def _proto(node: Node, used: set[Name], names: Mapping[Name, str]) -> onnx.NodeProto:
     outputs = [names.get(name, name) for name in node.outputs]
-    # An output nobody reads is left out: asked for its indices, MaxPool is six times slower.
+    # An output nobody reads is left out: MaxPool is six times slower if asked for its indices.
     while node.outputs[len(outputs) - 1] not in used and is_optional_output(
         node.op_type, len(outputs) - 1
     ):

@@ -1,22 +1,22 @@
-"""Whether the numbers of a tensor were computed by a formula, or drawn and learned."""
+"""Whether a tensor's values were computed by a formula, or drawn at random and learned."""
 
 import numpy as np
 
 from fedge.types import Array
 
 _MASKED = -1e4  # a score that no softmax lets through; exporters write this or less
-_TOLERANCE = 1e-3  # sines of large positions are that far off in float32
-_ROUNDING = 5e-7  # of the largest number: slow cosines hardly differ from 1
-_LEAST_EVIDENCE = 4  # numbers that a recurrence foretells beyond those it was fitted to
+_TOLERANCE = 1e-3  # the error in float32 of sines at large positions
+_ROUNDING = 5e-7  # relative to the largest value: slow cosines hardly differ from 1
+_LEAST_EVIDENCE = 4  # values that a recurrence predicts beyond those it was fitted to
 
 
 def is_constant(value: Array) -> bool:
-    """Whether all elements are equal: how scales and biases begin."""
+    """Whether all elements are equal, as in scales and biases before training."""
     return bool(value.size) and bool((value == value.flat[0]).all())
 
 
 def is_mask(value: Array) -> bool:
-    """Whether it lets elements through or stops them: ones and zeros, or zeros and -infinity."""
+    """Whether it passes or blocks elements: ones and zeros, or zeros and -infinity."""
     if is_constant(value):
         return False
     open_ = (value == 0) | (value == 1)
@@ -26,17 +26,17 @@ def is_mask(value: Array) -> bool:
 def is_formula(value: Array) -> bool:
     """Whether its lines along some axis are waves, ramps or geometric series.
 
-    Tables of sinusoidal or rotary positions and the slopes of linear biases are. Such a line
-    follows x[t + 1] = a x[t] + b x[t - 1], with a and b of its own. Lines of one repeated number
-    prove nothing and do not count. Or its elements depend on the difference of the last two
-    indices alone, as biases of relative positions do.
+    Tables of sinusoidal or rotary positions are, and so are the slopes of linear biases. Such a
+    line follows x[t + 1] = a x[t] + b x[t - 1], with its own a and b. Lines of one repeated value
+    prove nothing and do not count. Also true if elements depend only on the difference of the
+    last two indices, as in relative position biases.
     """
     lines = any(_has_recurrence(np.moveaxis(value, axis, -1)) for axis in range(value.ndim))
     return lines or _is_relative(value)
 
 
 def padding_row(value: Array) -> int | None:
-    """The one row of a table that is zero while no other is, as an embedding's padding is."""
+    """The only row of a table that is all zero, as an embedding's padding row is; or None."""
     if value.ndim != 2 or len(value) < 3:
         return None
     rows = np.flatnonzero(~value.any(axis=1))
@@ -63,7 +63,7 @@ def _has_recurrence(value: Array) -> bool:
 
 
 def _without(lines: Array, direction: Array) -> Array:
-    """What of each line is orthogonal to a direction of its own."""
+    """The part of each line that is orthogonal to that line's own direction."""
     norm = (direction * direction).sum(axis=1, keepdims=True)
     along = (lines * direction).sum(axis=1, keepdims=True) / np.where(norm > 0, norm, 1)
     rest: Array = lines - along * direction

@@ -1,4 +1,4 @@
-"""What a standard operator stands for, in other operators: onnx's own definitions of functions."""
+"""A standard operator in terms of other operators: onnx's own function definitions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from fedge.autodiff.infer import OPSET, Attributes, Tensor, attribute_value, typ
 
 
 def is_known(op_type: str) -> bool:
-    """Whether the opset of our graphs has this operator, and has not given it up."""
+    """Whether the opset of our graphs has this operator and has not deprecated it."""
     try:
         return not onnx.defs.get_schema(op_type, OPSET, "").deprecated
     except onnx.defs.SchemaError:
@@ -20,20 +20,20 @@ def is_known(op_type: str) -> bool:
 def body(
     op_type: str, attributes: Attributes, inputs: Sequence[Tensor | None], opset: int
 ) -> onnx.FunctionProto:
-    """The definition of an operator, at the opset that its inputs' types belong to.
+    """An operator's definition for these input types.
 
     Args:
         op_type: the operator.
         attributes: those of the node.
-        inputs: types and shapes; None for an optional input that is left out.
-        opset: of the model.
+        inputs: types and shapes; None for an omitted optional input.
+        opset: the model's.
 
     Raises:
         ValueError: if that opset has no such operator, or none with a definition.
     """
     function = onnx.FunctionProto()
     try:
-        schema: Any = onnx.defs.get_schema(op_type, opset, "")  # its stubs know no functions
+        schema: Any = onnx.defs.get_schema(op_type, opset, "")  # its stubs lack functions
     except onnx.defs.SchemaError:
         raise ValueError(f"opset {opset} has no operator {op_type}") from None
     if schema.has_context_dependent_function:
@@ -50,7 +50,7 @@ def body(
 
 
 def attributes_of(node: onnx.NodeProto, given: Attributes) -> Iterator[tuple[str, Any]]:
-    """The attributes of a node of a definition; some are the function's own."""
+    """The attributes of a node in a definition; some refer to the function's own."""
     for proto in node.attribute:
         if not proto.ref_attr_name:
             yield proto.name, attribute_value(proto)

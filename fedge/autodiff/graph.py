@@ -26,16 +26,16 @@ Name = str
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """One operation. Its attributes are complete: defaults are filled in."""
+    """One operation. Its attributes are complete, defaults included."""
 
     op_type: str
-    inputs: tuple[Name, ...]  # "" for an optional input left out
+    inputs: tuple[Name, ...]  # "" for an omitted optional input
     outputs: tuple[Name, ...]
     attributes: Attributes
     wanted: tuple[bool, ...] = ()  # which inputs need a gradient; set by the reverse sweep
 
     def needs(self, index: int) -> bool:
-        """Whether the input at this place is there and needs a gradient."""
+        """Whether the input at this index is present and needs a gradient."""
         return index < len(self.wanted) and self.wanted[index]
 
     def to_proto(self) -> onnx.NodeProto:
@@ -46,8 +46,8 @@ class Graph:
     """Nodes in topological order, with the type and shape of every value.
 
     `op` is the only way to add a node. It infers the output's shape at once,
-    evaluates a node of constants, and gives back the earlier result when the
-    same operation was asked for before.
+    evaluates a node whose inputs are constants, and returns the earlier result
+    if the same operation was added before.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Graph:
         self._known: dict[Any, tuple[Name, ...]] = {}
 
     def add_input(self, name: Name, tensor: Tensor) -> Name:
-        """A value fed from outside: data, target or parameter."""
+        """A value fed in from outside: data, target or parameter."""
         if name in self.tensors:
             raise ValueError(f"two inputs are called {name!r}")
         self.tensors[name] = tensor
@@ -75,23 +75,23 @@ class Graph:
         return self._known[key][0]
 
     def scalar(self, value: float, *, like: Name) -> Name:
-        """A constant of no axes, of the element type of another value."""
+        """A constant scalar with the element type of another value."""
         return self.constant(np.asarray(value, self.tensors[like].dtype))
 
     def ints(self, values: Iterable[int]) -> Name:
-        """A constant int64 vector, as axes and shapes are given."""
+        """A constant int64 vector, for axes and shapes."""
         return self.constant(np.asarray(list(values), np.int64))
 
     def zeros(self, shape: Sequence[int], *, like: Name) -> Name:
-        """Zeros of a shape, of the element type of another value."""
+        """Zeros of a shape, with the element type of another value."""
         zero = self.scalar(0, like=like)
         return self.op("Expand", zero, self.ints(shape), fold=False) if shape else zero
 
     def op(self, op_type: str, *inputs: Name, fold: bool = True, **attributes: Any) -> Name:
-        """Adds one node with one output and gives the output's name.
+        """Adds a node with one output and returns the output's name.
 
         Raises:
-            ValueError: if the operator does not take these inputs or attributes,
+            ValueError: if the operator does not accept these inputs or attributes,
                 or the output's shape is not static.
         """
         return self.ops(1, op_type, *inputs, fold=fold, **attributes)[0]
@@ -121,7 +121,7 @@ class Graph:
         return prod(self.tensors[name].shape)
 
     def integers(self, name: Name) -> tuple[int, ...]:
-        """The value of a constant of integers; ValueError if it depends on data."""
+        """The values of an integer constant; ValueError if it depends on data."""
         if name not in self.constants:
             raise ValueError("an axis, shape or index that must be constant depends on data")
         return tuple(int(value) for value in self.constants[name].reshape(-1))
@@ -148,7 +148,7 @@ class Graph:
         return self.op("ReduceSum", x, self.ints(axes), keepdims=int(keepdims))
 
     def mask(self, condition: Name, *, like: Name) -> Name:
-        """1 where a condition holds, else 0: cheaper to multiply by than Where in onnxruntime."""
+        """1 where a condition holds, else 0: multiplying by it beats Where in onnxruntime."""
         return self.op("Cast", condition, to=element_type(self.tensors[like].dtype))
 
     def unbroadcast(self, dy: Name, *, like: Name) -> Name:
@@ -180,7 +180,7 @@ class Graph:
         found = infer_outputs(proto, self.tensors, self.constants)
         given = [name for name in inputs if name]
         if fold and given and all(name in self.constants for name in given):
-            with suppress(NotEvaluatedError):  # then it stays a node, for the runtime
+            with suppress(NotEvaluatedError):  # then it stays a node, left to the runtime
                 values = evaluate(proto, {name: self.constants[name] for name in given}, found)
                 return tuple(self.constant(value) for value in values)
         outputs = tuple(self._new(op_type, tensor) for tensor in found)

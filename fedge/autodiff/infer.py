@@ -1,4 +1,4 @@
-"""What onnx knows of single nodes: attribute defaults, output shapes, values of constants."""
+"""What onnx knows about single nodes: attribute defaults, output shapes, constant values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from onnx.reference import ReferenceEvaluator
 from fedge.types import Array
 
 # The opset every graph is written in. Older and newer models are converted node
-# by node, so that a gradient rule meets one form of its operator only.
+# by node, so that a gradient rule meets only one form of its operator.
 OPSET = 18
 
-# Values of larger constants never decide a shape.
+# The values of larger constants never determine a shape.
 _LARGEST_SHAPE_DATA = 1024
-# The reference knows DequantizeLinear from opset 19 on; nodes of 18 mean the same in 21.
+# The reference has DequantizeLinear only from opset 19 on; nodes of 18 mean the same in 21.
 _REFERENCE_OPSET = 21
 _LARGEST_FOLDED = 2**26
 
@@ -31,7 +31,7 @@ Attributes = Mapping[str, Any]
 
 
 class NotEvaluatedError(Exception):
-    """onnx's reference cannot compute a node whose inputs are all constants; a runtime may."""
+    """onnx's reference cannot compute a node of constant inputs; a runtime may be able to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def schema(op_type: str) -> onnx.defs.OpSchema:
 
 
 def is_optional_output(op_type: str, index: int) -> bool:
-    """Whether a node may leave out the output at this place."""
+    """Whether a node may omit the output at this index."""
     outputs = schema(op_type).outputs
     formal = outputs[min(index, len(outputs) - 1)]
     return formal.option == onnx.defs.OpSchema.FormalParameterOption.Optional
@@ -64,7 +64,7 @@ def is_optional_output(op_type: str, index: int) -> bool:
 
 @cache
 def default_attributes(op_type: str) -> Attributes:
-    """The attributes an operator takes when a node does not say otherwise."""
+    """The attributes an operator has unless a node says otherwise."""
     attributes = schema(op_type).attributes
     defaults = {name: attributes[name].default_value for name in sorted(attributes)}
     return {name: attribute_value(proto) for name, proto in defaults.items() if proto.type}
@@ -103,15 +103,15 @@ def infer_outputs(
 def evaluate(
     proto: onnx.NodeProto, values: Mapping[str, Array], outputs: Sequence[Tensor]
 ) -> list[Array]:
-    """The outputs of a node whose inputs are all constants, by onnx's reference.
+    """The outputs of a node with constant inputs, computed by onnx's reference.
 
     Raises:
-        ValueError: if one would be enormous.
+        ValueError: if one would be too large.
         NotEvaluatedError: if the reference cannot compute it.
     """
     if max(int(np.prod(tensor.shape, dtype=object)) for tensor in outputs) > _LARGEST_FOLDED:
         raise ValueError(f"a constant has more than {_LARGEST_FOLDED} elements")
-    if proto.op_type == "GatherElements":  # the reference fails where shapes differ
+    if proto.op_type == "GatherElements":  # the reference fails if shapes differ
         x, indices = (values[name] for name in proto.input)
         (axis,) = (attribute.i for attribute in proto.attribute)
         return [np.take_along_axis(x[_corner(x, indices, axis)], indices, axis)]
@@ -131,14 +131,14 @@ def evaluate(
 
 
 def _corner(x: Array, indices: Array, axis: int) -> tuple[slice, ...]:
-    """The part of x that indices reach: as long as they are, but along the axis."""
+    """The part of x that the indices reach: their size on every axis except the given one."""
     return tuple(
         slice(None) if i == axis % x.ndim else slice(n) for i, n in enumerate(indices.shape)
     )
 
 
 def numpy_dtype(element_type: int) -> np.dtype[Any]:
-    """NumPy's name for one of ONNX's element types; ValueError if it has none."""
+    """NumPy's dtype for one of ONNX's element types; ValueError if there is none."""
     try:
         return np.dtype(helper.tensor_dtype_to_np_dtype(element_type))
     except (KeyError, TypeError):
@@ -146,7 +146,7 @@ def numpy_dtype(element_type: int) -> np.dtype[Any]:
 
 
 def type_proto(tensor: Tensor) -> onnx.TypeProto:
-    """ONNX's form of a type with a static shape."""
+    """The ONNX form of a type with a static shape."""
     element = helper.np_dtype_to_tensor_dtype(tensor.dtype)
     return helper.make_tensor_type_proto(element, tensor.shape)
 

@@ -3,7 +3,7 @@
 A loss over several positions or elements of an example is their mean. Class
 scores are taken before a final Softmax, binary ones before a final Sigmoid:
 the loss of a saturated probability has no usable gradient in float32. Each
-slope is written down, shorter than what the rules would make of the formula.
+slope is written by hand, shorter than what the rules would derive.
 """
 
 from collections.abc import Callable
@@ -21,11 +21,11 @@ class Loss:
     """How outputs are compared with targets.
 
     Attributes:
-        scores: the model's output to what the loss takes.
+        scores: from the model's output to what the loss takes.
         target: type and shape of the targets, batch first.
-        losses: scores and targets to the losses, shape (batch,), and to their
-            derivatives by the scores, of the scores' shape.
-        has_classes: whether axis 1 of the scores counts classes.
+        losses: from scores and targets to the losses, shape (batch,), and their
+            derivatives with respect to the scores, in the scores' shape.
+        has_classes: whether axis 1 of the scores is classes.
     """
 
     scores: Callable[[Graph, Name], Name]
@@ -35,14 +35,14 @@ class Loss:
 
 
 def get_loss(name: str) -> Loss:
-    """The loss of a name; ConfigError names the known ones."""
+    """The loss of this name; a ConfigError lists the known ones."""
     if name not in LOSSES:
         raise ConfigError(f"unknown loss {name!r}; known are {', '.join(LOSSES)}")
     return LOSSES[name]
 
 
 def _before_softmax(g: Graph, output: Name) -> Name:
-    """Scores whose softmax along axis 1 is the output; the output itself if it is none.
+    """Scores whose softmax along axis 1 is the output; the output itself if it is no softmax.
 
     Raises:
         ModelError: if it is a softmax along another axis.
@@ -70,7 +70,7 @@ def _decomposed_softmax(g: Graph, division: Node) -> Name | None:
         return None
     if total.op_type != "ReduceSum" or total.inputs[0] != exp.outputs[0] or not _over_1(g, total):
         return None
-    # Whatever was subtracted along the axis, softmax does not change by it.
+    # Whatever was subtracted along the axis does not change the softmax.
     shifted = _producer(g, exp.inputs[0])
     if shifted is None or shifted.op_type != "Sub":
         return exp.inputs[0]
@@ -80,7 +80,7 @@ def _decomposed_softmax(g: Graph, division: Node) -> Name | None:
 
 
 def _of_one_probability(g: Graph, join: Node) -> Name | None:
-    """(0, x) of (1 - p, p), p = sigmoid(x), whose softmax that is: two classes as one score."""
+    """(0, x), whose softmax is (1 - p, p) with p = sigmoid(x): two classes in one score."""
     if join.op_type != "Concat" or len(join.inputs) != 2 or g.rank(join.outputs[0]) != 2:
         return None
     rest, p = join.inputs
@@ -100,7 +100,7 @@ def _over_1(g: Graph, node: Node) -> bool:
 
 
 def _before_sigmoid(g: Graph, output: Name) -> Name:
-    """Scores whose sigmoid is the output; the output itself if it is none."""
+    """Scores whose sigmoid is the output; the output itself if it is no sigmoid."""
     node = _producer(g, output)
     if node is None or node.op_type not in ("Sigmoid", "Identity"):
         return output
@@ -131,7 +131,7 @@ def _same_shape(scores: Tensor) -> Tensor:
 def _cross_entropy(g: Graph, scores: Name, target: Name) -> tuple[Name, Name]:
     """-ln p[target], p = softmax(scores); slope p - one_hot. Shapes: (b, c, ...), (b, ...).
 
-    The target's is picked, not multiplied by one: a class that is masked has ln p = -infinity.
+    The target's value is picked, not multiplied by 1: a masked class has ln p = -infinity.
     """
     minus_one = np.array([0, -1], g.tensors[scores].dtype)
     depth = g.constant(np.asarray(g.shape(scores)[1], np.int64))
@@ -151,7 +151,7 @@ def _mse(g: Graph, scores: Name, target: Name) -> tuple[Name, Name]:
 def _binary_cross_entropy(g: Graph, scores: Name, target: Name) -> tuple[Name, Name]:
     """-t ln p - (1 - t) ln(1 - p), p = sigmoid(scores); slope p - t. Shapes: both (b, ...).
 
-    As ln(1 + e^scores) - t scores, which no score makes infinite.
+    Computed as ln(1 + e^scores) - t scores, which is finite for every score.
     """
     losses = g.op("Sub", g.op("Softplus", scores), g.op("Mul", target, scores))
     return _mean(g, losses, g.op("Sub", g.op("Sigmoid", scores), target))

@@ -1,16 +1,17 @@
-"""Which of a model's tensors are parameters: one rule, and why it says what it says.
+"""Which of a model's tensors are parameters: one rule, and the reason for each verdict.
 
-A tensor is a parameter where its exporter says so. Else it is one
+A tensor is a parameter if its exporter says so. Otherwise it is one
 
 - at the weight or bias of an operator that has them (Conv, Gemm, MatMul, Gather, normalisations,
   PRelu, recurrent layers), unless the exporter says that it is a buffer, or torch's exporter
   wrote it as a Constant, as it does with tensors that no module owns;
-- in arithmetic (Add, Sub, Mul, Div, Concat, Where, ...), if it has more than one element (torch's
-  exporters name what a module owns, then one is enough), is no mask and follows no formula, and
-  does not standardise the model's input.
+  - in arithmetic (Add, Sub, Mul, Div, Concat, Where, ...), if it has more than one element (one is
+  enough where torch's exporters say that a module owns it), is not a mask, follows no formula,
+  and does not standardise the model's input.
 
-Bounds, exponents, fill values, initial states and all other settings are none. What is none is a
-constant of the graph: it has no place in the flat vector, and so in no delta, unless asked for.
+Bounds, exponents, fill values, initial states and all other settings are not parameters. Those
+tensors are constants of the graph: they have no place in the flat vector, and hence in no delta,
+unless the user asks for it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,15 +32,15 @@ from fedge.types import Array
 
 Kind = Literal["weight", "bias", "statistic"]
 
-# Behind these a parameter is kept in another type, or a result is named anew.
+# These store a parameter in another type, or rename a result.
 _VEILS = ("Identity", "Cast", "DequantizeLinear")
-# A parameter that is added begins at zero or may be anything; a factor does not.
+# An added parameter may start at zero or at anything; a factor may not.
 _ADDED = ("Add", "Sub", "Sum")
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A tensor of floating type that the model came with, and what it is for."""
+    """A floating-point tensor that the model came with, and what it is for."""
 
     value: Array
     kind: Kind
@@ -47,14 +48,14 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A tensor of floating type that a model came with, and what the rule says of it.
+    """A floating-point tensor that a model came with, and the rule's verdict on it.
 
     Attributes:
         name: its name in the graphs.
-        value: its numbers.
+        value: its values.
         kind: what it would be in the layout.
-        is_parameter: whether the rule takes it for a parameter.
-        why: in words.
+        is_parameter: whether the rule takes it to be a parameter.
+        why: the reason, in words.
         is_doubtful: whether the file could mean the opposite.
         padding: the row of an embedding's table that stays zero, if there is one.
     """
@@ -78,13 +79,13 @@ class _Evidence:
 
     exporter: Exporter
     literals: frozenset[Name]  # results of Constant nodes
-    raw: frozenset[Name]  # the model's inputs, also behind reshapes
+    raw: frozenset[Name]  # the model's inputs, also after reshapes
 
 
 def find_stored(model: onnx.ModelProto) -> dict[Name, Stored]:
-    """Every tensor of floating type that an operator computes with, in the order of first use.
+    """Every floating-point tensor that an operator computes with, in order of first use.
 
-    Behind Cast or DequantizeLinear a tensor takes the name of the output.
+    A tensor behind a Cast or DequantizeLinear takes the name of that node's output.
 
     Raises:
         ModelError: if a tensor's data cannot be read.
@@ -106,7 +107,7 @@ def read_tensor(tensor: onnx.TensorProto) -> Array:
 
 
 def _values(model: onnx.ModelProto) -> tuple[dict[Name, Array], set[Name]]:
-    """Stored tensors of floating type by name, and which are results of Constant nodes."""
+    """Stored floating-point tensors by name, and which of them come from Constant nodes."""
     constants = {tensor.name: read_tensor(tensor) for tensor in model.graph.initializer}
     literals = set()
     for node in model.graph.node:
@@ -134,7 +135,7 @@ def _order(nodes: Sequence[onnx.NodeProto], values: Mapping[Name, Array]) -> lis
     read = (
         name
         for node in nodes
-        if not (node.output and node.output[0] in values)  # a veil: read under the new name only
+        if not (node.output and node.output[0] in values)  # an alias: read only under its new name
         for name in node.input
     )
     return [name for name in dict.fromkeys(read) if name in values]
@@ -148,20 +149,20 @@ def _judge(name: Name, value: Array, uses: Iterable[Use], evidence: _Evidence) -
     best = max(found, key=lambda stored: (stored.kind == "statistic", stored.is_parameter))
     kinds = {stored.kind for stored in found if stored.is_parameter == best.is_parameter}
     kind: Kind = "weight" if kinds == {"weight", "bias"} else best.kind
-    told = evidence.exporter.told.get(name)
-    if told is None or best.kind == "statistic":
+    role = evidence.exporter.roles.get(name)
+    if role is None or best.kind == "statistic":
         return replace(best, kind=kind)
-    why = f"a {told} of the module, says the exporter"
-    return Stored(name, value, kind, is_parameter=told == "parameter", why=why)
+    why = f"a {role} of the module, according to the exporter"
+    return Stored(name, value, kind, is_parameter=role == "parameter", why=why)
 
 
 def _with_padding(stored: Stored, uses: Iterable[Use]) -> Stored:
-    """The row of padding of a table that is looked up and nothing else, as torch makes one."""
+    """With the padding row of a table that is only looked up, as torch creates it."""
     only_looked_up = all(use.node.op_type == "Gather" and use.index == 0 for use in uses)
     row = padding_row(stored.value) if stored.is_parameter and only_looked_up else None
     if row is None:
         return stored
-    why = f"{stored.why}; its row {row} is zero, taken for padding, and stays so"
+    why = f"{stored.why}; its row {row} is zero, taken as padding, and stays zero"
     return replace(stored, padding=row, why=why, is_doubtful=True)
 
 
@@ -174,7 +175,7 @@ def _judge_use(name: Name, value: Array, use: Use, evidence: _Evidence) -> Store
     if purpose == "arithmetic":
         return _judge_arithmetic(stored, use, evidence)
     exporter = evidence.exporter
-    is_neutral = op_type == "InstanceNormalization" and bool(exporter.told) and is_constant(value)
+    is_neutral = op_type == "InstanceNormalization" and bool(exporter.roles) and is_constant(value)
     if exporter.is_torch and (name in evidence.literals or is_neutral):
         why = f"{kind} of {op_type}, but no module owns it"
         return replace(stored, is_parameter=False, why=why, is_doubtful=True)
@@ -182,24 +183,24 @@ def _judge_use(name: Name, value: Array, use: Use, evidence: _Evidence) -> Store
 
 
 def _judge_arithmetic(stored: Stored, use: Use, evidence: _Evidence) -> Stored:
-    """Where a learned tensor and one written by hand look the same to the operator."""
+    """For operators to which a learned tensor and a hand-written one look the same."""
     op_type, value = use.node.op_type, stored.value
     exporter = evidence.exporter
     is_literal = stored.name in evidence.literals
-    is_owned = exporter.is_torch and not exporter.told and _is_state(stored.name)
+    is_owned = exporter.is_torch and not exporter.roles and _is_state(stored.name)
 
     def left_out(why: str, *, is_doubtful: bool = False) -> Stored:
         return replace(stored, is_parameter=False, why=why, is_doubtful=is_doubtful)
 
     if exporter.is_torch and is_literal:
-        return left_out(f"numbers of {op_type} that no module owns", is_doubtful=value.size > 1)
+        return left_out(f"values of {op_type} that no module owns", is_doubtful=value.size > 1)
     if value.size == 1 and not is_owned and (is_literal or not value.ndim or exporter.is_torch):
-        is_folded = exporter.is_torch and not exporter.told and not is_literal
+        is_folded = exporter.is_torch and not exporter.roles and not is_literal
         return left_out(f"a single number of {op_type}", is_doubtful=is_folded)
     if is_mask(value):
         return left_out("a mask")
     if is_formula(value):
-        return left_out("a table made by a formula", is_doubtful=True)
+        return left_out("a table computed by a formula", is_doubtful=True)
     if op_type in ("Sub", "Div") and not evidence.raw.isdisjoint(use.others):
         return left_out("standardises the input", is_doubtful=True)
     is_table = sum(size > 1 for size in value.shape) > 1
@@ -216,5 +217,5 @@ def _kind(op_type: str, purpose: Purpose) -> Kind:
 
 
 def _is_state(name: Name) -> bool:
-    """Whether torch names a tensor like this because a module owns it, not by where it is used."""
+    """Whether torch gave this name because a module owns the tensor, not for where it is used."""
     return not name.startswith(("onnx::", "/", "val_")) and not name.isdecimal()

@@ -1,4 +1,4 @@
-"""What an operator does with a tensor at each of its inputs: by this a parameter is told."""
+"""What an operator does with a tensor at each of its inputs, which is what marks a parameter."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import onnx
 Purpose = Literal["weight", "bias", "statistic", "arithmetic", "setting"]
 """What an input is for.
 
-weight, bias: learned wherever such models come from. statistic: running means and variances.
-arithmetic: may be learned or written by hand. setting: chosen with the architecture.
+weight, bias: learned, whatever the model's origin. statistic: running means and variances.
+arithmetic: may be learned or hand-written. setting: chosen with the architecture.
 """
 
 _PURPOSES: dict[str, dict[int, Purpose]] = {
@@ -36,7 +36,7 @@ _PURPOSES: dict[str, dict[int, Purpose]] = {
 # All inputs of these may be learned, however many there are.
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Sum", "Mean", "Concat", "Max", "Min")
 _WEIGHING = ("Einsum",)
-# What a parameter may go through, alone, before an operator computes with it.
+# What a parameter may pass through, alone, before an operator computes with it.
 _THROUGH = (
     *("Identity", "Cast", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"),
     *("Expand", "Tile", "Slice", "Split", "Exp", "Log", "Neg", "Abs", "Sqrt", "Reciprocal"),
@@ -54,7 +54,7 @@ class Use:
 
     @property
     def purpose(self) -> Purpose:
-        """What the operator takes it for; an operator that is not in the table sets with it."""
+        """What the operator uses it for; for an operator not in the table it is a setting."""
         if self.node.op_type in _ARITHMETIC:
             return "arithmetic"
         if self.node.op_type in _WEIGHING:
@@ -66,12 +66,12 @@ class Use:
 
     @property
     def others(self) -> Iterator[str]:
-        """What else the node reads."""
+        """The node's other inputs."""
         return (name for i, name in enumerate(self.node.input) if i != self.index)
 
 
 def find_uses(model: onnx.ModelProto) -> dict[str, list[Use]]:
-    """Where each value ends up: the uses behind reshapes and functions of it alone."""
+    """Where each value ends up: its uses after reshapes and functions of it alone."""
     stored = _stored(model)
     uses: dict[str, list[Use]] = {}
     for node in reversed(model.graph.node):
@@ -86,9 +86,9 @@ def find_uses(model: onnx.ModelProto) -> dict[str, list[Use]]:
 
 
 def raw_inputs(model: onnx.ModelProto) -> set[str]:
-    """The model's inputs of data, also behind reshapes, casts and arithmetic with stored tensors.
+    """The model's data inputs, also after reshapes, casts and arithmetic with stored tensors.
 
-    What is subtracted from one of these, or divides it, standardises the examples.
+    A tensor that is subtracted from one of these, or divides one, standardises the examples.
     """
     stored = _stored(model)
     raw = {info.name for info in model.graph.input} - stored
@@ -101,7 +101,7 @@ def raw_inputs(model: onnx.ModelProto) -> set[str]:
 
 
 def _stored(model: onnx.ModelProto) -> set[str]:
-    """Tensors of the model, and what reshapes and functions make of them alone."""
+    """The model's tensors, and what reshapes and functions of these alone produce."""
     stored = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type in (*_THROUGH, "Concat", "Constant") and stored.issuperset(node.input):

@@ -5,17 +5,17 @@ from collections.abc import Callable
 from fedge.autodiff.graph import Name
 
 Grads = tuple[Name | None, ...]
-"""A gradient per input; None where none is needed or exists. Trailing Nones may be left out."""
+"""One gradient per input, None if not needed or nonexistent. Trailing Nones may be omitted."""
 
 # A rule takes the graph, the node (`node.needs(i)` says which gradients are
-# wanted) and the gradient of each output of floating type, one argument each.
+# wanted) and the gradient of each floating-point output, one argument each.
 Rule = Callable[..., Grads]
 
 RULES: dict[str, Rule] = {}
 
 
 def vjp(op_type: str) -> Callable[[Rule], Rule]:
-    """Enters a function as the gradient rule (vector-Jacobian product) of an operator."""
+    """Registers a function as the gradient rule (vector-Jacobian product) of an operator."""
 
     def enter(rule: Rule) -> Rule:
         if op_type in RULES:

@@ -12,7 +12,7 @@ from fedge.autodiff.infer import Tensor, attribute_value, numpy_dtype
 from fedge.autodiff.parameters import Parameter, find_stored, read_tensor
 from fedge.errors import ModelError
 
-_OLDEST_OPSET = 7  # before it, broadcasting had other rules
+_OLDEST_OPSET = 7  # earlier ones had other broadcasting rules
 _RANDOM = (
     "RandomNormal",
     "RandomUniform",
@@ -28,23 +28,23 @@ class Traced:
     """A model as a graph whose inputs are the data and every parameter."""
 
     graph: Graph
-    inputs: tuple[Name, ...]  # of data, batch first
+    inputs: tuple[Name, ...]  # the data inputs, batch first
     parameters: Mapping[Name, Parameter]
     outputs: tuple[Name, ...]
-    names: Mapping[str, Name]  # the model's name of each value to the graph's
+    names: Mapping[str, Name]  # the model's name for each value to the graph's
 
 
 @dataclass(slots=True)
 class _Reader:
-    """What is known while the nodes are read one by one."""
+    """What is known while nodes are read one by one."""
 
     graph: Graph
     opset: int
-    names: dict[str, Name]  # the user's name of a value to the graph's
-    data: set[Name]  # values that depend on the inputs, not on parameters alone
+    names: dict[str, Name]  # the user's name for a value to the graph's
+    data: set[Name]  # values that depend on inputs, not only on parameters
     batch: tuple[int, int] | None
     paddings: Mapping[str, int]  # rows of tables that stay zero
-    withheld: dict[str, str] = field(default_factory=dict)  # outputs that training cannot give
+    withheld: dict[str, str] = field(default_factory=dict)  # outputs that training cannot provide
 
 
 def trace(
@@ -58,14 +58,14 @@ def trace(
 
     Args:
         model: opset 7 or later, without control flow.
-        batch_size: replaces the first axis of every input, also one that the
-            model fixed (and the constant targets of Reshape that repeat it).
+        batch_size: replaces the first axis of every input, even one that the
+            model fixes (and constant Reshape targets that repeat it).
         input_shapes: for inputs with other open axes, the shape of one example.
-        wanted: which of `find_stored` become inputs of the graph; None is what the rule takes for
-            parameters. The others are constants.
+        wanted: which of `find_stored` become inputs of the graph; None means those that the rule
+            takes to be parameters. The others become constants.
 
     Raises:
-        ModelError: what cannot be read, by name of node and operator, and what to do.
+        ModelError: naming the node and operator that cannot be read, and a remedy.
     """
     opset = _opset(model)
     stored = find_stored(model)
@@ -95,10 +95,10 @@ def trace(
 def input_tensors(
     model: onnx.ModelProto, batch_size: int, examples: Mapping[str, Sequence[int]]
 ) -> dict[Name, Tensor]:
-    """Type and shape of each input of data, at a batch size.
+    """Type and shape of each data input, at a batch size.
 
     Raises:
-        ModelError: if an input has no batch axis, or a size stays open.
+        ModelError: if an input has no batch axis, or a size remains open.
     """
     stored = {tensor.name for tensor in model.graph.initializer}
     data = [info for info in model.graph.input if info.name not in stored]
@@ -113,7 +113,7 @@ def input_tensors(
 def _rebatching(
     model: onnx.ModelProto, tensors: Mapping[Name, Tensor], batch_size: int
 ) -> tuple[int, int] | None:
-    """The batch size that the model fixed and the one wanted, if it fixed one."""
+    """The batch size that the model fixes and the one wanted, if it fixes one."""
     data = [info for info in model.graph.input if info.name in tensors]
     fixed = {info.type.tensor_type.shape.dim[0].dim_value for info in data} - {0}
     return (fixed.pop(), batch_size) if len(fixed) == 1 else None
@@ -139,7 +139,7 @@ def _tensor(info: onnx.ValueInfoProto, batch_size: int, example: Sequence[int] |
         raise ModelError(
             f"input {info.name!r} has shape {_readable(info)}; it needs a batch axis first "
             "and fixed sizes after it: give the shape of one example (input_shapes, --input-shape),"
-            " or its value if it is no data (input_values, --input-value)"
+            " or its value if it is not data (input_values, --input-value)"
         )
     try:
         return Tensor(numpy_dtype(kind.elem_type), tuple(shape))
@@ -181,7 +181,7 @@ def _read(reader: _Reader, node: onnx.NodeProto) -> None:
 
 
 def _unpadded(g: Graph, call: Call, looked_up: Name, row: int) -> Name:
-    """The same values, zeros where the index is that of padding; so its row has no gradient."""
+    """The same values, but zero where the index is the padding row's, so it gets no gradient."""
     if call.attributes.get("axis", 0) != 0:
         return looked_up
     index = call.inputs[1]
@@ -194,17 +194,17 @@ def _unpadded(g: Graph, call: Call, looked_up: Name, row: int) -> Name:
 def _lookup(reader: _Reader, name: str, title: str) -> Name:
     if name in reader.withheld:
         raise ModelError(
-            f"{reader.withheld[name]} has the output {name!r}, which training cannot give, and "
+            f"{reader.withheld[name]} has the output {name!r}, which training cannot provide, and "
             f"{title} reads it; remove that"
         )
     if name and name not in reader.names:
-        raise ModelError(f"{title} reads {name!r}, which no earlier node or input gives")
+        raise ModelError(f"{title} reads {name!r}, which no earlier node or input provides")
     return reader.names[name] if name else ""
 
 
 def _refuse_foreign(node: onnx.NodeProto, title: str) -> None:
     if node.domain not in ("", "ai.onnx"):
-        raise ModelError(f"{title} is of domain {node.domain!r}; export standard operators only")
+        raise ModelError(f"{title} is from domain {node.domain!r}; export only standard operators")
     if any(proto.HasField("g") or proto.graphs for proto in node.attribute):
         raise ModelError(f"{title} is control flow; export the model without loops and branches")
     if node.op_type in _RANDOM:

@@ -1,1 +1,1 @@
-"""What a user measures on a machine of their own: kernels against peers, codecs against tasks."""
+"""Benchmarks for users to run on their own machines: kernels against peers, codecs on tasks."""

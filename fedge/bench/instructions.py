@@ -1,8 +1,8 @@
-"""Instructions that this process has executed, as the processor's own counter has them.
+"""Instructions executed by this process, from the processor's own counter.
 
-Linux only, through perf_event_open(2). What the kernel executes is left out, so that a system that
-is busier, or another kernel, gives the same number. Threads begun after the counter are counted
-with it, those before are not.
+Linux only, through perf_event_open(2). Instructions of the kernel are left out, so that a busier
+system or another kernel gives the same number. Threads started after the counter are included,
+earlier ones are not.
 """
 
 import ctypes
@@ -17,13 +17,13 @@ from typing import Self
 
 from fedge.errors import ConfigError
 
-# perf_event_open has no function in the C library, and its number depends on the machine.
+# perf_event_open has no C library function, and its number depends on the machine.
 _NUMBERS = {"x86_64": 298, "aarch64": 241, "riscv64": 241, "arm": 364, "i386": 336}
 _HARDWARE, _INSTRUCTIONS = 0, 1
-_TIMES = 0b11  # with each number, how long it was wanted and how long it ran
+_TIMES = 0b11  # with each count, how long it was enabled and how long it ran
 _INHERIT, _EXCLUDE_KERNEL, _EXCLUDE_HYPERVISOR = 1 << 1, 1 << 5, 1 << 6
 _CLOSE_ON_EXEC = 8
-# type, size, config, period, sample_type, read_format, flags, and three that are of no use here
+# type, size, config, period, sample_type, read_format, flags, and three not used here
 _ATTRIBUTES = struct.Struct("=IIQQQQQIIQ")
 _READ = struct.Struct("=QQQ")
 
@@ -32,7 +32,7 @@ class Counter:
     """A running count; use it in `with`, or call `close`.
 
     Raises:
-        ConfigError: if nothing counts instructions here; the sentence says why and what to do.
+        ConfigError: if instructions cannot be counted here; the message says why and what to do.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Counter:
         """Instructions since the start.
 
         Raises:
-            ConfigError: if others had the processor's counter for a part of the time.
+            ConfigError: if another program had the processor's counter part of the time.
         """
         count: int
         count, wanted_ns, ran_ns = _READ.unpack(os.read(self._file, _READ.size))
@@ -82,11 +82,11 @@ def refusal() -> str | None:
 def least(make: Callable[[], Callable[[], object]], *, repeats: int = 3) -> int:
     """Instructions of one call, the fewest of several: the first may load or allocate.
 
-    The counter's own reading is measured and taken off.
+    The cost of reading the counter is measured and subtracted.
 
     Args:
-        make: gives a call, with its inputs as they are to be; not counted.
-        repeats: how often.
+        make: prepares a call and its inputs; not counted.
+        repeats: number of calls.
 
     Raises:
         ConfigError: if nothing counts instructions here.
@@ -118,7 +118,7 @@ def _open() -> int:
         _HARDWARE, _ATTRIBUTES.size, _INSTRUCTIONS, 0, 0, _TIMES, flags, 0, 0, 0
     )
     library = ctypes.CDLL(None, use_errno=True)
-    # of this process, on any core, in no group
+    # this process, on any core, in no group
     file: int = library.syscall(
         ctypes.c_long(number),
         ctypes.c_char_p(wanted),
@@ -133,7 +133,7 @@ def _open() -> int:
 
 
 def _process(machine: str, largest: int) -> str:
-    """The processor as a process sees it: a 32-bit one may run on a 64-bit kernel."""
+    """The processor as this process sees it: a 32-bit one may run on a 64-bit kernel."""
     if largest > 2**32:
         return machine
     return "arm" if machine.startswith(("arm", "aarch64")) else "i386"
@@ -142,12 +142,12 @@ def _process(machine: str, largest: int) -> str:
 def _reason(code: int) -> str:
     if code in {errno.EACCES, errno.EPERM}:
         return (
-            "the kernel lets no ordinary user count instructions: allow it with"
+            "the kernel does not let ordinary users count instructions: allow it with"
             " `sudo sysctl kernel.perf_event_paranoid=2`, or run in a container that may"
         )
     if code in {errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP}:
         return (
-            "this machine has no counter of instructions: virtual machines often have none,"
+            "this machine has no instruction counter: virtual machines often have none,"
             " QEMU's only with `-icount shift=0`"
         )
     if code == errno.ENOSYS:

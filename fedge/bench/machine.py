@@ -1,4 +1,4 @@
-"""What a measurement was made on."""
+"""The machine a measurement was made on."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ _CPU_KEYS = ("model name", "Model", "Hardware")  # x86, ARM boards, older ARM ke
 
 
 def describe() -> dict[str, str]:
-    """Processor, cores, memory, system, and the versions of what took part."""
+    """Processor, cores, memory, system, and the versions of the software involved."""
     facts = {
         "processor": _processor(),
         "architecture": platform.machine(),
@@ -40,7 +40,7 @@ def describe() -> dict[str, str]:
 
 
 def peak_rss_mb() -> float:
-    """The most memory this process had at once, as the system counts it."""
+    """This process's peak memory, as the system counts it."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 

@@ -1,17 +1,17 @@
-"""Text tables: the first column to the left, numbers to the right."""
+"""Text tables: the first column left-aligned, numbers right-aligned."""
 
 from collections.abc import Sequence
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lines of columns as wide as their widest cell, two spaces between."""
+    """A table whose columns are as wide as their widest cell, two spaces apart."""
     columns = list(zip(head, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     return "\n".join(_line(cells, widths) for cells in (head, *rows))
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The same for documents."""
+    """The same table in Markdown."""
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 

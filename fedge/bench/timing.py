@@ -1,13 +1,13 @@
-"""Medians of CPU time, taken in turns so that all candidates meet the same noise."""
+"""Medians of CPU time, measured in turns so that all candidates see the same noise."""
 
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-_SAMPLE_NS = 200_000  # a sample of a short call is many calls
+_SAMPLE_NS = 200_000  # a sample of a short call covers many calls
 _LEAST = 3  # samples
-_TURNS, _TURN = 20, 10  # turns of each candidate, and samples of a turn
+_TURNS, _TURN = 20, 10  # turns per candidate, and samples per turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,8 @@ class Candidate:
     """Something to time.
 
     Attributes:
-        run: the call; the clock runs.
-        prepare: what is needed before each sample; the clock stands.
+        run: the call; timed.
+        prepare: what is needed before each sample; not timed.
         laps: calls that one preparation is good for; without one, as many as the clock needs.
     """
 
@@ -29,9 +29,9 @@ def medians(candidates: Mapping[str, Candidate], budget_s: float) -> dict[str, f
     """Seconds of CPU time of this process for one call of each.
 
     CPU time, because a neighbour on a shared machine does not add to it; in turns, because clock
-    rates change; some samples a turn, because the first find the others' data in the caches. Each
-    candidate has an even share of the budget and stops when it is used up, but not before three
-    samples. What the clock itself takes is measured and taken off.
+    rates change; several samples per turn, because the first ones find the others' data in the
+    caches. Each candidate has an equal share of the budget and stops when it is used up, but not
+    before three samples. The cost of reading the clock is measured and subtracted.
     """
     timers = {name: _Timer(candidate) for name, candidate in candidates.items()}
     share_ns = budget_s * 1e9 / max(1, len(timers))
@@ -57,7 +57,7 @@ class _Timer:
         self._samples.clear()
 
     def turn(self, share_ns: float) -> None:
-        """Some samples, as long as there is time for them."""
+        """A few samples, as long as time is left."""
         for _ in range(_TURN):
             if len(self._samples) >= _LEAST and self._spent_ns >= share_ns:
                 return
@@ -80,7 +80,7 @@ class _Timer:
 
 
 def _clock_ns() -> float:
-    """What two readings of the clock are apart with nothing between."""
+    """The difference between two readings of the clock with nothing in between."""
     gaps = []
     for _ in range(100):
         start = time.process_time_ns()

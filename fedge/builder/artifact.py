@@ -43,7 +43,7 @@ from fedge.types import Array, Vector
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An artifact, and what became of every tensor of the model it was made from."""
+    """An artifact, and what became of every tensor of its original model."""
 
     artifact: Artifact
     tensors: tuple[Choice, ...]
@@ -64,38 +64,38 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
     output: str | None = None,
     input_values: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Artifact:
-    """Makes everything a device needs to train an ONNX model.
+    """Builds everything a device needs to train an ONNX model.
 
     The same arguments give the same bytes.
 
     Args:
         model: a path, the bytes of a file, or the model itself; float32, opset 7
-            or later, one output the scores. Dropout is at work in training only; batch
-            normalisation keeps its statistics.
+            or later, with the scores as one output. Dropout is active only in training;
+            batch normalisation keeps its statistics.
         loss: "cross_entropy" (targets int64 (n, ...), scores (n, classes, ...)),
             "mse" or "binary_cross_entropy" (targets float32, of the output's
-            shape). A final Softmax or Sigmoid is left out in training.
-        trainable: names of the parameters to train, with * and ?; None is all. A
-            pattern that matches no parameter may name tensors that are none by the
-            rule of `fedge.autodiff.parameters`: they become parameters.
-        freeze: names of parameters that are not trained, likewise.
+            shape). A final Softmax or Sigmoid is skipped in training.
+        trainable: names of the parameters to train, with * and ?; None means all. A
+            pattern that matches no parameter may name tensors that the rule of
+            `fedge.autodiff.parameters` leaves out: they become parameters.
+        freeze: names of parameters not to train, with the same patterns.
         optimizer: only "sgd" in this version.
         quantize: only None in this version.
         batch_size: examples in one step of the graph, 1 to 65536. A larger batch
-            is added up from several steps, a smaller one padded.
-        standardize: "federated" if the fleet is to find mean and scale of each
-            float32 input, and with mse of the target, or (mean, standard deviation)
-            by input. Missing (NaN) values of inputs then count as the mean.
+            is accumulated over several steps, a smaller one is padded.
+        standardize: "federated" if the fleet is to find the mean and scale of each
+            float32 input (with mse, of the target too), or (mean, standard deviation)
+            by input. Missing (NaN) input values then count as the mean.
         input_shapes: the shape of one example, for inputs with open axes.
-        output: the value that holds the scores, by name: an output, or any value that a node
-            gives; None is the only output of floating type. What it does not need is left out.
-        input_values: inputs that are no data, fixed to a number each, or to as many as the
-            input's shape has.
+        output: the name of the value that holds the scores: an output, or any value that a node
+            computes; None means the only floating-point output. The rest of the model is dropped.
+        input_values: inputs that are not data, each fixed to a number, or to as many numbers as
+            the input's shape holds.
 
     Raises:
-        ModelError: what in the model cannot be trained, by node and operator; or where the
-            graph that was built computes something else than the model.
-        ConfigError: an argument is unknown or matches nothing.
+        ModelError: naming the node and operator that cannot be trained, or where the graph
+            that was built computes something other than the model.
+        ConfigError: if an argument is unknown or matches nothing.
     """
     _check_options(optimizer, quantize, batch_size)
     return build(
@@ -123,7 +123,7 @@ def build(  # noqa: PLR0913 - one keyword per decision
     output: str | None = None,
     input_values: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Built:
-    """The same as `build_artifact`, with the table of the model's tensors beside the artifact."""
+    """Like `build_artifact`, but also returns the table of the model's tensors."""
     chosen = get_loss(loss)
     source = read_model(model)
     constants = fix_inputs(source, input_values or {})
@@ -165,7 +165,7 @@ def build(  # noqa: PLR0913 - one keyword per decision
 
 
 def _artifact(manifest: Manifest, graphs: tuple[bytes, bytes, bytes], values: Vector) -> Artifact:
-    """The artifact, if devices will take its graphs."""
+    """The artifact, if devices will accept its graphs."""
     try:
         return Artifact(manifest, *graphs, values)
     except ArtifactError as error:
@@ -173,14 +173,14 @@ def _artifact(manifest: Manifest, graphs: tuple[bytes, bytes, bytes], values: Ve
 
 
 def _batches(examples: ArrayData, size: int) -> list[Mapping[str, Array]]:
-    """All examples in batches of this size, and one of zeros."""
+    """All examples in batches of this size, and one batch of zeros."""
     starts = range(0, examples.n_examples, size)
     batches = [{n: x[i : i + size] for n, x in examples.inputs.items()} for i in starts]
     return [*batches, {name: np.zeros_like(x) for name, x in batches[0].items()}]
 
 
 def _check(given: onnx.ModelProto, traced: Traced, artifact: Artifact) -> None:
-    """Refuses an artifact whose graphs do not run, or compute something else than the model."""
+    """Refuses an artifact whose graphs do not run, or compute something other than the model."""
     manifest = artifact.manifest
     examples = kinds_of_examples(manifest, artifact.eval_graph, np.random.default_rng(0))
     inputs = check_forward(given, traced, _batches(examples, manifest.batch_size))
@@ -213,9 +213,9 @@ def _input_specs(
     tensors = input_tensors(model, 1, examples)
     for name, tensor in tensors.items():
         if name.startswith("fedge."):
-            raise ModelError(f"input {name!r} has a name fedge keeps for itself; rename it")
+            raise ModelError(f"input {name!r} has a name that fedge reserves; rename it")
         if tensor.dtype.name not in DTYPES:
-            raise ModelError(f"input {name!r} is of type {tensor.dtype}, which is no number")
+            raise ModelError(f"input {name!r} has type {tensor.dtype}, which is not a number")
     return tuple(
         InputSpec(name=name, dtype=tensor.dtype.name, shape=tensor.shape[1:])
         for name, tensor in tensors.items()
@@ -226,7 +226,7 @@ def _checked(parameters: dict[str, Parameter]) -> dict[str, Parameter]:
     """The same parameters, if a flat vector can hold them."""
     for name, parameter in parameters.items():
         if name.startswith("fedge."):
-            raise ModelError(f"parameter {name!r} has a name fedge keeps for itself; rename it")
+            raise ModelError(f"parameter {name!r} has a name that fedge reserves; rename it")
         if parameter.value.dtype != np.float32:
             raise ModelError(
                 f"parameter {name!r} is {parameter.value.dtype}; convert the model to float32"

@@ -1,4 +1,4 @@
-"""Which tensors of a model are trained, which are frozen, which are no parameters: and why."""
+"""Which tensors of a model are trained, which are frozen, which are not parameters: and why."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +15,10 @@ class Choice:
     """What becomes of one tensor of the model.
 
     Attributes:
-        stored: the tensor, and what the rule says of it.
+        stored: the tensor, and the rule's verdict on it.
         is_parameter: whether it has a place in the flat vector.
-        is_trained: whether it is in the front part of that, which deltas are of.
-        why: in words.
+        is_trained: whether it is in the vector's front part, which deltas cover.
+        why: the reason, in words.
         is_doubtful: whether the file could mean the opposite; never where the user decided.
     """
 
@@ -40,12 +40,12 @@ def choose(
     trainable: str | Sequence[str] | None,
     freeze: str | Sequence[str],
 ) -> tuple[Choice, ...]:
-    """What the rule says, then what the user says.
+    """Applies the rule, then the user's patterns.
 
     Args:
         stored: the model's tensors.
-        statistics: those of the standardisation, which are kept but never trained.
-        constants: tensors that are none whatever the rule says, and why.
+        statistics: the standardisation's, which are kept but never trained.
+        constants: tensors that are not parameters whatever the rule says, and why.
         trainable: patterns; a pattern that matches no parameter may name other tensors.
         freeze: patterns; what they match is not trained.
 
@@ -66,7 +66,7 @@ def choose(
 def as_built(
     choices: Iterable[Choice], gradients: Collection[str], remarks: Mapping[str, str]
 ) -> tuple[Choice, ...]:
-    """The choices as they came out: what no gradient reached is frozen after all."""
+    """The choices after building: what no gradient reached is frozen after all."""
     found = (
         replace(choice, is_trained=False, why="no gradient reaches it")
         if choice.is_trained and choice.name not in gradients
@@ -112,7 +112,7 @@ def _patterns(given: str | Sequence[str]) -> list[str]:
 
 
 def _matching(choices: Mapping[str, Choice], patterns: Sequence[str], option: str) -> set[str]:
-    """The names that patterns match: parameters, or other tensors where there is none of them."""
+    """The names that patterns match: parameters, or other tensors if no parameter matches."""
     trained = [name for name, choice in choices.items() if choice.is_trained]
     others = [name for name, choice in choices.items() if not choice.is_parameter]
     matched: set[str] = set()

@@ -1,9 +1,9 @@
-"""Linear models of ONNX's classical operators (ai.onnx.ml), in standard operators.
+"""Rewrites linear models in ONNX's classical operators (ai.onnx.ml) as standard operators.
 
 scikit-learn's converter writes logistic regression as LinearClassifier and Normalizer, linear
 regression as LinearRegressor, and StandardScaler as Scaler. Here they become Gemm, Softmax and
-their like, which have gradients, and run on every device. What has no form here stays, and is
-refused later by its name.
+the like, which have gradients and run on every device. Operators that have no form here stay, and
+are refused by name later.
 """
 
 from collections.abc import Callable
@@ -20,18 +20,18 @@ from fedge.types import Array
 
 DOMAIN = "ai.onnx.ml"
 _TINY = 1e-30  # what a row of zeros is divided by
-_AXES_ARE_INPUTS = 18  # of norms, from this opset on
+_AXES_ARE_INPUTS = 18  # in norms, from this opset on
 
 _Nodes = list[onnx.NodeProto]
 
 
 @dataclass(slots=True)
 class _Writer:
-    """What is being made of one classical node."""
+    """The replacement of one classical node, under construction."""
 
     node: onnx.NodeProto
     opset: int
-    is_of_softmax: bool  # whether its input sums to one already
+    is_of_softmax: bool  # whether its input already sums to one
     tensors: list[onnx.TensorProto] = field(default_factory=list)
     constants: dict[str, str] = field(default_factory=dict)
 
@@ -61,10 +61,10 @@ class _Writer:
 
 
 def rewrite_classical(model: onnx.ModelProto) -> dict[str, str]:
-    """Replaces classical nodes by standard ones that compute the same; changes the model.
+    """Replaces classical nodes with standard ones that compute the same; changes the model.
 
     Returns:
-        Why these new tensors are no parameters, by name.
+        Why these new tensors are not parameters, by name.
     """
     opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     nodes: list[onnx.NodeProto] = []
@@ -90,13 +90,13 @@ def _sums_to_one(node: onnx.NodeProto) -> bool:
 
 
 def _linear(w: _Writer, x: str, coefficients: Array, intercepts: Array, result: str) -> _Nodes:
-    """y = x a^T + b, one row of coefficients and one intercept a result."""
+    """y = x a^T + b, one row of coefficients and one intercept per result."""
     inputs = [x, w.learned("weight", coefficients.reshape(len(intercepts), -1))]
     return [w.op("Gemm", [*inputs, w.learned("bias", intercepts)], result, transB=1)]
 
 
 def _classifier(w: _Writer) -> _Nodes | None:
-    """Scores of the classes; their label is left out, nothing that is trained needs it."""
+    """Scores of the classes; the label is left out, since training does not need it."""
     a, b = w.numbers("coefficients"), w.numbers("intercepts")
     x, (_, result) = w.node.input[0], w.node.output
     rows = a.reshape(len(b), -1)
@@ -135,7 +135,7 @@ def _scaler(w: _Writer) -> _Nodes:
 
 
 def _normalizer(w: _Writer) -> _Nodes | None:
-    """y = x / norm of its row; zeros stay zeros, and a distribution what it is."""
+    """y = x / norm of its row; rows of zeros and distributions stay as they are."""
     (x,), (result,) = w.node.input, w.node.output
     norm = {"L1": "ReduceL1", "L2": "ReduceL2"}.get(w.text("norm"))
     if norm == "ReduceL1" and w.is_of_softmax:

@@ -1,8 +1,8 @@
-"""Tensors that a model keeps in a second file beside it, and nowhere else.
+"""Tensors that a model keeps in a second file next to it, and nowhere else.
 
-A model names that file, and could name any. So only a plain file in the model's own folder is
-opened, by a name without folders, never through a link; what the model claims to find there is
-checked against the file's size and the tensor's shape before anything is read.
+The model names that file, and could name any file. So only a regular file in the model's own
+folder is opened, by a name without folders, never through a link; what the model claims to find
+there is checked against the file's size and the tensor's shape before anything is read.
 """
 
 import os
@@ -19,15 +19,15 @@ _EXTERNAL = onnx.TensorProto.EXTERNAL
 
 
 def load_tensors(model: onnx.ModelProto, folder: Path, largest: int) -> None:
-    """Reads the graph's own tensors that lie in other files of its folder into the model.
+    """Reads the tensors that a graph keeps in other files of its folder into the model.
 
     Args:
-        model: is changed.
-        folder: where the model lies.
-        largest: bytes that all of them may have together.
+        model: the model, which is changed.
+        folder: the one that holds the model.
+        largest: most bytes of all the tensors together.
 
     Raises:
-        ModelError: if a file is elsewhere or not as the model says.
+        ModelError: if a file is elsewhere or does not match what the model says.
     """
     outside = [t for t in model.graph.initializer if t.data_location == _EXTERNAL]
     total = sum(_size(tensor) for tensor in outside)
@@ -60,15 +60,15 @@ def _read(tensor: onnx.TensorProto, folder: Path) -> bytes:
 
 
 def _size(tensor: onnx.TensorProto) -> int:
-    """Bytes of a tensor by its shape and type."""
+    """A tensor's size in bytes, from its shape and type."""
     try:
         each = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
     except (KeyError, TypeError):
         raise _refusal(tensor, f"numbers, not elements of type {tensor.data_type}") from None
     if min(tensor.dims, default=1) < 0:
-        raise _refusal(tensor, "sizes from 0")
+        raise _refusal(tensor, "sizes of at least 0")
     return int(prod(tensor.dims) * each)
 
 
 def _refusal(tensor: onnx.TensorProto, expected: str) -> ModelError:
-    return ModelError(f"tensor {tensor.name!r} lies in another file; expected {expected}")
+    return ModelError(f"tensor {tensor.name!r} is in another file; expected {expected}")

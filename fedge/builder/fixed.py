@@ -1,4 +1,4 @@
-"""Inputs that are no data, such as a scale or a training mode: fixed to a value at build."""
+"""Inputs that are not data, such as a scale or a training mode: fixed to a value at build time."""
 
 from collections.abc import Mapping
 
@@ -11,20 +11,20 @@ from fedge.builder.protos import replace_items
 from fedge.errors import ConfigError
 from fedge.types import Array
 
-_VEILS = ("Identity", "Cast")  # a constant behind these is known by the result's name
+_VEILS = ("Identity", "Cast")  # a constant behind these goes by the result's name
 
 WHY = "fixed by --input-value"
 
 
 def fix_inputs(model: onnx.ModelProto, values: Mapping[str, npt.ArrayLike]) -> dict[str, str]:
-    """Makes constants of inputs.
+    """Turns inputs into constants.
 
     Args:
-        model: is changed.
-        values: by input; one number, or as many as the input's shape, which must be fixed, has.
+        model: the model, which is changed.
+        values: by input; one number, or as many as the input's shape holds, which must be fixed.
 
     Returns:
-        Why these tensors are no parameters, by name.
+        Why these tensors are not parameters, by name.
 
     Raises:
         ConfigError: if there is no such input, or the value does not fit it.
@@ -63,11 +63,11 @@ def _value(info: onnx.ValueInfoProto, given: npt.ArrayLike) -> Array:
 
 
 def _shaped(info: onnx.ValueInfoProto, values: Array) -> Array:
-    """One number fills the input's shape; several must be as many as it has."""
+    """One number fills the input's shape; several must match it in number."""
     dims = [dim.dim_value for dim in info.type.tensor_type.shape.dim]
     if 0 in dims:
         raise ConfigError(
-            f"input {info.name!r} has open axes, so it takes a value for each example; only "
+            f"input {info.name!r} has open axes, so it takes a value per example; only "
             "inputs of fixed shape can be fixed"
         )
     if values.size not in (1, int(np.prod(dims))):

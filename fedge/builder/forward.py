@@ -1,8 +1,8 @@
-"""Forward equals forward: the graph that was built against the user's own model, before it is used.
+"""Forward equals forward: compares the graph that was built with the user's own model.
 
-Both run in onnxruntime on random examples and on such as have ties, zeros and padding. They must
+Both run in onnxruntime, on random examples and on examples with ties, zeros and padding. They must
 agree on single examples and on a training batch, and no example's scores may depend on the others
-in its batch. What they disagree on is refused with the name of the first node that differs.
+in its batch. If they disagree, the refusal names the first node that differs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,39 +23,39 @@ from fedge.types import Array
 Batch = Mapping[str, Array]
 Scores = Callable[[Batch], Array]
 
-TOLERANCE = 1e-4  # of the largest number in a value
-_FLOOR = 1e-6  # in a value's own units: what rounding leaves of a zero
-_SINGLES = 6  # examples of a batch that are also run alone
+TOLERANCE = 1e-4  # relative to the largest number in a value
+_FLOOR = 1e-6  # in a value's own units: what rounding makes of a zero
+_SINGLES = 6  # examples of a batch that also run alone
 
 
 class _Failed(Exception):  # noqa: N818 - it never leaves this file
-    """A model does not load or run; in the runtime's words."""
+    """A model does not load or run, in the runtime's words."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """The user's model, and the graph made of it for batches of one size."""
+    """The user's model, and the graph made from it for batches of one size."""
 
     model: onnx.ModelProto
     traced: Traced
     batch_size: int
-    fixed: int  # the batch size that the model is fixed to, or 0
+    fixed: int  # the batch size that the model fixes, or 0
 
 
 def check_forward(model: onnx.ModelProto, traced: Traced, batches: Sequence[Batch]) -> Batch:
     """Runs both on all batches.
 
     Args:
-        model: the user's, before anything was changed but the standardisation of its inputs.
-        traced: what was made of it.
-        batches: inputs by name, each of the size that the graph was built for.
+        model: the user's, unchanged except for the standardisation of its inputs.
+        traced: the graph made from it.
+        batches: inputs by name, each batch of the size that the graph was built for.
 
     Returns:
-        A batch that both take.
+        A batch that both accept.
 
     Raises:
-        ModelError: if one does not run, if they differ, or if examples influence each other; with
-            the node where it begins.
+        ModelError: if one does not run, if they differ, or if examples influence each other;
+            naming the node where it starts.
     """
     first = next(iter(batches[0].values()))
     pair = _Pair(_for_inference(model), traced, len(first), _fixed_batch(model, batches[0]))
@@ -72,7 +72,7 @@ def check_forward(model: onnx.ModelProto, traced: Traced, batches: Sequence[Batc
 
 
 def _own(pair: _Pair) -> Scores:
-    """Runs the user's model; if it fails, what it says is the refusal."""
+    """Runs the user's model; if it fails, its own message becomes the refusal."""
     run: Callable[[Batch], list[Array]] | None = None
 
     def scores(batch: Batch) -> Array:
@@ -87,9 +87,9 @@ def _own(pair: _Pair) -> Scores:
 
 
 def _taken(pair: _Pair, own: Scores, batch: Batch) -> Batch | None:
-    """The batch, or copies of those of its examples that the model takes; None if it takes none.
+    """The batch, or copies of the examples that the model accepts; None if it accepts none.
 
-    Examples are made up: an index may lead out of a table whose size nothing tells.
+    Examples are made up, so an index may fall outside a table whose size is unknown.
     """
     size = pair.batch_size
     if pair.fixed > 1:
@@ -112,7 +112,7 @@ def _runs(own: Scores, batch: Batch, rows: Sequence[int]) -> bool:
 
 
 def _built(pair: _Pair) -> Scores:
-    """Runs the graph that was built; refuses it by node if it does not run."""
+    """Runs the graph that was built; if it does not run, refuses it naming the node."""
     run: Callable[[Batch], list[Array]] | None = None
 
     def scores(batch: Batch) -> Array:
@@ -128,7 +128,7 @@ def _built(pair: _Pair) -> Scores:
 
 
 def _check_neighbours(pair: _Pair, built: Scores, batch: Batch, scores: Array) -> None:
-    """An example among copies of itself has the scores it has among others."""
+    """An example must score the same among copies of itself as among others."""
     if pair.batch_size == 1:
         return
     for i in _chosen(pair.batch_size):
@@ -142,7 +142,7 @@ def _check_neighbours(pair: _Pair, built: Scores, batch: Batch, scores: Array) -
 
 
 def _check_same(pair: _Pair, own: Scores, batch: Batch, scores: Array) -> None:
-    """The model and the graph give the same, one by one and all at once where the model can."""
+    """Model and graph must agree, one by one and, if the model can, all at once."""
     for rows in _groups(pair):
         if not _runs(own, batch, rows):
             continue
@@ -153,7 +153,7 @@ def _check_same(pair: _Pair, own: Scores, batch: Batch, scores: Array) -> None:
 
 
 def _groups(pair: _Pair) -> Iterator[tuple[int, ...]]:
-    """Which examples the user's model is run on together."""
+    """Which examples the user's model runs on together."""
     size = pair.batch_size
     if pair.fixed > 1:
         yield tuple(i % size for i in range(pair.fixed))
@@ -168,7 +168,7 @@ def _chosen(size: int) -> range:
 
 
 def _first_failing(pair: _Pair, batch: Batch) -> str:
-    """The first node of the user's without which the graph runs, and with which it does not."""
+    """The user's first node without which the graph runs but with which it does not."""
     names = _intermediate(pair)
     low, high = 0, len(names)  # the first `low` run, the first `high` do not
     while high - low > 1:
@@ -183,7 +183,7 @@ def _first_failing(pair: _Pair, batch: Batch) -> str:
 
 
 def _first_mixing(pair: _Pair, batch: Batch, alike: Batch, i: int) -> str:
-    """The first value in which example i is another among copies of itself."""
+    """The first value in which example i differs among copies of itself."""
     names = _intermediate(pair)
     run = _open(_graph(pair, {name: pair.traced.names[name] for name in names}))
     for name, a, b in zip(names, run(batch), run(alike), strict=True):
@@ -197,7 +197,7 @@ def _output(pair: _Pair) -> str:
 
 
 def _first_differing(pair: _Pair, batch: Batch, rows: Sequence[int]) -> str | None:
-    """The first value that the model and the graph disagree on."""
+    """The first value on which model and graph disagree."""
     names = _intermediate(pair)
     model = onnx.ModelProto()
     model.CopyFrom(pair.model)
@@ -216,7 +216,7 @@ def _first_differing(pair: _Pair, batch: Batch, rows: Sequence[int]) -> str | No
 
 
 def _intermediate(pair: _Pair) -> list[str]:
-    """The values of the user's nodes that the graph has too, in order."""
+    """The values of the user's nodes that the graph also has, in order."""
     inputs = {*pair.traced.inputs, *pair.traced.parameters}
     outputs = (name for node in pair.model.graph.node for name in node.output)
     return [name for name in outputs if name in pair.traced.names and name not in inputs]
@@ -233,7 +233,7 @@ def _refusal(pair: _Pair, value: str, why: str, reason: str = "") -> ModelError:
 
 
 def _agree(a: Array, b: Array) -> bool:
-    """Equal up to rounding; NaN and infinity where the other has them."""
+    """Equal up to rounding, with NaN and infinity in the same places."""
     if a.shape != b.shape:
         return False
     if a.dtype.kind != "f":
@@ -244,7 +244,7 @@ def _agree(a: Array, b: Array) -> bool:
 
 
 def _graph(pair: _Pair, outputs: Mapping[str, str]) -> onnx.ModelProto:
-    """The built graph with the model's own parameters inside, and other outputs."""
+    """The built graph with the model's own parameters inside, and these outputs."""
     traced = pair.traced
     model = to_model(traced.graph, [*traced.inputs, *traced.parameters], outputs)
     stored = [
@@ -257,7 +257,7 @@ def _graph(pair: _Pair, outputs: Mapping[str, str]) -> onnx.ModelProto:
 
 
 def _for_inference(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in which dropout is off, with the first output and what it needs alone."""
+    """A copy with dropout off and only the first output and what it needs."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     del copy.graph.output[1:]
@@ -284,7 +284,7 @@ def _fixed_batch(model: onnx.ModelProto, batch: Batch) -> int:
 
 
 def _open(model: onnx.ModelProto) -> Callable[[Batch], list[Array]]:
-    """Loads a model into onnxruntime; where there is none, into onnx's reference."""
+    """Loads a model into onnxruntime, or into onnx's reference if that is not installed."""
     graph = model.SerializeToString()
     try:
         check_graph(graph, "model", is_sized=False, others=CLASSICAL)
@@ -298,7 +298,7 @@ def _open(model: onnx.ModelProto) -> Callable[[Batch], list[Array]]:
     options.log_severity_level = 4  # errors arrive as exceptions
     try:
         session = runtime.InferenceSession(graph, options)
-    except Exception as error:  # onnxruntime's exceptions share no other base class
+    except Exception as error:  # onnxruntime's exceptions share no narrower base class
         raise _Failed(_line(error)) from None
 
     def run(batch: Batch) -> list[Array]:
@@ -311,5 +311,5 @@ def _open(model: onnx.ModelProto) -> Callable[[Batch], list[Array]]:
 
 
 def _line(error: Exception) -> str:
-    """The first line, without what onnxruntime says of its own source files."""
+    """The first line, without what onnxruntime says about its own source files."""
     return str(error).partition("\n")[0].partition("/onnxruntime_src")[0].strip()[:300]

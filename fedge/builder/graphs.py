@@ -1,4 +1,4 @@
-"""The two graphs a device runs: one step of training, one batch of evaluation."""
+"""The two graphs a device runs: one training step, one evaluation batch."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -30,13 +30,13 @@ class LossGraph:
 
     Attributes:
         graph: the graph; its inputs are the data, the parameters, target, weight and factors.
-        inputs: names of the data's inputs.
-        scores: the output as the target is, before a final activation; batch first.
+        inputs: names of the data inputs.
+        scores: the output in the target's form, before a final activation; batch first.
         losses: one loss per example, shape (batch,).
-        trained_losses: the same with dropout at work, of a standardised target if it is one.
+        trained_losses: the same with dropout active, and against the standardised target if any.
         target: what the targets are.
-        gradients: of sum(weight * trained_losses), by parameter.
-        dropout: what the factors are, if anything is dropped.
+        gradients: those of sum(weight * trained_losses), by parameter.
+        dropout: the dropout factors, if anything is dropped.
     """
 
     graph: Graph
@@ -54,8 +54,8 @@ def loss_graph(
 ) -> LossGraph:
     """Adds loss and gradients to a traced model.
 
-    A parameter that no gradient reaches is not among the gradients. With `scales_target` the graph
-    has the target's mean and deviation as inputs too.
+    A parameter that no gradient reaches is missing from the gradients. With `scales_target`, the
+    target's mean and deviation are inputs of the graph too.
 
     Raises:
         ModelError: if the output does not fit the loss or an operator has no rule.
@@ -92,7 +92,7 @@ def loss_graph(
 def train_graph(made: LossGraph, layout: Layout) -> bytes:
     """Data, `fedge.target`, `fedge.weight` and slots to `fedge.loss` and `fedge.grad.{slot}`.
 
-    Where anything is dropped, `fedge.dropout` is an input too.
+    If anything is dropped, `fedge.dropout` is an input too.
     """
     g = made.graph
     total = g.op("ReduceSum", g.op("Mul", made.trained_losses, WEIGHT), keepdims=0)

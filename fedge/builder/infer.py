@@ -8,14 +8,14 @@ from onnx import helper
 from fedge.autodiff import Parameter
 from fedge.builder.protos import replace_items
 
-_OLDEST_IR = 4  # the first in which an initialiser need not be an input too
+_OLDEST_IR = 4  # the first that does not require initialisers to be inputs too
 
 
 def inference_model(model: onnx.ModelProto, parameters: Mapping[str, Parameter]) -> onnx.ModelProto:
-    """The model as it is, but each parameter is an input of the graph instead of a tensor in it.
+    """The model unchanged, except that each parameter is an input instead of a stored tensor.
 
     Inputs are the model's own, with their own batch axis, then the parameters. Dropout is off,
-    also where the model was exported in training mode.
+    even if the model was exported in training mode.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -24,7 +24,7 @@ def inference_model(model: onnx.ModelProto, parameters: Mapping[str, Parameter])
     nodes = [node for node in graph.node if parameters.keys().isdisjoint(node.output)]
     for node in nodes:
         if node.op_type == "Dropout":
-            del node.input[2:]  # training_mode; left out it is false
+            del node.input[2:]  # training_mode; false if omitted
     used = {name for node in nodes for name in node.input} | {info.name for info in graph.output}
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [info for info in graph.input if info.name not in stored]

@@ -1,4 +1,4 @@
-"""Which of a model's values is trained, and the model cut down to what that value needs."""
+"""Which of a model's values is trained; reduces the model to what that value needs."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ _NAMED = 20  # names listed in a refusal
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The value that the loss is taken of, and the model's other outputs, which are left out."""
+    """The value that the loss applies to, and the model's other outputs, which are left out."""
 
     name: str
     left_out: tuple[str, ...] = ()
 
 
 def choose_output(model: onnx.ModelProto, name: str | None = None) -> Output:
-    """Makes one value the model's only output, and removes what only others need.
+    """Makes one value the model's only output, and removes everything that it does not need.
 
     Args:
-        model: is changed; nodes, tensors and inputs that the value does not need go.
-        name: of an output, or of any value that a node gives; None is the only output of
-            floating type. Where that is a list of dictionaries, as scikit-learn's converter writes
-            class probabilities (ZipMap), it is the tensor that they are made of.
+        model: is changed; nodes, tensors and inputs that the value does not need are removed.
+        name: of an output, or of any value that a node computes; None means the only
+            floating-point output. If that is a list of dictionaries, which is how scikit-learn's
+            converter writes class probabilities (ZipMap), it is the tensor they are made from.
 
     Raises:
-        ConfigError: if no node gives a value of that name.
-        ModelError: if no name is given, and there is no output of floating type or several.
+        ConfigError: if no node computes a value of that name.
+        ModelError: if no name is given, and there are no or several floating-point outputs.
     """
     outputs = {info.name: _tensor(model, info) for info in model.graph.output}
     if not outputs:
@@ -44,7 +44,7 @@ def choose_output(model: onnx.ModelProto, name: str | None = None) -> Output:
 
 
 def shape_output(model: onnx.ModelProto, sizes: Sequence[int]) -> None:
-    """Tells the shape of the only output, if the file does not: a batch of examples' sizes."""
+    """Writes down the only output's shape if the file does not: a batch of these sizes."""
     kind = model.graph.output[0].type.tensor_type
     if not kind.HasField("shape"):
         kind.shape.dim.add().CopyFrom(_batch_axis(model.graph))
@@ -60,7 +60,7 @@ def _batch_axis(graph: onnx.GraphProto) -> onnx.TensorShapeProto.Dimension:
 
 
 def _tensor(model: onnx.ModelProto, info: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
-    """The output, or the tensor that a list of dictionaries is made of."""
+    """The output, or the tensor that a list of dictionaries is made from."""
     maker = next((node for node in model.graph.node if info.name in node.output), None)
     if maker is None or maker.op_type != "ZipMap":
         return info
@@ -68,17 +68,17 @@ def _tensor(model: onnx.ModelProto, info: onnx.ValueInfoProto) -> onnx.ValueInfo
 
 
 def _only_float(outputs: dict[str, onnx.ValueInfoProto]) -> onnx.ValueInfoProto:
-    """What can be trained: the output that is no label, index or text."""
+    """The output that can be trained: the one that is not a label, an index or text."""
     found = {info.name: info for info in outputs.values() if _is_float(info)}
     if len(found) == 1:
         return next(iter(found.values()))
     names = ", ".join(repr(name) for name in list(found or outputs)[:_NAMED])
-    what = f"has several outputs: {names}" if found else f"has no output of numbers, but {names}"
+    what = f"has several outputs: {names}" if found else f"has no numeric output, only {names}"
     raise ModelError(f"the model {what}; name the value to train with --output NAME (output=)")
 
 
 def _is_float(info: onnx.ValueInfoProto) -> bool:
-    """Also where the file does not say."""
+    """True also if the file does not say."""
     kind = info.type.WhichOneof("value")
     element = info.type.tensor_type.elem_type
     return kind is None or (kind == "tensor_type" and element in (*_FLOATS, 0))
@@ -91,14 +91,14 @@ def _named(
         return outputs[name]
     if not any(name in node.output for node in model.graph.node if name):
         names = ", ".join(repr(known) for known in list(outputs)[:_NAMED])
-        raise ConfigError(f"no node of the model gives {name!r}; its outputs are {names}")
+        raise ConfigError(f"no node of the model computes {name!r}; its outputs are {names}")
     known = onnx.shape_inference.infer_shapes(model).graph.value_info
     float32 = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
     return next((info for info in known if info.name == name), float32)
 
 
 def _keep(graph: onnx.GraphProto, outputs: Iterable[onnx.ValueInfoProto]) -> None:
-    """Removes all that these outputs do not need."""
+    """Removes everything that these outputs do not need."""
     kept = list(outputs)
     needed = {info.name for info in kept}
     nodes = []
@@ -117,7 +117,7 @@ def _keep(graph: onnx.GraphProto, outputs: Iterable[onnx.ValueInfoProto]) -> Non
 
 
 def _read(node: onnx.NodeProto) -> Iterator[str]:
-    """Names that a node reads, in its subgraphs too."""
+    """The names that a node reads, including in its subgraphs."""
     yield from node.input
     for attribute in node.attribute:
         for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):

@@ -1,4 +1,4 @@
-"""Reads an ONNX model that somebody else made: bounded, checked, refused in one sentence."""
+"""Reads an ONNX model from outside: bounded, checked, refused in one sentence."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ LARGEST_MODEL = 2**31 - 1  # bytes; protobuf cannot hold more
 def read_model(source: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
     """A copy of a model, valid by onnx's checker, with its own functions inlined.
 
-    Tensors in a second file are read if the model is given as a path and that file lies beside it.
+    Tensors in a second file are read if the model is a path and that file is next to it.
 
     Raises:
         ModelError: if it cannot be read or is not a valid ONNX model.
@@ -30,7 +30,7 @@ def read_model(source: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
         return inliner.inline_local_functions(model) if model.functions else model
     except ArtifactError as error:
         raise ModelError(
-            f"{error}; a second file is read only beside a model that is given as a path: save the "
+            f"{error}; a second file is read only next to a model given as a path: save the "
             "model with dense weights inside (onnx.save_model)"
         ) from None
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
@@ -48,7 +48,7 @@ def _parsed(source: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
         model.ParseFromString(data)
     except DecodeError:
         what = "the bytes are" if isinstance(source, bytes) else f"{source} is"
-        raise ModelError(f"{what} no ONNX model, or corrupt, or truncated") from None
+        raise ModelError(f"{what} not an ONNX model, or corrupt, or truncated") from None
     return model
 
 

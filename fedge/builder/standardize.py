@@ -1,4 +1,4 @@
-"""Puts the standardisation of inputs into the model itself, so that it takes raw data anywhere."""
+"""Builds input standardisation into the model itself, so that it takes raw data everywhere."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -21,10 +21,10 @@ _OLDEST_OPSET = 9  # IsNaN and Where
 def plan_standardization(
     specs: Sequence[InputSpec], how: Given | Literal["federated"] | None
 ) -> tuple[InputSpec, ...]:
-    """Marks the inputs that are to be standardised; "federated" means all of float32.
+    """Marks the inputs to be standardised; "federated" means all float32 ones.
 
     Raises:
-        ConfigError: if an input is unknown or not of float32.
+        ConfigError: if an input is unknown or not float32.
     """
     if how is None:
         return tuple(specs)
@@ -51,8 +51,8 @@ def add_standardization(
 ) -> None:
     """Prepends (x - mean) * scale to each marked input, with 0 for a missing (NaN) value.
 
-    Zero is where the mean lies, so a missing value counts as the mean. Mean
-    and scale become initialisers, shaped as `InputSpec.statistic_shape` says.
+    The mean maps to zero, so a missing value counts as the mean. Mean and scale
+    become initialisers of the shape `InputSpec.statistic_shape`.
     """
     marked = [spec for spec in specs if spec.standardize != "none"]
     opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))

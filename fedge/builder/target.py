@@ -1,8 +1,8 @@
-"""The target's mean and deviation in the graphs: training sees numbers of about one.
+"""The target's mean and deviation in the graphs: training sees numbers of order one.
 
-A model's first scores are of that size, and learning rates are chosen for it. Training compares the
-scores with (target - mean) / deviation; evaluation and inference give scores * deviation + mean, in
-the target's own units.
+A model's initial scores are of that size, and learning rates are chosen for it. Training compares
+the scores with (target - mean) / deviation; evaluation and inference output scores * deviation +
+mean, in the target's own units.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from fedge.builder.choices import Choice
 
 
 def target_statistics(spec: TargetSpec) -> dict[str, Parameter]:
-    """Mean and deviation as they are before the fleet has measured them; none if it need not."""
+    """Mean and deviation before the fleet has measured them; empty if it need not."""
     if spec.standardize == "none":
         return {}
     values = {
@@ -26,7 +26,7 @@ def target_statistics(spec: TargetSpec) -> dict[str, Parameter]:
 
 
 def as_choices(statistics: dict[str, Parameter]) -> tuple[Choice, ...]:
-    """What is said of them in the table of tensors."""
+    """Their entries in the table of tensors."""
     why = "standardises the target"
     return tuple(
         Choice(Stored(name, p.value, p.kind, True, why), True, False, why, False)  # noqa: FBT003
@@ -35,23 +35,23 @@ def as_choices(statistics: dict[str, Parameter]) -> tuple[Choice, ...]:
 
 
 def add_statistics(g: Graph, spec: TargetSpec) -> None:
-    """Makes them inputs of a graph."""
+    """Makes the statistics inputs of a graph."""
     for name in (spec.mean_slot, spec.scale_slot):
         g.add_input(name, Tensor(np.dtype(np.float32), spec.statistic_shape))
 
 
 def in_units(g: Graph, spec: TargetSpec, scores: str) -> str:
-    """Scores to what they say of the target."""
+    """Scores converted to the target's units."""
     return g.op("Add", g.op("Mul", scores, spec.scale_slot), spec.mean_slot)
 
 
 def standardized(g: Graph, spec: TargetSpec, target: str) -> str:
-    """The target as the scores should be."""
+    """The target converted to the units of the scores."""
     return g.op("Div", g.op("Sub", target, spec.mean_slot), spec.scale_slot)
 
 
 def scale_output(model: onnx.ModelProto, spec: TargetSpec) -> None:
-    """Makes the model's only output speak the target's units; changes the model."""
+    """Converts the model's only output to the target's units; changes the model."""
     if spec.standardize == "none":
         return
     graph, result = model.graph, model.graph.output[0].name

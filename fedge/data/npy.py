@@ -1,4 +1,4 @@
-"""One array of an `.npz` file: first its header, then, once that is believed, its values."""
+"""One array of an `.npz` file: first its header, then, once that is checked, its values."""
 
 import io
 import math
@@ -12,23 +12,23 @@ import numpy as np
 from fedge.errors import DataError
 from fedge.types import Array
 
-# Version 3 differs for structured dtypes only, which hold no numbers to train on.
-_READERS = {  # bytes of the header's length, and what reads both
+# Version 3 differs only for structured dtypes, which hold no numbers to train on.
+_READERS = {  # size in bytes of the header's length field, and the function that reads both
     (1, 0): (2, np.lib.format.read_array_header_1_0),
     (2, 0): (4, np.lib.format.read_array_header_2_0),
 }
-_LONGEST_HEADER = 10_000  # bytes; as much as NumPy takes
+_LONGEST_HEADER = 10_000  # bytes; NumPy's own limit
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What an array's bytes begin with, read before any room is made for the rest."""
+    """The start of an array's bytes, read before any memory is allocated for the rest."""
 
     member: zipfile.ZipInfo
     dtype: np.dtype
     shape: tuple[int, ...]
     order: Literal["C", "F"]
-    start: int  # where the values begin in the member
+    start: int  # offset of the values in the member
 
     @property
     def size_bytes(self) -> int:
@@ -36,14 +36,14 @@ class Header:
 
     @property
     def memory_bytes(self) -> int:
-        """What it takes to train on it: the values, their float32 form, and the order of rows."""
+        """What training on it needs: the values, their float32 form, and the order of rows."""
         is_cast = self.dtype.kind in "biuf" and self.dtype.itemsize != 4
         cast = 4 * math.prod(self.shape) if is_cast else 0
         return self.size_bytes + cast + 8 * (self.shape[0] if self.shape else 0)
 
 
 def read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Header:
-    """Dtype and shape of an array, as it claims them.
+    """The dtype and shape that an array claims to have.
 
     Raises:
         DataError: if the member is not an array in NumPy's format 1 or 2.
@@ -54,13 +54,13 @@ def read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Header:
             digits = file.read(n_digits)
             shape, is_fortran, dtype = read(io.BytesIO(digits + _header(file, digits)))
         except Exception as error:
-            # NumPy reads the header as Python text: each mistake in it fails in a way of its own.
+            # NumPy parses the header as Python text: each mistake in it fails in its own way.
             raise DataError(member.filename, expected="a NumPy array", found=error) from error
         return Header(member, dtype, shape, "F" if is_fortran else "C", file.tell())
 
 
 def _header(file: IO[bytes], digits: bytes) -> bytes:
-    """The text of a header; NumPy would read any length of it, and a few bytes unpack to GB."""
+    """A header's text; NumPy sets no limit, and a few bytes can unpack to gigabytes."""
     length = int.from_bytes(digits, "little")
     if length > _LONGEST_HEADER:
         raise ValueError(f"a header of {length} bytes")
@@ -81,7 +81,7 @@ def read_values(archive: zipfile.ZipFile, header: Header) -> Array:
         file.read(header.start)
         values = np.frombuffer(file.read(), header.dtype)
     if header.dtype.kind == "U" and _highest_character(values) > sys.maxunicode:
-        raise DataError(header.member.filename, expected="text", found="no Unicode")
+        raise DataError(header.member.filename, expected="text", found="invalid Unicode")
     return values.reshape(header.shape, order=header.order)
 
 

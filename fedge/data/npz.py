@@ -1,11 +1,11 @@
-"""Data files: `.npz` with inputs, targets, perhaps the owner of each example, and a held-out part.
+"""Data files: `.npz` with inputs, targets, and optionally each example's owner and a test split.
 
     x         one row per example; or, without x, one array per input of the model
     y         targets, one per example
     client    optional: integer or text per example, the natural split
     is_test   optional: boolean per example
 
-Other arrays, such as names of classes, are left alone. Nothing is unpickled.
+Other arrays, such as class names, are ignored. Nothing is unpickled.
 """
 
 import struct
@@ -22,12 +22,12 @@ from fedge.errors import ConfigError, DataError
 from fedge.storage import writing
 from fedge.types import Array
 
-MAX_BYTES = 2**32  # of memory, for all arrays that are read
+MAX_BYTES = 2**32  # of memory, for all the arrays that are read
 MAX_ARRAYS = 256
 _NUMBERS = "biuf"  # NumPy's kinds: boolean, signed, unsigned, floating
-# What zipfile and NumPy raise for archives whose parts contradict each other.
+# What zipfile and NumPy raise for archives that contradict themselves.
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's; others unpack to any multiple
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's; others can expand without bound
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +51,7 @@ class Dataset:
         return len(self.targets)
 
     def select(self, chosen: Array) -> "Dataset":
-        """The examples that a mask (n,) of booleans, or indices, choose."""
+        """The examples chosen by a mask (n,) of booleans, or by indices."""
         return Dataset(
             inputs={name: array[chosen] for name, array in self.inputs.items()},
             targets=self.targets[chosen],
@@ -63,7 +63,7 @@ class Dataset:
         """The examples of one client.
 
         Raises:
-            DataError: if the file knows no such client, or none at all.
+            DataError: if the file has no such client, or names no clients at all.
         """
         if self.client is None:
             raise DataError("data", expected="an array client", found="none")
@@ -73,11 +73,11 @@ class Dataset:
         return self.select(chosen)
 
     def train(self) -> "Dataset":
-        """The examples that are not held out: all, if nothing says which are."""
+        """The examples that are not held out: all of them if the file does not say."""
         return self if self.is_test is None else self._half(~self.is_test)
 
     def test(self) -> "Dataset":
-        """The held-out examples: none, if nothing says which are."""
+        """The held-out examples: none if the file does not say."""
         held_out = np.zeros(self.n_examples, np.bool_) if self.is_test is None else self.is_test
         return self._half(held_out)
 
@@ -86,12 +86,12 @@ class Dataset:
 
 
 def read_npz(path: Path | str) -> Dataset:
-    """Reads a data file; sizes are compared with the file's before anything is allocated.
+    """Reads a data file; sizes are checked against the file before anything is allocated.
 
     Raises:
         ConfigError: if there is no such file.
-        DataError: if it is damaged, or arrays are missing, of different lengths, or of dtypes
-            that are not numbers.
+        DataError: if it is damaged, or if arrays are missing, differ in length, or have a dtype
+            that is not numeric.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -100,7 +100,7 @@ def read_npz(path: Path | str) -> Dataset:
         what = f"{path}: {error.what}"
         raise DataError(what, expected=error.expected, found=error.found) from None
     except (OSError, *_ZIP_ERRORS) as error:
-        if isinstance(error, OSError) and error.filename is not None:  # it was not even opened
+        if isinstance(error, OSError) and error.filename is not None:  # it could not be opened
             raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
         found = str(error) or type(error).__name__
         raise DataError(str(path), expected="an intact .npz file", found=found) from None
@@ -119,14 +119,14 @@ def write_npz(path: Path | str, data: Dataset) -> None:
         if array.dtype.hasobject:
             raise DataError(name, expected="numbers or text", found="Python objects")
     with writing(path):
-        np.savez(path, **arrays)  # type: ignore[arg-type]  # its stubs take every name for a flag
+        np.savez(path, **arrays)  # type: ignore[arg-type]  # stubs: every name a flag
 
 
 def _like(clients: Array, name: str) -> str | int:
-    """The name as an element of the array; -1 beyond all integers if it is none."""
+    """The name as an element of the array; if it cannot be one, an integer no array holds."""
     if clients.dtype.kind == "U":
         return name
-    is_number = name.removeprefix("-").isdecimal() and len(name) <= 20  # as many as 64 bits have
+    is_number = name.removeprefix("-").isdecimal() and len(name) <= 20  # 64 bits need no more
     return int(name) if is_number and str(int(name)) == name else -(2**70)
 
 
@@ -155,7 +155,7 @@ def _read(archive: zipfile.ZipFile) -> Dataset:
 
 
 def _input_names(headers: Mapping[str, Header]) -> list[str]:
-    """x alone where there is one; else every array of numbers with one row per target."""
+    """x alone if there is one; otherwise every numeric array with one row per target."""
     if "x" in headers:
         return ["x"]
     rows = headers["y"].shape[:1]

@@ -1,4 +1,4 @@
-"""Growing pauses between tries."""
+"""Growing pauses between attempts."""
 
 import random
 from dataclasses import dataclass, replace
@@ -7,9 +7,9 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The next pause: it doubles with every try, up to a limit.
+    """The next pause, which doubles with every attempt, up to a limit.
 
-    Jitter takes up to half of it, so that devices which lost the same broker do
+    Jitter shortens it by up to half, so that devices which lost the same broker do
     not all come back at the same moment.
     """
 
@@ -17,12 +17,12 @@ class Backoff:
     most_s: float
     n_tries: int = 0
 
-    def pause_s(self, dice: random.Random) -> float:
-        """Seconds until the next try: between a half and the whole of the pause's length."""
+    def pause_s(self, rng: random.Random) -> float:
+        """Seconds until the next attempt: between half of the pause and all of it."""
         # 2^30 pauses outlast any limit; the bound keeps the float from overflowing.
         length_s = min(self.most_s, self.first_s * 2.0 ** min(self.n_tries, 30))
-        return length_s * (1 - dice.random() / 2)
+        return length_s * (1 - rng.random() / 2)
 
     def next(self) -> Self:
-        """After one more try."""
+        """The pause after one more attempt."""
         return replace(self, n_tries=self.n_tries + 1)

@@ -28,42 +28,42 @@ from fedge.types import DeviceId, JobId
 
 _log = logger(__name__)
 
-MAX_PAUSE_S = 0.5  # between two looks at whether somebody asked to stop
-_LAST_STEP_S = 10.0  # to wait, in `close`, for a thread that is in `run` or `step`
-_FAREWELL_S = 2.0  # to say goodbye to the broker
-_HEARSAY_S = 30.0  # to wait for an aggregator when only the broker says that the job is finished
-_LAST_ANSWERS_S = 10.0  # to wait, when the job is finished, for what is still unanswered
+MAX_PAUSE_S = 0.5  # between two checks for a request to stop
+_LAST_STEP_S = 10.0  # how long `close` waits for a thread in `run` or `step`
+_FAREWELL_S = 2.0  # time for saying goodbye to the broker
+_HEARSAY_S = 30.0  # to wait for an aggregator if only the broker says the job is finished
+_LAST_ANSWERS_S = 10.0  # to wait for outstanding answers once the job is finished
 
 
 class Device:
     """A device that takes part in a job's rounds until it is stopped.
 
-    `run` does everything. A host application with a loop of its own calls `step`
-    instead, which never takes longer than one event, one local training step or
-    one resend, and returns how long it may be left alone:
+    `run` does everything. A host application with its own loop calls `step` instead,
+    which never takes longer than one event, one local training step or one resend,
+    and returns how long the device can be left alone:
 
         with Device(broker="mqtt://127.0.0.1:1883", id="pi-3", data=data) as device:
             while not device.is_stopping:
                 pause_s = device.step()
                 read_sensors(pause_s)
 
-    Any thread may use it, one at a time: `Thread(target=device.run)`, or `step` by
-    `asyncio.to_thread`. A second one gets a RuntimeError; `close` asks the first to stop
-    and waits for it. `stop`, `phase` and `report` may be used from any thread at any
-    time, `stop` from a signal handler too. The device sets no signal handlers itself.
+    Any thread may use it, one at a time: `Thread(target=device.run)`, or `step` through
+    `asyncio.to_thread`. A second thread gets a RuntimeError; `close` asks the first to stop
+    and waits for it. `stop`, `phase` and `report` may be used from any thread at any time,
+    and `stop` from a signal handler. The device installs no signal handlers itself.
 
     Args:
-        config: the settings; or give them by name, as above, or some of them beside it.
-        data: the examples, or the `.npz` file that holds them. There may be none yet: the device
-            then skips rounds until there are some.
-        transport: a connection not yet started, instead of one of the device's own.
-        clock: seconds that only grow.
+        config: the settings; they can also be given by name, as above, instead or in addition.
+        data: the examples, or the `.npz` file that holds them. If there are none yet, the device
+            skips rounds until there are some.
+        transport: a connection not yet started, used instead of the device's own.
+        clock: monotonic seconds.
         settings: fields of `DeviceConfig`.
 
     Raises:
         ConfigError: if a setting is unknown or out of range, there is no data, or the state
             directory is another device's.
-        MissingDependencyError: if the engine that the settings name is not installed.
+        MissingDependencyError: if the engine named in the settings is not installed.
         StorageError: if the state directory cannot be written, or another process uses it.
         DataError: if the data file does not hold examples.
     """
@@ -116,7 +116,7 @@ class Device:
         """Take part until `stop`, or until the job is finished if the settings say so.
 
         Raises:
-            TransportError: if the broker was never reached in the time the settings give.
+            TransportError: if the broker was not reached within the time in the settings.
             IdentityError: if another running device has this id.
             StorageError: if the disk is full.
         """
@@ -132,11 +132,11 @@ class Device:
             timeout_s: how long to wait for an event when there is nothing else to do.
 
         Returns:
-            Seconds until it wants to be called again: 0 for at once, never more than half a
-            second. To call earlier does no harm.
+            Seconds until it should be called again: 0 for immediately, never more than half a
+            second. Calling earlier does no harm.
 
         Raises:
-            FedgeError: as `run`.
+            FedgeError: like `run`.
             RuntimeError: if another thread is using the device.
         """
         with self._turns.taken():
@@ -154,7 +154,7 @@ class Device:
         self._router.uplink.look(now_s)
         if watch.is_up:
             self._membership.listen(self._transport, now_s)
-            self._membership.tell(self._transport, self._router.worker.skipped)
+            self._membership.announce_skip(self._transport, self._router.worker.skipped)
             self._router.follow(now_s)
         self._end_if_finished()
         self._router.worker.look_for_examples(now_s)
@@ -167,7 +167,7 @@ class Device:
         self.is_stopping = True
 
     def report(self) -> dict[str, object]:
-        """What the device did, as `fedge device --json` writes it."""
+        """What the device did, in the form `fedge device --json` prints."""
         traffic = self._transport.traffic
         return {
             "id": self.config.id,
@@ -179,7 +179,7 @@ class Device:
         }
 
     def close(self) -> None:
-        """Say goodbye to the broker and let go of the state directory; nothing in it is lost.
+        """Say goodbye to the broker and release the state directory; nothing in it is lost.
 
         Raises:
             RuntimeError: if another thread has not left `run` or `step` within ten seconds.
@@ -237,7 +237,7 @@ class Device:
                 self._router.read(event, now_s)
 
     def _send(self, watch: LinkStatus) -> bool:
-        """One request or one result that is due; whether there was one."""
+        """Send one request or one result that is due; whether there was one."""
         now_s = self._clock()
         if not watch.is_up:
             return False
@@ -249,10 +249,10 @@ class Device:
         return result is not None
 
     def _end_if_finished(self) -> None:
-        """Stop after the job's last round, once all is answered or has been waited for.
+        """Stop after the job's last round, once everything is answered or the wait is over.
 
-        What the broker has kept may be out of date: more rounds may have been ordered since,
-        and an aggregator may be about to say so.
+        A message retained by the broker may be out of date: more rounds may have been ordered
+        since, and an aggregator may be about to announce them.
         """
         if not (self.config.exit_when_finished and isinstance(self.phase, Finished)):
             self._finished_at_s = None
@@ -275,7 +275,7 @@ class Device:
 
 
 def _choose_engine(config: DeviceConfig) -> EngineName:
-    """What trains; found out before anything is sent, so that nobody waits for who cannot."""
+    """What trains; chosen before anything is sent, so nobody waits for a device that cannot."""
     choice = choose(config.engine)
     if choice.note is not None:
         _log.warning("%s", choice.note)

@@ -1,7 +1,7 @@
-"""No more memory than there is: a process that asks for more is told, and can say so.
+"""No more memory than there is: a process that asks for more gets an error, and can report it.
 
-Linux grants memory it does not have, and when it is used kills a process without a word. On a
-board that is this one. With a limit the same request fails where it is made.
+Linux grants memory it does not have, and when that is used it kills a process without a word. On
+a board, that process is this one. With a limit, the request itself fails.
 """
 
 import resource
@@ -11,15 +11,15 @@ from pathlib import Path
 
 from fedge.errors import FedgeError
 
-# Of what is free at the start: for the code of this process, which is read from the card again
-# and again where nothing holds it in memory, and for what the system has to do meanwhile.
+# Share of the memory free at the start that is left: for this process's code, which would be read
+# from the card again and again if nothing kept it in memory, and for the rest of the system.
 _KEPT_BYTES = 40 << 20
-_LEAST_BYTES = 16 << 20  # with less than this nothing is worth a try, and nothing is limited
+_LEAST_BYTES = 16 << 20  # with less than this it is not worth trying, and nothing is limited
 
 
 @contextmanager
 def within_memory() -> Iterator[None]:
-    """Limit this process to what is free now; what does not fit inside becomes a sentence.
+    """Limit this process to the memory free now; running out of it becomes a readable error.
 
     Raises:
         FedgeError: instead of a MemoryError.
@@ -40,7 +40,7 @@ def within_memory() -> Iterator[None]:
 
 @contextmanager
 def making(what: str) -> Iterator[None]:
-    """A MemoryError inside says what there was no room for."""
+    """A MemoryError raised inside says what there was no room for."""
     try:
         yield
     except MemoryError:
@@ -48,7 +48,7 @@ def making(what: str) -> Iterator[None]:
 
 
 def _limit(more_bytes: int) -> None:
-    """What this process has, and so much more; a lower limit that somebody else set stays."""
+    """Limit the process to what it has plus this; a lower limit set by somebody else stays."""
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     has_bytes = _read("/proc/self/status", "VmData:") or 0
     wanted = has_bytes + more_bytes
@@ -57,7 +57,7 @@ def _limit(more_bytes: int) -> None:
 
 
 def _free_bytes() -> int | None:
-    """What can be had without swapping, as the kernel sees it; None where it does not say."""
+    """Memory available without swapping, by the kernel's estimate; None if it gives none."""
     return _read("/proc/meminfo", "MemAvailable:")
 
 

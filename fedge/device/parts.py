@@ -1,4 +1,4 @@
-"""Joins the parts of a device."""
+"""Assembles the parts of a device."""
 
 import random
 
@@ -22,7 +22,7 @@ from fedge.types import DeviceId, JobId
 
 
 def connect(config: DeviceConfig, membership: Membership) -> Transport:
-    """A connection of the device's own, not yet started."""
+    """The device's own connection, not yet started."""
     return MqttTransport(
         broker_url(config.broker, config.password_file),
         will=membership.will,
@@ -41,15 +41,15 @@ def assemble(
 ) -> Router:
     """Join the parts: the router reaches all of them."""
     topics, device = Topics(config.fleet), DeviceId(config.id)
-    dice = random.Random()  # noqa: S311 - it jitters pauses and decides nothing else
+    rng = random.Random()  # noqa: S311 - only for jitter in pauses
     uplink = UploadBudget(
         transport,
         outbox.database,
         upload_time_s=config.upload_time_s,
         most_bytes=config.budget_bytes,
     )
-    sender = Sender(outbox, transport, topics, device, dice)
-    fetcher = Fetcher(transport, topics, device, dice)
+    sender = Sender(outbox, transport, topics, device, rng)
+    fetcher = Fetcher(transport, topics, device, rng)
     workbench = Workbench(
         job=JobId(config.job),
         device=device,
@@ -74,5 +74,5 @@ def assemble(
         sender=sender,
         fetcher=fetcher,
         uplink=uplink,
-        dice=dice,
+        rng=rng,
     )

@@ -1,4 +1,4 @@
-"""What a device tells of itself when it ends."""
+"""What a device reports about itself when it ends."""
 
 import platform
 import resource
@@ -15,7 +15,7 @@ _PACKAGES = ("fedge", "numpy", "onnxruntime", "onnx", "paho-mqtt", "cbor2")
 
 @dataclass(slots=True)
 class ByRound:
-    """Payload bytes received, by the round that was announced last when they came."""
+    """Payload bytes received, by the round most recently announced when they arrived."""
 
     current: RoundId | None = None
     _bytes: Counter[RoundId] = field(default_factory=Counter)
@@ -23,12 +23,12 @@ class ByRound:
 
     def add(self, n_bytes: int) -> None:
         if self.current is None:
-            self._before_first += n_bytes  # counted to the first round, which they lead to
+            self._before_first += n_bytes  # counted for the first round, which they lead up to
         else:
             self._bytes[self.current] += n_bytes
 
     def announce(self, round_: RoundId) -> None:
-        """From now on bytes count to this round."""
+        """From now on, bytes count for this round."""
         self.current = round_
         self._bytes[round_] += self._before_first
         self._before_first = 0
@@ -51,9 +51,9 @@ def process_figures() -> dict[str, object]:
 
 
 def _peak_rss_bytes(ru_maxrss: int) -> int:
-    """Of this program alone: Linux' ru_maxrss begins with that of the process that started it."""
+    """This program's own peak: on Linux ru_maxrss starts at that of the parent process."""
     try:
         status = Path("/proc/self/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
-    except (OSError, IndexError, ValueError):  # no Linux: bytes on macOS, KiB elsewhere
+    except (OSError, IndexError, ValueError):  # not Linux: bytes on macOS, KiB elsewhere
         return ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,4 +1,4 @@
-"""What arrives, and who reads it."""
+"""Incoming messages, and who reads them."""
 
 import logging
 import random
@@ -29,21 +29,22 @@ from fedge.types import DeviceId, JobId
 
 _log = logger(__name__)
 
-# All devices hear of a new aggregator at once. It must not hear all of them at once, and how many
-# there are no device knows; two seconds are the first pause between two sends of an update.
+# All devices hear of a new aggregator at the same time. It must not hear from all of them at the
+# same time, and no device knows how many there are. Two seconds is also the first pause between two
+# sends of an update.
 MOST_WAIT_S = 2.0
 
 
 @dataclass(slots=True, kw_only=True)
 class Router:
-    """Gives each message to the part of the device that it is for.
+    """Passes each message to the part of the device that it is for.
 
     Attributes:
         by_round: bytes received.
-        artifact_by_round: those of them that were chunks of the artifact.
+        artifact_by_round: the part of them that were chunks of the artifact.
         n_bad: messages that could not be read; they are logged and dropped.
-        is_live: whether the last manifest came from the aggregator, and not out of the broker's
-            memory.
+        is_live: whether the last manifest came from the aggregator itself rather than being
+            retained by the broker.
     """
 
     job: JobId
@@ -55,23 +56,23 @@ class Router:
     sender: Sender
     fetcher: Fetcher
     uplink: UploadBudget
-    dice: random.Random
+    rng: random.Random
     by_round: ByRound = field(default_factory=ByRound)
     artifact_by_round: ByRound = field(default_factory=ByRound)
     n_bad: int = 0
     is_live: bool = False
     _follow_at_s: float = float("inf")
-    _held: RoundManifest | None = None  # of another run; who gives it out is not known yet
+    _held: RoundManifest | None = None  # from another run; its sender is not known yet
 
     def subscribe(self) -> None:
-        """Ask for everything but blobs, which the fetcher subscribes to one by one."""
+        """Subscribe to everything but blobs, which the fetcher subscribes to one by one."""
         self.transport.subscribe(self.topics.round(self.job))
         self.transport.subscribe(self.topics.device_in(self.device))
         self.transport.subscribe(self.topics.device_state(self.device))
         self.transport.subscribe(self.topics.aggregator_state())
 
     def figures(self) -> dict[str, object]:
-        """What the parts have done, for the device's report."""
+        """The parts' figures for the device's report."""
         worker, sender, uplink = self.worker, self.sender, self.uplink
         return {
             "rounds_trained": worker.n_trained,
@@ -91,7 +92,7 @@ class Router:
 
         Raises:
             IdentityError: if another process has this device's id.
-            StorageError: if what it leads to cannot be kept.
+            StorageError: if the result cannot be stored.
         """
         try:
             if message.payload:
@@ -121,7 +122,7 @@ class Router:
             self._read_chunk(topic, payload, now_s)
 
     def follow(self, now_s: float) -> None:
-        """Say how far this device has come, when an aggregator may not know."""
+        """Report how far this device has come, when an aggregator may not know."""
         if now_s >= self._follow_at_s:
             self._follow_at_s = float("inf")
             self.membership.follow(self.transport, self.worker.followed)
@@ -132,13 +133,13 @@ class Router:
             raise PayloadError("job of the manifest", expected=self.job, found=manifest.job)
         self._held = None
         if is_retained and self.worker.run not in (None, manifest.run):
-            self._held = manifest  # to follow it is to forget all of the run before
+            self._held = manifest  # following it means forgetting the run before
             return
-        self._heed(manifest, is_live=not is_retained)
+        self._act_on(manifest, is_live=not is_retained)
         if self.worker.is_ahead and not is_retained:
-            self._follow_at_s = now_s + self.dice.uniform(0, MOST_WAIT_S)
+            self._follow_at_s = now_s + self.rng.uniform(0, MOST_WAIT_S)
 
-    def _heed(self, manifest: RoundManifest, *, is_live: bool) -> None:
+    def _act_on(self, manifest: RoundManifest, *, is_live: bool) -> None:
         self.is_live = is_live
         self.by_round.announce(manifest.round)
         self.artifact_by_round.announce(manifest.round)
@@ -160,10 +161,10 @@ class Router:
             return
         if self._held is not None and self._held.run == state.run:
             held, self._held = self._held, None
-            self._heed(held, is_live=False)
+            self._act_on(held, is_live=False)
         if not is_retained:
-            _log.info("an aggregator has come")
-            at_s = now_s + self.dice.uniform(0, MOST_WAIT_S)
+            _log.info("an aggregator has started")
+            at_s = now_s + self.rng.uniform(0, MOST_WAIT_S)
             self.sender.hurry(at_s)
             self.fetcher.hurry(at_s)
             self._follow_at_s = at_s

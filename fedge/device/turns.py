@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 
 class Turns:
-    """Lets one thread in and refuses the others; who is in may come in again.
+    """Lets one thread in and refuses the others; the thread inside may re-enter.
 
     Args:
-        what: what is guarded, the first word of the error.
+        what: what is guarded; the error starts with it.
     """
 
     def __init__(self, what: str) -> None:
@@ -19,7 +19,7 @@ class Turns:
 
     @contextmanager
     def taken(self, *, wait_s: float = 0.0) -> Iterator[None]:
-        """Be the one inside; another thread is waited for so long.
+        """Be the one inside, waiting up to `wait_s` for another thread to leave.
 
         Raises:
             RuntimeError: if another thread is still in.

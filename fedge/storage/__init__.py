@@ -1,4 +1,4 @@
-"""Files, folders and databases that survive a crash and only their owner can read."""
+"""Files, folders and databases that survive a crash and that only their owner can read."""
 
 from fedge.storage.failures import reading, refusal, writing
 from fedge.storage.files import read_checked, write_file

@@ -1,4 +1,4 @@
-"""What a disk refuses, as one sentence: what could not be done, to which path, and why."""
+"""A disk's failures in one sentence: what could not be done, to which path, and why."""
 
 import errno
 import os
@@ -20,16 +20,16 @@ def refusal(verb: str, path: str | os.PathLike[str], error: OSError) -> StorageE
 
 @contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Whatever fails inside becomes a StorageError that says "cannot read" and names the path."""
+    """Turns any failure inside into a StorageError that says "cannot read" and names the path."""
     with _failing("read", path):
         yield
 
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Whatever fails inside becomes a StorageError that says "cannot write" and names the path.
+    """Turns any failure inside into a StorageError that says "cannot write" and names the path.
 
-    A damaged database cannot be read, whatever was asked of it, and is said to be so.
+    For a damaged database the error says "cannot read", whatever the operation was.
     """
     with _failing("write", path):
         yield
@@ -42,7 +42,7 @@ def _failing(verb: str, path: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as error:
         raise refusal(verb, path, error) from error
     except sqlite3.IntegrityError:
-        raise  # breaks a law of ours: a bug, not the disk
+        raise  # a constraint of our own tables was violated: a bug, not the disk's fault
     except sqlite3.DatabaseError as error:
         # The primary result code is the low byte of an extended one.
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF

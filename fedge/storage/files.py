@@ -15,10 +15,10 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, is_private: bool = 
     """Replace a file in one step: after a crash it holds the old bytes or the new ones.
 
     Args:
-        path: in a folder that is there.
-        data: all of it.
-        is_private: whether only the owner may read it, as all in a state directory; else
-            everybody may, whatever the umask: a model that somebody exported is no secret.
+        path: in a folder that exists.
+        data: the whole content.
+        is_private: whether only the owner may read it, like everything in a state directory;
+            otherwise everybody may, whatever the umask: an exported model is no secret.
 
     Raises:
         StorageError: if it cannot be written.
@@ -53,7 +53,7 @@ def read_checked(path: Path, sha256: bytes) -> bytes:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name as durable as the bytes behind it."""
+    """Make the file's new name as durable as its bytes."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""One process on a state directory."""
+"""One process per state directory."""
 
 import fcntl
 import os
@@ -11,11 +11,11 @@ from fedge.storage.private import open_private
 
 
 class Lock:
-    """An advisory lock on `{folder}/lock` that ends with the process, however that ends.
+    """An advisory lock on `{folder}/lock`, released when the process ends, however it ends.
 
     Args:
-        folder: a state directory, which must be there.
-        owner: who works in it, in one word, for the sentence that refuses a second one.
+        folder: a state directory, which must exist.
+        owner: who works in it, in one word, for the error that turns a second one away.
 
     Raises:
         StorageError: if the file cannot be written, or another process holds the lock.
@@ -33,7 +33,7 @@ class Lock:
             ) from error
 
     def release(self) -> None:
-        """Let another process have the directory; doing it twice is harmless."""
+        """Let another process have the directory; releasing twice is harmless."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

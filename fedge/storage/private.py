@@ -1,9 +1,9 @@
 """Folders and files that only their owner can read, whatever the umask.
 
-What trained on private data is in a state directory: updates, residuals, models. It is made
-with mode 0700, its files with 0600. One that others may read is not mended in silence, since
-they may have read it: it is refused, with the command that mends it. Symbolic links are not
-followed, as somebody else may have put them there to have another's file overwritten.
+A state directory holds what was learned from private data: updates, residuals, models. It is
+created with mode 0700, its files with 0600. One that others may read is not fixed silently, since
+they may have read it already: it is refused, with the command that fixes it. Symbolic links are
+not followed: somebody else may have planted them to get another user's file overwritten.
 """
 
 import errno
@@ -19,10 +19,10 @@ _OTHERS = 0o077
 
 
 def make_private(folder: Path) -> None:
-    """Make the folder, and what is missing above it; one that is there must be private.
+    """Create the folder and any missing parents; one that exists must be private.
 
     Raises:
-        StorageError: if it cannot be made, is a symbolic link, or others may read it.
+        StorageError: if it cannot be created, is a symbolic link, or others may read it.
     """
     try:
         try:
@@ -37,7 +37,7 @@ def make_private(folder: Path) -> None:
 
 
 def check_private(folder: Path) -> None:
-    """Refuse a folder with anything in it that others may read, or that is a symbolic link.
+    """Refuse a folder that contains a symbolic link or anything others may read.
 
     Raises:
         StorageError: naming the first of them.
@@ -49,7 +49,7 @@ def check_private(folder: Path) -> None:
 
 
 def open_private(path: Path, flags: int) -> int:
-    """A descriptor of a file that only the owner may read; made if `flags` say so.
+    """A descriptor of a file that only the owner may read; created if `flags` say so.
 
     Raises:
         StorageError: if it cannot be opened, or is a symbolic link.
@@ -68,7 +68,7 @@ def open_private(path: Path, flags: int) -> int:
 def _check(path: Path, folder: Path) -> None:
     try:
         mode = path.lstat().st_mode
-    except FileNotFoundError:  # of another process that is at work here; the lock decides
+    except FileNotFoundError:  # another process is at work here; the lock decides
         return
     except OSError as error:
         raise refusal("read", path, error) from error
@@ -84,5 +84,5 @@ def _check(path: Path, folder: Path) -> None:
 def _link(path: Path) -> StorageError:
     return StorageError(
         f"{path} is a symbolic link, and links are not followed: name {path.resolve()} instead, "
-        "or put there what it leads to"
+        "or put its target there"
     )

@@ -1,4 +1,4 @@
-"""SQLite in WAL mode with synchronous=FULL: a transaction that returned is on the disk."""
+"""SQLite in WAL mode with synchronous=FULL: once a transaction returns, it is on the disk."""
 
 import os
 import sqlite3
@@ -15,13 +15,13 @@ _PAGE_BYTES = 4096  # SQLite's own
 def open_database(
     path: Path, *, log_bytes: int | None = None, any_thread: bool = False
 ) -> sqlite3.Connection:
-    """A connection that commits only what `transaction` encloses; the file is made if missing.
+    """A connection that commits only inside `transaction`; the file is created if missing.
 
     Args:
-        path: the file; only its owner may read it and those that SQLite lays beside it.
-        log_bytes: the write-ahead log is folded in once it is so long, and cut when it is begun
-            again; None leaves SQLite's own 4 MB.
-        any_thread: whether threads may take turns; that it is one at a time is the caller's care.
+        path: the file; only its owner may read it and the files SQLite keeps next to it.
+        log_bytes: the write-ahead log is checkpointed at this length and truncated to it on
+            reset; None keeps SQLite's default of 4 MB.
+        any_thread: whether threads may take turns; the caller ensures one at a time.
 
     Raises:
         StorageError: if it cannot be read or written.
@@ -30,10 +30,10 @@ def open_database(
     with writing(path):
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=not any_thread)
         connection.execute("PRAGMA journal_mode=WAL")
-        # FULL: a commit returns when the disk has it, which is what an acknowledgement promises.
+        # FULL: a commit returns once the disk has it, which is what an acknowledgement promises.
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA temp_store=MEMORY")  # else a sort may write to /var/tmp
+        connection.execute("PRAGMA temp_store=MEMORY")  # otherwise a sort may write to /var/tmp
         if log_bytes is not None:
             connection.execute(f"PRAGMA wal_autocheckpoint={log_bytes // _PAGE_BYTES}")
             connection.execute(f"PRAGMA journal_size_limit={log_bytes}")
@@ -41,7 +41,7 @@ def open_database(
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that writes nothing; another process may be at work on the file.
+    """A read-only connection; another process may be using the file.
 
     Raises:
         StorageError: if it cannot be read.
@@ -52,7 +52,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is written inside is kept, or nothing of it; on the disk when the block is left."""
+    """Keeps everything written inside, or nothing; it is on the disk when the block ends."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

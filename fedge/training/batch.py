@@ -1,4 +1,4 @@
-"""The buffers of one micro-batch: the graph reads them where they lie."""
+"""The buffers of one micro-batch, which the graph reads in place."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from fedge.types import Array
 
 
 class Batch:
-    """Room for `batch_size` examples and their weights in the loss."""
+    """Buffers for `batch_size` examples and their weights in the loss."""
 
     def __init__(self, manifest: Manifest) -> None:
         size = manifest.batch_size
@@ -21,13 +21,13 @@ class Batch:
         self.weight = np.zeros(size, np.float32)
 
     def fill(self, data: DataSource, indices: Array, weight: float) -> None:
-        """Loads up to `size` examples, each with this weight; the rest repeats the first, weight 0.
+        """Loads up to `size` examples with this weight; the rest repeats the first with weight 0.
 
         A repeated example has a finite loss where an empty one might not, and 0 times infinity
-        would spoil the sum.
+        would ruin the sum.
 
         Raises:
-            DataError: if the source gives other names, shapes or dtypes than the artifact's.
+            DataError: if the source's names, shapes or dtypes differ from the artifact's.
         """
         inputs, targets = data.batch(indices)
         if inputs.keys() != self.inputs.keys():

@@ -1,4 +1,4 @@
-"""Examples: where training takes them from, and the arrays that most of them lie in."""
+"""Examples: where training gets them from, and the arrays that usually hold them."""
 
 import math
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from fedge.data import Dataset
 from fedge.errors import DataError
 from fedge.types import Array
 
-_MOST_NAMED = 3  # features or values in one sentence
+_MOST_NAMED = 3  # features or values in one message
 
 
 class DataSource(Protocol):
-    """Examples by number.
+    """Examples by index.
 
-    Laws: `n_examples` does not change while a call of the trainer lasts; `batch` of the same
-    indices gives the same examples; inputs and targets have one row an index, in the artifact's
-    shapes, and dtypes that NumPy casts to the artifact's within the same kind.
+    Laws: `n_examples` does not change during a call of the trainer; `batch` returns the same
+    examples for the same indices; inputs and targets have one row per index, in the artifact's
+    shapes, with dtypes that NumPy casts to the artifact's within the same kind.
     """
 
     @property
@@ -35,7 +35,7 @@ class DataSource(Protocol):
 class ArrayData:
     """Examples in memory: row i of every array is example i.
 
-    `checked_for` is the manifest that they are known to fit, see `check`.
+    `checked_for` is the manifest that they are known to fit; see `check`.
     """
 
     inputs: dict[str, Array]
@@ -44,7 +44,7 @@ class ArrayData:
 
     @classmethod
     def of(cls, dataset: Dataset) -> "ArrayData":
-        """What a data file holds, owners left out."""
+        """The content of a data file, without the owners."""
         return cls(dataset.inputs, dataset.targets)
 
     @property
@@ -58,13 +58,13 @@ class ArrayData:
         """The same examples in the artifact's dtypes and shapes, cast once.
 
         A lone array called `x` serves a model with one input, whatever its name. Axes of length
-        one are added or dropped as needed. Casts keep every value: integers may become floats if
-        they stay exact, float64 is rounded to float32. NaN means missing where the graph
-        standardises, and is refused elsewhere.
+        one are added or dropped as needed. Casts preserve values: integers may become floats if
+        they stay exact, float64 is rounded to float32. NaN means missing if the graph
+        standardises, and is refused otherwise.
 
         Raises:
-            DataError: naming the array, what the artifact expects, and what was found: of values
-                that cannot be, in which features and in how many rows.
+            DataError: naming the array, what the artifact expects, and what was found; for
+                impossible values, in which features and how many rows.
         """
         if self.checked_for is manifest:
             return self
@@ -111,7 +111,7 @@ def _cast(name: str, array: Array, dtype: np.dtype) -> Array:
         return np.ascontiguousarray(array)
     if array.dtype.kind not in "biuf" or not np.can_cast(array.dtype, dtype, "same_kind"):
         raise DataError(f"dtype of {name}", expected=dtype, found=array.dtype)
-    with np.errstate(over="ignore", invalid="ignore"):  # looked at right below
+    with np.errstate(over="ignore", invalid="ignore"):  # checked right below
         cast = np.ascontiguousarray(array, dtype)
         is_kept = array.dtype.kind == "f" or np.array_equal(cast.astype(array.dtype), array)
     if not is_kept:
@@ -145,7 +145,7 @@ def _check_range(targets: Array, manifest: Manifest) -> None:
 
 
 def _places(is_wrong: Array) -> str:
-    """The features, by their indices, and the rows that a mask of the examples marks."""
+    """Which features, by index, a mask of the examples marks, and in how many rows."""
     if is_wrong.ndim == 1 or is_wrong[0].size == 1:
         return _rows(is_wrong)
     features = [
@@ -162,7 +162,7 @@ def _rows(is_wrong: Array) -> str:
 
 
 def _few(parts: Sequence[str], others: str, n_more: int = 0) -> str:
-    """The first of them, and how many follow."""
+    """The first few, and how many more there are."""
     n_more += len(parts) - _MOST_NAMED
     return ", ".join([*parts[:_MOST_NAMED], *([f"{n_more} {others}"] if n_more > 0 else [])])
 

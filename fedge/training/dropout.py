@@ -1,4 +1,4 @@
-"""What dropout drops: factors drawn outside the graph, which multiplies by them."""
+"""Dropout's factors: drawn outside the graph, which multiplies by them."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from fedge.types import Vector
 
 
 def generator(seed: int) -> np.random.Generator:
-    """A round's dice. A stream of its own, so that dropout leaves the order of examples alone."""
+    """A round's rng; a separate stream, so that dropout does not affect the order of examples."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
 
 

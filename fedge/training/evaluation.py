@@ -1,4 +1,4 @@
-"""How good a model is on given examples."""
+"""How well a model does on given examples."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from fedge.types import Array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Mean loss over the examples, and the share of right answers where answers can be right.
+    """Mean loss over the examples, and the accuracy if answers can be right or wrong.
 
-    The loss is infinite or NaN where the model's is.
+    The loss is infinite or NaN if the model's is.
     """
 
     loss: float
@@ -20,10 +20,10 @@ class Evaluation:
 
 
 def n_right(loss: str, scores: Array, targets: Array) -> int | None:
-    """How many of the targets the scores hit; None for a loss without right answers.
+    """How many targets the scores predict correctly; None if the loss has no right answers.
 
     Args:
-        loss: the manifest's name of it.
+        loss: its name in the manifest.
         scores: (n, n_classes, ..) for cross entropy; logits of the targets' shape for binary
             cross entropy, where above 0 means a probability above one half.
         targets: (n, ..), class indices or probabilities.

@@ -1,4 +1,4 @@
-"""The artifact's two training graphs, each joined to flat buffers of parameters and results."""
+"""The artifact's two training graphs, each bound to flat buffers of parameters and results."""
 
 import numpy as np
 
@@ -14,8 +14,8 @@ class TrainGraph:
     """The mean loss over a batch and its gradient.
 
     Attributes:
-        parameters: float32 (n_params,); the graph reads it in place, the optimizer writes it.
-        gradient: float32 (n_trainable,); of the latest micro-batch.
+        parameters: float32 (n_params,); the graph reads it in place, the optimizer writes to it.
+        gradient: float32 (n_trainable,), of the latest micro-batch.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class TrainGraph:
     def run(
         self, data: DataSource, indices: Array, rng: np.random.Generator | None = None
     ) -> tuple[float, Vector]:
-        """Loss and gradient; the gradient's memory is used again by the next run.
+        """Loss and gradient; the next run reuses the gradient's memory.
 
-        The rng draws what is dropped, anew for each micro-batch; without one nothing is.
+        The rng draws dropout factors for each micro-batch; without one nothing is dropped.
         """
         n, size = len(indices), self._batch.size
         if n <= size:
@@ -59,7 +59,7 @@ class TrainGraph:
         loss = 0.0
         for start in range(0, n, size):
             loss += self._run_part(data, indices[start : start + size], 1 / n, rng)
-            with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the result
+            with np.errstate(over="ignore", invalid="ignore"):  # the caller checks the result
                 self._sum += self.gradient
         return loss, self._sum
 
@@ -94,7 +94,7 @@ class EvalGraph:
         )
 
     def run(self, data: DataSource, indices: Array) -> tuple[Vector, Array]:
-        """Losses (n,) and scores (n, ..) of at most `batch_size` examples, valid until next run."""
+        """Losses (n,) and scores (n, ..) of up to `batch_size` examples, valid until next run."""
         self.batch.fill(data, indices, 1.0)
         self._engine.run()
         return self._losses[: len(indices)], self._output[: len(indices)]
@@ -106,6 +106,6 @@ def _inputs(artifact: Artifact, batch: Batch, parameters: Vector) -> dict[str, A
 
 
 def _output_shape(manifest: Manifest) -> tuple[int, ...]:
-    """Shape of an example's scores: classes come first where there are classes."""
+    """Shape of an example's scores; classes, if any, come first."""
     target = manifest.target
     return target.shape if target.n_classes is None else (target.n_classes, *target.shape)

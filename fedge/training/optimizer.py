@@ -8,10 +8,10 @@ from fedge.types import Vector
 
 
 class LocalSgd:
-    """Moves parameters in place by the plan's SGD; a new one, at rest, for every round.
+    """Moves parameters in place by the plan's SGD; every round starts a new one, without momentum.
 
     Attributes:
-        anchor: the parameters it started from, which the proximal term pulls towards.
+        anchor: the starting parameters, towards which the proximal term pulls.
     """
 
     def __init__(self, parameters: Vector, plan: Plan) -> None:
@@ -21,7 +21,7 @@ class LocalSgd:
         self._plan = plan
 
     def step(self, gradient: Vector, norm: float) -> None:
-        """One step along the gradient, whose norm is given; clips the gradient in place."""
+        """One step along the gradient, given its norm; clips the gradient in place."""
         plan = self._plan
         if plan.clip_norm is not None and norm > plan.clip_norm:
             gradient *= np.float32(plan.clip_norm / norm)
@@ -38,5 +38,5 @@ class LocalSgd:
 
     def delta(self) -> Vector:
         """How far the parameters moved, as a new vector."""
-        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the result
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller checks the result
             return self._parameters - self.anchor

@@ -1,4 +1,4 @@
-"""A fleet's feature statistics from its devices' own, of which a few may lie."""
+"""A fleet's feature statistics from those of its devices, a few of which may be false."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import numpy as np
 from fedge.training.statistics import FeatureStatistics, merge
 from fedge.types import Array
 
-REACH = 5.0  # how far out a device may lie, to the furthest that is believed
-ONE_IN = 4  # devices may be wrong about a feature, and one always
+REACH = 5.0  # how far out a device may be, relative to the furthest trusted one
+ONE_IN = 4  # one device in so many may be wrong about a feature, and always at least one
 FEW = 3  # fewer devices have no majority
 
 _Features = Mapping[str, FeatureStatistics]
@@ -18,27 +18,27 @@ _Features = Mapping[str, FeatureStatistics]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pooled:
-    """Statistics by input, and which reports were bounded, by their place."""
+    """Statistics by input, and the indices of the reports that were bounded."""
 
     features: dict[str, FeatureStatistics]
     bounded: tuple[int, ...]
 
 
 def pool(reports: Sequence[_Features]) -> Pooled:
-    """Statistics of all examples taken together, no device being believed far from the others.
+    """Statistics of all examples together; devices far from the others have bounded influence.
 
-    Feature by feature, over the devices that have values of it, if those are three at least:
-    the centre is the median of their means. A device lies as far from it as the root of the
-    mean square distance of its values is. A quarter of the devices, the furthest ones and one
-    in any case, are measured by the others: what lies more than five times as far as the
-    furthest of those is drawn in to five times, mean and deviation alike. If those all lie at
-    the centre, the nearest one that does not is the measure. Then a device that has more values
-    than all others together weighs as much as they.
+    Feature by feature, over the devices that have values of it, if there are at least three:
+    the centre is the median of their means. A device's distance from it is the root mean
+    square distance of its values. The furthest quarter of the devices, and at least one, are
+    judged by the rest: a device more than five times as far out as the furthest of the rest is
+    pulled in to five times, mean and deviation alike. If the rest are all at the centre, the
+    nearest device that is not sets the scale. Finally, a device that has more values than all
+    others together is given the same weight as they have.
 
-    What no bound touches is summed as `merge` does it, in the order given, in float64.
+    Reports within the bounds are combined by `merge`, in the order given, in float64.
 
     Args:
-        reports: one a device, at least one, all of the same inputs.
+        reports: one per device, at least one, all of the same inputs.
     """
     features, bounded = {}, set()
     for name in reports[0]:
@@ -50,7 +50,7 @@ def pool(reports: Sequence[_Features]) -> Pooled:
 
 
 def _bounded(own: list[FeatureStatistics]) -> tuple[list[FeatureStatistics], list[int]]:
-    """One input's statistics within the bounds, and the places of those that were not."""
+    """One input's statistics, pulled within the bounds, and the indices of those outside."""
     count, mean, m2 = (np.stack(part) for part in zip(*map(_parts, own), strict=True))
     knows = count > 0
     is_many = knows.sum(0) >= FEW
@@ -76,7 +76,7 @@ def _parts(one: FeatureStatistics) -> tuple[Array, Array, Array]:
 
 
 def _draws(mean: Array, variance: Array, knows: Array) -> Array:
-    """How far each device's values are drawn to the centre: 1 is not at all."""
+    """The factor that pulls each device's values towards the centre; 1 leaves them alone."""
     distance = np.sqrt(variance + (mean - _median(mean, knows)) ** 2)
     reach = REACH * _yardstick(np.where(knows, distance, 0), knows.sum(0))
     drawn: Array = np.ones_like(distance)
@@ -89,7 +89,7 @@ def _shares(weight: Array, count: Array) -> Array:
 
 
 def _median(values: Array, known: Array) -> Array:
-    """Over axis 0, of the known ones: halfway between the two in the middle; 0 of none."""
+    """Over axis 0, of the known values: halfway between the middle two; 0 if there are none."""
     n = known.sum(0)
     ordered = np.sort(np.where(known, values, np.inf), 0)
     last = np.maximum(n - 1, 0)
@@ -99,7 +99,7 @@ def _median(values: Array, known: Array) -> Array:
 
 
 def _yardstick(distance: Array, n: Array) -> Array:
-    """The largest but for a quarter of those n that are known; where that is 0, the smallest."""
+    """The largest, leaving out a quarter of the n known ones; if 0, the smallest above 0."""
     n_spared = np.maximum(n // ONE_IN, 1)
     typical = _at(np.sort(distance, 0), np.maximum(len(distance) - 1 - n_spared, 0))
     least = np.where(distance > 0, distance, np.inf).min(0)

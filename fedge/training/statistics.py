@@ -1,4 +1,4 @@
-"""Mean and variance of features over a fleet that shows nobody its examples."""
+"""Mean and variance of features over a fleet whose examples never leave the devices."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from fedge.errors import DataError
 from fedge.training.data import DataSource
 from fedge.types import Array, Vector
 
-CHUNK = 1024  # examples looked at together
+CHUNK = 1024  # examples processed together
 
-# float32 tells values apart down to 6e-8 of their size: less spread than this is rounding.
+# float32 resolves values to 6e-8 of their size: less spread than this is rounding.
 _SMALLEST_SPREAD = 1e-7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureStatistics:
-    """Count, mean and sum of squared deviations of each feature; missing values do not count.
+    """Count, mean and sum of squared deviations of each feature, not counting missing values.
 
     All float64, of one shape: the `statistic_shape` of the input they belong to.
 
     Raises:
-        DataError: on construction, if they cannot be statistics of anything.
+        DataError: on construction, if no data could have these statistics.
     """
 
     count: Array
@@ -42,14 +42,14 @@ class FeatureStatistics:
 
     @property
     def scale(self) -> Array:
-        """1 / standard deviation (of the population); 0 for a feature that is constant."""
+        """1 / population standard deviation; 0 for a constant feature."""
         std = np.sqrt(self.m2 / np.maximum(self.count, 1))
         varies = std > np.maximum(_SMALLEST_SPREAD * np.abs(self.mean), 1e-30)
         return np.divide(1, std, out=np.zeros_like(std), where=varies)
 
 
 def federated(manifest: Manifest) -> tuple[InputSpec | TargetSpec, ...]:
-    """The inputs whose statistics the fleet is asked for, and the target if it is too."""
+    """The inputs, and perhaps the target, whose statistics the fleet is asked for."""
     specs: tuple[InputSpec | TargetSpec, ...] = (*manifest.inputs, manifest.target)
     return tuple(spec for spec in specs if spec.standardize == "federated")
 
@@ -66,7 +66,7 @@ def measure(data: DataSource, manifest: Manifest) -> dict[str, FeatureStatistics
 
 
 def merge(a: FeatureStatistics, b: FeatureStatistics) -> FeatureStatistics:
-    """Statistics of two sets of examples taken together.
+    """Statistics of two sets of examples combined.
 
     Source: Chan, Golub and LeVeque, 1983, The American Statistician 37(3), equation 1.5.
     """
@@ -83,12 +83,12 @@ def merge(a: FeatureStatistics, b: FeatureStatistics) -> FeatureStatistics:
 def to_parameters(
     statistics: Mapping[str, FeatureStatistics], manifest: Manifest, parameters: Vector
 ) -> Vector:
-    """A copy of the flat parameters with mean and scale of every federated input filled in.
+    """A copy of the flat parameters with the mean and scale of every federated input filled in.
 
-    Of the target it is the deviation instead, 1 if the target never varies.
+    For the target it is the deviation instead of the scale, or 1 if the target never varies.
 
     Raises:
-        DataError: if statistics are missing or of another shape.
+        DataError: if statistics are missing or have the wrong shape.
     """
     result = np.array(parameters, np.float32)
     slots = {slot.name: slot for slot in manifest.layout}
@@ -115,7 +115,7 @@ def _empty(spec: InputSpec | TargetSpec) -> FeatureStatistics:
 
 
 def _of(array: Array, shape: tuple[int, ...]) -> FeatureStatistics:
-    """Of examples (n, ..): over the examples, and from rank 2 on over all but the channel."""
+    """Statistics of examples (n, ..): over examples, and from rank 2 on over all but channels."""
     axes = (0, *range(2, array.ndim))
     values = array.astype(np.float64)
     known = ~np.isnan(values)

@@ -22,9 +22,9 @@ from fedge.types import Array, Update, Vector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepReport:
-    """One optimizer step: its number from 1, of how many, the loss before it, the gradient's norm.
+    """One optimizer step: its number (from 1), of how many, the loss before it, the gradient norm.
 
-    The norm is the one before clipping.
+    The norm is taken before clipping.
     """
 
     step: int
@@ -36,15 +36,15 @@ class StepReport:
 class Trainer:
     """Trains and evaluates one artifact's model, with no network and no files.
 
-    Graphs are loaded on first use. Memory, beside the graphs' own: parameters, gradient and factors
-    of dropout for training, parameters for evaluation, and one more vector each for the global
-    model, momentum, and batches larger than the artifact's.
+    Graphs are loaded on first use. Memory, besides the graphs' own: parameters, gradient and
+    dropout factors for training, parameters for evaluation, and one more vector each for the
+    global model, momentum, and batches larger than the artifact's.
 
     Args:
         artifact: the model.
         threads: of the engine, within one operator.
-        engine: what runs the graphs. There is no other in its place where it is not installed:
-            who wants one asks `fedge.training.engines.choose`, and says which it was.
+        engine: what runs the graphs. Nothing replaces it if it is not installed; to fall back on
+            another, ask `fedge.training.engines.choose` and tell the user which one it was.
 
     Raises:
         MissingDependencyError: on first use, if the engine is not installed.
@@ -70,8 +70,8 @@ class Trainer:
     ) -> tuple[float, Vector]:
         """Mean loss over a batch of any size, and its gradient.
 
-        Nothing is dropped, so the same arguments give the same result: with dropout in the model
-        this is the slope of what `evaluate` measures, not the mean of the steps of `fit`.
+        Dropout is off, so the same arguments give the same result: for a model with dropout this
+        is the slope of what `evaluate` measures, not the mean gradient of the steps of `fit`.
 
         Args:
             parameters: (n_params,).
@@ -83,7 +83,7 @@ class Trainer:
 
         Raises:
             DataError: if the arrays are not what the artifact expects.
-            RuntimeError: while `steps` is under way.
+            RuntimeError: if `steps` is under way.
         """
         data = ArrayData(dict(inputs), targets).check(self.artifact.manifest)
         _check_examples(data)
@@ -95,7 +95,7 @@ class Trainer:
         """Loss and accuracy over all examples; may be called between two steps.
 
         Raises:
-            DataError: if there are no examples, or other ones than the artifact expects.
+            DataError: if there are no examples, or they are not what the artifact expects.
         """
         data = _fitting(data, self.artifact.manifest)
         n = _check_examples(data)
@@ -112,7 +112,7 @@ class Trainer:
         return Evaluation(loss=loss / n, accuracy=accuracy, n_examples=n)
 
     def fit(self, parameters: Vector, data: DataSource, plan: Plan) -> Update:
-        """All steps of the plan at once; see `steps`."""
+        """Runs all steps of the plan; see `steps`."""
         steps = self.steps(parameters, data, plan)
         while True:
             try:
@@ -126,13 +126,13 @@ class Trainer:
     ) -> Generator[StepReport, None, Update]:
         """Trains one step per `next`; closing the generator early gives no update.
 
-        The caller's parameters, shape (n_params,), are copied first and never written. The plan's
-        seed decides the order of the examples and what dropout drops, each by itself.
+        The caller's parameters, shape (n_params,), are copied first and never written to. The
+        plan's seed determines the order of the examples and, independently, what dropout drops.
 
         Raises:
-            DataError: if there are no examples, or other ones than the artifact expects.
+            DataError: if there are no examples, or they are not what the artifact expects.
             TrainingError: if a loss, a gradient or the result is not finite.
-            RuntimeError: while another `steps` of this trainer is under way.
+            RuntimeError: if another `steps` of this trainer is under way.
         """
         data = _fitting(data, self.artifact.manifest)
         n_examples = _check_examples(data)
@@ -148,7 +148,7 @@ class Trainer:
                 loss, gradient = self._train.run(data, indices, rng)
                 norm = _norm(gradient)
                 if not (math.isfinite(loss) and math.isfinite(norm)):
-                    # An array was looked at as a whole; of a source this is all there is to see.
+                    # Arrays were checked as a whole; of a source this is all there is to check.
                     ArrayData(*data.batch(indices)).check(self.artifact.manifest)
                 _check_finite(f"step {step}", loss, norm)
                 optimizer.step(gradient, norm)
@@ -172,7 +172,7 @@ class Trainer:
 
 
 def _fitting(data: DataSource, manifest: Manifest) -> DataSource:
-    """Arrays are checked as a whole, once; a source is taken at its word."""
+    """Arrays are checked once, as a whole; a source is taken at its word."""
     return data.check(manifest) if isinstance(data, ArrayData) else data
 
 
@@ -183,8 +183,8 @@ def _check_examples(data: DataSource) -> int:
 
 
 def _norm(values: Vector) -> float:
-    """Euclidean norm; infinite already when its square overflows float32, above 1.8e19."""
-    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the result
+    """Euclidean norm; infinite once its square overflows float32, above 1.8e19."""
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller checks the result
         return math.sqrt(np.dot(values, values))
 
 

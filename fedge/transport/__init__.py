@@ -1,4 +1,4 @@
-"""Topics and bytes over MQTT; what the bytes mean is not known here."""
+"""Topics and bytes over MQTT; this room does not know what the bytes mean."""
 
 from fedge.transport.base import (
     Connected,

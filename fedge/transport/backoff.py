@@ -1,35 +1,35 @@
-"""How long to wait before the next try."""
+"""How long to wait before the next attempt."""
 
 import random
 from dataclasses import dataclass, field
 
 _FIRST_S = 0.1
 _LONGEST_S = 30.0
-_GOOD_S = 10.0  # a link that stood so long is no flap
+_GOOD_S = 10.0  # a link that was up this long did not flap
 
 
 @dataclass(slots=True)
 class Backoff:
     """Pauses drawn from 0 to a bound that doubles from 0.1 s to 30 s.
 
-    The bound is 0.1 s doubled once for each try before that failed, and once for each link
-    before that came up and broke within 10 s. A link that came up ends the count of failed tries:
-    what made them fail is over. One that stood for 10 s ends both counts. So after a long outage
-    the first retry of a link that breaks soon is soon, and a broker that throws us out again and
-    again is asked less and less often.
+    The bound is 0.1 s, doubled once for each failed attempt in a row, and once for each link in a
+    row that came up and broke within 10 s. A link that comes up resets the count of failed
+    attempts: whatever made them fail is over. One that was up for 10 s resets both counts. So after
+    a long outage a link that breaks early is first retried soon, and a broker that keeps throwing
+    us out is tried less and less often.
 
-    The whole pause is drawn, so that a fleet that lost its broker at one instant
+    The whole pause is random, so that a fleet that lost its broker at one instant
     does not come back at one instant.
 
     Source: Brooker, Exponential Backoff And Jitter, 2015 ("full jitter").
     """
 
     rng: random.Random
-    n_failures: int = field(default=0)  # tries in a row that led to no link
-    n_flaps: int = field(default=0)  # links in a row that did not stand long
+    n_failures: int = field(default=0)  # failed attempts in a row
+    n_flaps: int = field(default=0)  # short-lived links in a row
 
     def next_pause_s(self, stood_s: float | None = None) -> float:
-        """The pause after a try that failed, or after the end of a link that stood so long."""
+        """The pause after a failed attempt, or after a link that was up for `stood_s`."""
         n_before = self.n_failures + self.n_flaps
         if stood_s is None:
             self.n_failures += 1

@@ -9,41 +9,41 @@ from typing import Protocol, TypeAlias
 class Connected:
     """The broker answered, and every subscription asked for so far has been renewed.
 
-    Whatever was on its way before is lost: who wants it delivered sends it again.
+    Whatever was in transit before is lost: send it again if it must be delivered.
     """
 
     protocol: str  # "MQTT 5" or "MQTT 3.1.1"
-    max_payload_bytes: int  # the most this broker takes in one message
+    max_payload_bytes: int  # the most this broker accepts in one message
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
     """The connection is gone; the transport keeps trying, with growing and jittered pauses."""
 
-    reason: str  # one sentence: what happened, when it is tried again
+    reason: str  # one sentence: what happened, and when the next attempt is
     retry_in_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Somebody published this. Give it back to `Transport.done` when it is dealt with."""
+    """Somebody published this. Pass it to `Transport.done` once it has been handled."""
 
     topic: str
     payload: bytes
     is_retained: bool
-    handle: int  # names the message for `done`
+    handle: int  # identifies the message for `done`
 
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
     """A message that the broker refused or that nobody subscribes to, or a refused subscription.
 
-    Only MQTT 5 brokers say so of messages; silence proves nothing.
+    Only MQTT 5 brokers report that about messages; silence proves nothing.
     """
 
     topic: str
-    reason: str  # without a full stop; of a refusal with what to change
-    is_refusal: bool = False  # and not merely that nobody listens now
+    reason: str  # without a full stop; for a refusal, with a remedy
+    is_refusal: bool = False  # rather than nobody listening right now
 
 
 # What `Transport.receive` gives.
@@ -61,7 +61,7 @@ class Traffic:
 
 
 class Transport(Protocol):
-    """A connection to a broker that heals itself.
+    """A self-healing connection to a broker.
 
     Laws: no method blocks on the network; events come in order, from one queue;
     `publish` works at any time, and what cannot be delivered before the next
@@ -71,7 +71,7 @@ class Transport(Protocol):
     """
 
     def start(self) -> None:
-        """Begin to connect. Only `subscribe` may come before, to be part of the first Connected."""
+        """Start connecting. Only `subscribe` may be called before, to take effect by Connected."""
         ...
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
@@ -87,7 +87,7 @@ class Transport(Protocol):
         ...
 
     def receive(self, timeout_s: float) -> Event | None:
-        """The next event, or None when none came in time; 0 only looks.
+        """The next event, or None if none comes in time; 0 does not wait.
 
         Raises:
             MemoryError: if there is no room for the connection; it will not come back.
@@ -95,7 +95,7 @@ class Transport(Protocol):
         ...
 
     def done(self, message: Message) -> None:
-        """The message is dealt with: the broker may send another in its place."""
+        """The message has been handled: the broker may send another one."""
         ...
 
     def batch(self) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""Start a broker on this machine, for a bench or a demo: mosquitto, else iotcore."""
+"""Starts a broker on this machine, for a benchmark or a demo: mosquitto, else iotcore."""
 
 import ipaddress
 import os
@@ -33,7 +33,7 @@ class RunningBroker:
     log_file: Path
 
     def stop(self) -> None:
-        """Ask it to end; after 5 s, make it."""
+        """Ask it to end; after 5 s, kill it."""
         self.process.terminate()
         try:
             self.process.wait(_STOP_S)
@@ -69,16 +69,16 @@ def start_broker(
 ) -> RunningBroker:
     """Start a broker and wait until it answers.
 
-    It asks nobody for a password, so it listens on loopback only. It has a session
-    of its own: a Ctrl-C in the terminal ends it only when its starter stops it.
+    It asks nobody for a password, so it listens only on loopback. It has its own
+    session: Ctrl-C in the terminal does not reach it, its starter stops it.
 
     Args:
         host: a loopback address.
-        port: where to listen; 0 takes a free port.
-        kind: which program; auto takes mosquitto if there is one.
-        folder: for its configuration and log; made if missing.
-        version: of MQTT, for iotcore, of which a port speaks one; mosquitto speaks both.
-        is_persistent: keep retained messages over restarts in `folder` (mosquitto).
+        port: where to listen; 0 for a free port.
+        kind: which program; auto means mosquitto if it is installed.
+        folder: for its configuration and log; created if missing.
+        version: of MQTT, for iotcore, which speaks one per port; mosquitto speaks both.
+        is_persistent: keep retained messages across restarts in `folder` (mosquitto).
 
     Raises:
         ConfigError: if the host is not a loopback address, or the program cannot keep messages.
@@ -100,7 +100,7 @@ def start_broker(
     command = programs.command(found, Listener(host, port, folder, version, is_persistent))
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     with os.fdopen(open_private(folder / _LOG, flags), "ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - the command is ours, nothing in it is a shell's
+        process = subprocess.Popen(  # noqa: S603 - our own command, no shell
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     shown = f"[{host}]" if ":" in host else host

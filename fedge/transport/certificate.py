@@ -1,4 +1,4 @@
-"""When a broker's certificate holds: what a device whose clock is wrong has to say."""
+"""When a broker's certificate is valid: for the error of a device whose clock is wrong."""
 
 import socket
 import ssl
@@ -12,10 +12,10 @@ _SEQUENCE, _VERSION, _UTC_TIME, _LONG_TIME = 0x30, 0xA0, 0x17, 0x18  # tags of D
 
 
 def validity(url: BrokerUrl) -> tuple[datetime, datetime] | None:
-    """From when until when the certificate holds that the broker shows; None if it shows none.
+    """The validity period of the broker's certificate; None if it presents none.
 
-    Nobody vouches for it here, so it is good for a sentence and nothing else. Opens a
-    connection of its own and waits for at most a few seconds.
+    It is not verified here, so use it only in a message. Opens its own connection and
+    waits for at most a few seconds.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -30,10 +30,10 @@ def validity(url: BrokerUrl) -> tuple[datetime, datetime] | None:
 
 
 def read_validity(certificate: bytes) -> tuple[datetime, datetime]:
-    """From when until when a certificate in DER holds.
+    """The validity period of a certificate in DER.
 
     Raises:
-        ValueError: if it is no certificate.
+        ValueError: if it is not a certificate.
 
     Source: RFC 5280, section 4.1.
     """
@@ -65,7 +65,7 @@ def _open(data: bytes, tag: int | None = None) -> tuple[bytes, bytes]:
 def _time(data: bytes) -> tuple[datetime, bytes]:
     content, rest = _open(data)
     text = content.decode("ascii")
-    if data[0] == _UTC_TIME:  # two digits of the year: 50 to 99 are of the last century
+    if data[0] == _UTC_TIME:  # two-digit years: 50 to 99 are in the last century
         text = ("19" if text[:2] >= "50" else "20") + text
     elif data[0] != _LONG_TIME:
         raise ValueError("not a time")

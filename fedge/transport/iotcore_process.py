@@ -1,7 +1,7 @@
-"""rumqttd in a process of its own: `python -m fedge.transport.iotcore_process CONFIGURATION`.
+"""rumqttd in its own process: `python -m fedge.transport.iotcore_process CONFIGURATION`.
 
-The wheel `iotcore` carries it. It cannot be stopped from within, keeps all in memory, and is
-good enough for a loopback fleet; docs/brokers.md has what it does otherwise than mosquitto.
+The wheel `iotcore` contains it. It cannot be stopped from within, keeps everything in memory, and
+is good enough for a fleet on loopback; docs/brokers.md says how it differs from mosquitto.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Ask a broker that does not answer whether MQTT 5 is the reason."""
+"""Asks a broker that does not answer whether MQTT 5 is the reason."""
 
 import socket
 from contextlib import ExitStack
@@ -8,19 +8,19 @@ from fedge.transport.client import LinkOptions
 _TIMEOUT_S = 2.0
 
 # CONNECT: MQTT 5, clean start, keep alive 60 s, no properties, no client id, no will.
-# Nothing in it has another length when it is read as MQTT 3.1.1, so that a broker of
-# that version understands it well enough to refuse it. amqtt waits for ever for the
-# rest of a longer one.
+# Every field has the same length when read as MQTT 3.1.1, so that a broker of that
+# version understands it well enough to refuse it. For a longer one, amqtt waits for
+# the rest for ever.
 _CONNECT = bytes.fromhex("10 0d 00 04 4d 51 54 54 05 02 00 3c 00 00 00")
 _DISCONNECT = bytes.fromhex("e0 00")
 _CONNACK = 0x20
-_REFUSALS = (0x01, 0x84)  # "unacceptable protocol version", as 3.1.1 and as 5 say it
+_REFUSALS = (0x01, 0x84)  # "unacceptable protocol version" in 3.1.1 and in 5
 
 
 def refuses_mqtt5(options: LinkOptions) -> bool:
     """Whether the broker says that it does not speak MQTT 5; False too if it says nothing.
 
-    Opens a connection of its own and waits for at most a few seconds.
+    Opens its own connection and waits for at most a few seconds.
     """
     host, port = options.url.host, options.url.port
     try:

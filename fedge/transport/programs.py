@@ -1,4 +1,4 @@
-"""The brokers that fedge can start: how each is found, configured and called."""
+"""The brokers that fedge can start: how each one is found, configured and started."""
 
 import importlib.metadata
 import importlib.util
@@ -20,7 +20,7 @@ AnyKind: TypeAlias = Literal["auto", "iotcore", "mosquitto"]
 
 _MOSQUITTO_FOLDERS = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
 
-# The queues hold what a slow subscriber has not taken: a broker that drops a message
+# The queues hold what a slow subscriber has not received: a broker that drops a message
 # because a queue is full still acknowledges it. 0 does not mean "no limit" everywhere.
 _MOSQUITTO_CONF = """\
 listener {port} {host}
@@ -37,9 +37,9 @@ log_type warning
 log_type notice
 """
 
-# rumqttd keeps the latest of what each topic filter was sent in segments, for its subscribers
-# to read at their own pace, and gives none of it back: 64 MiB a filter at most. Without dynamic
-# filters it hangs up on whoever publishes where nobody has subscribed yet.
+# rumqttd keeps the latest messages of each topic filter in segments, for its subscribers to read
+# at their own pace, and never frees that memory: at most 64 MiB per filter. Without dynamic filters
+# it hangs up on clients that publish where nobody has subscribed yet.
 _IOTCORE_CONF = """\
 id = 0
 
@@ -65,11 +65,11 @@ dynamic_filters = true
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where a broker is to listen, what for, and the folder that is its own.
+    """Where a broker should listen, with which protocol, and its folder.
 
     Attributes:
-        version: of MQTT, which one port of iotcore speaks alone; mosquitto's speak both.
-        is_persistent: keep retained messages over restarts in `folder` (mosquitto).
+        version: of MQTT, of which a port of iotcore speaks only one; mosquitto's speak both.
+        is_persistent: keep retained messages across restarts in `folder` (mosquitto).
     """
 
     host: str
@@ -80,12 +80,12 @@ class Listener:
 
 
 def find_mosquitto() -> str | None:
-    """The program, also where only root has it in the PATH."""
+    """The program's path, even if it is only on root's PATH."""
     return shutil.which("mosquitto") or shutil.which("mosquitto", path=_MOSQUITTO_FOLDERS)
 
 
 def choose(kind: AnyKind) -> BrokerKind:
-    """The broker to start; for auto mosquitto if there is one, else iotcore.
+    """The broker to start; for auto, mosquitto if it is installed, else iotcore.
 
     Raises:
         MissingDependencyError: if it is not installed.
@@ -102,7 +102,7 @@ def choose(kind: AnyKind) -> BrokerKind:
 
 
 def command(kind: BrokerKind, at: Listener) -> Sequence[str]:
-    """Write the configuration into the folder; the words that start the broker with it."""
+    """Write the configuration into the folder; returns the command that starts the broker."""
     if kind == "iotcore":
         file = at.folder / "iotcore.toml"
         write_file(file, _iotcore_conf(at).encode(), is_private=True)
@@ -113,7 +113,7 @@ def command(kind: BrokerKind, at: Listener) -> Sequence[str]:
 
 
 def version(kind: BrokerKind) -> str:
-    """The installed one's."""
+    """The installed version."""
     if kind == "iotcore":
         return importlib.metadata.version("iotcore")
     words = [find_mosquitto() or "mosquitto", "-h"]
@@ -122,7 +122,7 @@ def version(kind: BrokerKind) -> str:
 
 
 def _iotcore_conf(at: Listener) -> str:
-    host = "127.0.0.1" if at.host == "localhost" else at.host  # it takes addresses only
+    host = "127.0.0.1" if at.host == "localhost" else at.host  # it accepts only addresses
     return _IOTCORE_CONF.format(
         section="v5" if at.version == "5" else "v4",
         host=f"[{host}]" if ":" in host else host,
@@ -133,7 +133,7 @@ def _iotcore_conf(at: Listener) -> str:
 def _mosquitto_conf(at: Listener) -> str:
     conf = _MOSQUITTO_CONF.format(host=at.host, port=at.port)
     if os.geteuid() == 0:
-        conf += "user root\n"  # or it becomes a user who may not read the folder
+        conf += "user root\n"  # otherwise it switches to a user who may not read the folder
     if at.is_persistent:
         conf += f"persistence true\npersistence_location {at.folder.resolve()}/\n"
         conf += "autosave_interval 30\n"

@@ -1,7 +1,7 @@
-"""Whether bytes still leave: on a slow link a large message is on its way for minutes.
+"""Whether bytes are still leaving: on a slow link a large message takes minutes.
 
-A ping waits behind it, so the broker seems silent although it takes what is sent. Only the
-kernel knows: that it was given bytes says nothing, as its buffer may hold all of the message.
+A ping waits behind it, so the broker seems silent although it is receiving. Only the kernel
+knows: handing bytes to it proves nothing, since its buffer may hold the whole message.
 """
 
 import fcntl
@@ -9,23 +9,23 @@ import socket
 import struct
 import termios
 
-# Of Linux's `struct tcp_info`, from 4.1 on: bytes that the other side has acknowledged. Where
-# there is no TCP_INFO nothing counts as progress.
+# In Linux's `struct tcp_info`, since 4.1: bytes that the other side has acknowledged. Without
+# TCP_INFO nothing counts as progress.
 _BYTES_ACKED = struct.Struct("=Q")
 _OFFSET = 120
-_QUEUED = struct.Struct("=i")  # what TIOCOUTQ gives: bytes written and not acknowledged
+_QUEUED = struct.Struct("=i")  # result of TIOCOUTQ: bytes written but not acknowledged
 
 
 class Progress:
-    """What the other side's kernel has taken of a connection's bytes."""
+    """How many of a connection's bytes the other side's kernel has received."""
 
     def __init__(self) -> None:
         self._n_acked = 0
 
     def look(self, sock: socket.socket | None) -> bool:
-        """Whether bytes have left since the last look, and more are on their way.
+        """Whether bytes have left since the last look, and more are still to go.
 
-        The last of them do not count: from then on it is the broker's turn to say something.
+        The last ones do not count: after them it is the broker's turn to answer.
         """
         found = _read(sock)
         if found is None:

@@ -1,4 +1,4 @@
-"""Tells the same trouble with a link once in a while instead of at every try."""
+"""A rate limit for repeated log lines: the same trouble with a link is logged once a minute."""
 
 from fedge.transport.base import Disconnected
 
@@ -6,14 +6,14 @@ REPEAT_S = 60.0
 
 
 class Trouble:
-    """What was last said of a link that does not stand."""
+    """What was last logged about a link that is down."""
 
     def __init__(self) -> None:
         self._why = ""
         self._said_at_s = 0.0
 
     def is_news(self, event: Disconnected, now_s: float) -> bool:
-        """Whether this is worth a line: another reason, or the same after a minute."""
+        """Whether this is worth a line: a new reason, or the same one after a minute."""
         why = event.reason.partition("; next try in ")[0]
         if why == self._why and now_s - self._said_at_s < REPEAT_S:
             return False
@@ -21,5 +21,5 @@ class Trouble:
         return True
 
     def is_over(self) -> None:
-        """The link stands; whatever comes next is news."""
+        """The link is up; whatever comes next is news."""
         self._why = ""

@@ -1,4 +1,4 @@
-"""Where a broker is and who we are there, as one URL."""
+"""Where a broker is and as whom to log in, as one URL."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ LOOPBACK = "127.0.0.1"
 PORT = 1883  # of MQTT without TLS
 _PORTS = {"mqtt": PORT, "mqtts": 8883, "ws": 80, "wss": 443}
 _FORM = "expected mqtt://host:port or mqtts://, or for WebSocket ws:// or wss://"
-_PATH = "/mqtt"  # of a WebSocket, where brokers have it unless they are told otherwise
+_PATH = "/mqtt"  # of a WebSocket: the brokers' default
 _ENCODED = "percent-encode /, ?, #, %, @ and spaces in user and password: %2F, %3F, %23, %25, ..."
 
 
@@ -20,9 +20,9 @@ class BrokerUrl:
     """`mqtt://[user[:password]@]host[:port]`; `mqtts` for TLS.
 
     `ws://[user[:password]@]host[:port][/path]` is MQTT in a WebSocket, whose path is /mqtt if
-    there is none; `wss` for TLS.
+    none is given; `wss` for TLS.
 
-    Only its `str` is for people: neither that nor its `repr` has the password.
+    `str` is for display; neither it nor `repr` contains the password.
     """
 
     host: str
@@ -30,14 +30,14 @@ class BrokerUrl:
     is_tls: bool
     username: str | None
     password: str | None = field(repr=False)
-    path: str | None = None  # of the WebSocket; None: there is none
+    path: str | None = None  # of the WebSocket; None without one
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a URL; user and password may be percent-encoded.
 
         Raises:
-            ConfigError: if it is not one; the sentence does not repeat a password.
+            ConfigError: if it is not valid; the message does not repeat a password.
         """
         scheme, separator, rest = text.partition("://")
         scheme = scheme.lower()
@@ -57,7 +57,7 @@ class BrokerUrl:
             parts = urlsplit(f"//{authority}")
             port = parts.port
             username, password = _decoded(parts.username), _decoded(parts.password)
-        except ValueError:  # whose text may hold a password that lost its host
+        except ValueError:  # its text may contain a password that lost its host
             raise ConfigError(
                 f"broker URL: expected mqtt://host:port, a port to 65535; {_ENCODED}"
             ) from None
@@ -73,10 +73,10 @@ class BrokerUrl:
         )
 
     def with_password(self, password: str) -> Self:
-        """The same with a password that came another way.
+        """The same URL with a password from another source.
 
         Raises:
-            ConfigError: if the URL names no user, or has a password already.
+            ConfigError: if the URL names no user, or already has a password.
         """
         if self.username is None:
             raise ConfigError(f"a password is for a user: name it, as in {_with_user(self)}")
@@ -85,20 +85,20 @@ class BrokerUrl:
         return replace(self, password=password)
 
     def __str__(self) -> str:
-        """The URL for people: without user and password."""
+        """The URL for display: without user and password."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         scheme = ("mqtt" if self.path is None else "ws") + ("s" if self.is_tls else "")
         return f"{scheme}://{host}:{self.port}{self.path or ''}"
 
 
 def _split(rest: str) -> tuple[str, str]:
-    """Before and from the first of / ? #, which end what may hold user and password."""
+    """Split at the first of / ? #, which ends the part that may hold user and password."""
     end = re.search(r"[/?#]", rest)
     return (rest, "") if end is None else (rest[: end.start()], rest[end.start() :])
 
 
 def _decoded(text: str | None) -> str | None:
-    """Percent-decoded; ValueError if that gives no UTF-8 or a % stands for itself."""
+    """Percent-decoded; ValueError if the result is not UTF-8 or a % is unescaped."""
     if text is None:
         return None
     if re.search(r"%(?![0-9A-Fa-f]{2})", text):
@@ -107,7 +107,7 @@ def _decoded(text: str | None) -> str | None:
 
 
 def _refused(expected: str, text: str) -> ConfigError:
-    """What is wrong, and the URL from its host on."""
+    """What is wrong, with the URL from its host on."""
     return ConfigError(f"broker URL: {expected}, found {text.rpartition('@')[2]!r}")
 
 

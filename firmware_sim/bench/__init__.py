@@ -1,1 +1,1 @@
-"""Instruction counts of the kernels, board by board, and what they are compared with."""
+"""Instruction counts of the kernels, board by board, and the baselines they are compared with."""

@@ -1,4 +1,4 @@
-"""Counts on tier `count`: every kernel call of the works, made again on each processor."""
+"""Counts on tier `count`: every kernel call in the benchmark's work, repeated per processor."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -27,14 +27,14 @@ def count(
     """All counts, processor by processor.
 
     Args:
-        processors: where.
+        processors: the ones to count on.
         sizes: numbers of parameters.
         kernels: only these; all if None.
-        tell: hears what is next.
+        tell: takes lines of progress.
 
     Raises:
         ConfigError: if there is no such kernel.
-        EmulationError: if something is missing, or a kernel's output has other bits than here.
+        EmulationError: if something is missing, or a kernel's output differs from this machine's.
     """
     check_names(kernels or ())
     missing = [need for need in needs(processors) if not need.is_met]
@@ -71,7 +71,7 @@ def count(
 def _compile(
     kernels: set[str], processors: Sequence[Processor], tell: Callable[[str], None]
 ) -> None:
-    """All libraries beforehand, on all cores; those that exist take no time."""
+    """Compiles all libraries in advance, on all cores; existing ones take no time."""
     tell(f"compiling {len(kernels)} kernels for {len(processors)} processors")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         pairs = list(product(sorted(kernels), processors))

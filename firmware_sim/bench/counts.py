@@ -13,10 +13,10 @@ class Count:
         work: such as "encode topk:0.01/int8".
         n_params: of the model.
         kernel: its name.
-        size: how many the kernel worked on.
-        unit: what they are.
+        size: how many items the kernel worked on.
+        unit: what the items are.
         ours: instructions of our kernel.
-        twin: of the plain one; None where it was not or cannot be counted.
+        twin: instructions of the plain twin; None if it was not or cannot be counted.
     """
 
     board: str
@@ -30,17 +30,17 @@ class Count:
 
     @property
     def line(self) -> str:
-        """What is counted, without where."""
+        """What is counted, leaving out where."""
         return f"{self.work} {self.n_params} {self.kernel}"
 
 
 def boards(counts: Sequence[Count]) -> list[str]:
-    """The boards that were counted, in order."""
+    """The boards counted, in order."""
     return list(dict.fromkeys(count.board for count in counts))
 
 
 def lines(counts: Sequence[Count]) -> dict[str, dict[str, Count]]:
-    """By what was counted, then by board, in order."""
+    """The counts by what was counted, then by board, in order."""
     found: dict[str, dict[str, Count]] = {}
     for count in counts:
         found.setdefault(count.line, {})[count.board] = count
@@ -48,7 +48,7 @@ def lines(counts: Sequence[Count]) -> dict[str, dict[str, Count]]:
 
 
 def alike(counts: Sequence[Count]) -> list[list[str]]:
-    """The boards in groups that have the same counts throughout: they run the same code."""
+    """The boards in groups with identical counts, which run the same code."""
     groups: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for board in boards(counts):
         own = tuple((count.line, count.ours) for count in counts if count.board == board)

@@ -1,7 +1,7 @@
 """Counts on tier `system`: `fedge bench kernels --count instructions` inside an emulated board.
 
 The board's kernel reads its performance counters, which QEMU keeps exactly; the same command on a
-real board gives numbers that can be put beside these.
+real board gives numbers to compare these with.
 """
 
 import json
@@ -30,14 +30,14 @@ def count(
     patience_s: float = 30 * _MINUTE,
     tell: Callable[[str], None],
 ) -> list[Count]:
-    """All counts, board by board, each started once.
+    """All counts, board by board, starting each one once.
 
     Args:
-        boards: where.
+        boards: the ones to count on.
         sizes: numbers of parameters.
-        kernels: only these; all, and whole calls, if None.
-        patience_s: for each board.
-        tell: hears what is next.
+        kernels: only these; if None, all of them and whole calls too.
+        patience_s: time limit for each board.
+        tell: takes lines of progress.
 
     Raises:
         EmulationError: if a board cannot be emulated, or the command fails there.
@@ -58,7 +58,7 @@ def refusal(board: Board) -> str | None:
     """Why nothing can be counted inside this board; None if it can."""
     if board.system.machine != "aarch64":
         return (
-            "QEMU's 32-bit machines have no counter of instructions: count on tier count, or run"
+            "QEMU's 32-bit machines have no instruction counter: count on tier count, or run"
             " `fedge bench kernels --count instructions` on a real board"
         )
     return None
@@ -79,7 +79,7 @@ def _on(tier: SystemMode, board: Board, words: Sequence[str], patience_s: float)
 
 
 def read(board: str, result: Any) -> list[Count]:
-    """What `fedge bench kernels --count instructions --json` wrote, here or on a real board."""
+    """Parses the JSON of `fedge bench kernels --count instructions --json`, from any machine."""
     try:
         return [Count(board=board, **line) for line in result["instructions"]]
     except (KeyError, TypeError):
@@ -87,7 +87,7 @@ def read(board: str, result: Any) -> list[Count]:
 
 
 def is_whole(count: Count) -> bool:
-    """Whether it is of a whole call, Python's part included."""
+    """Whether it covers a whole call, including Python's part."""
     return count.kernel == WHOLE
 
 

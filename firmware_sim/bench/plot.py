@@ -1,4 +1,4 @@
-"""Instructions for each parameter or kept value: a row for each kernel, a mark for each board."""
+"""Instructions per parameter or kept value: one row per kernel, one mark per board."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,11 +7,11 @@ from fedge.errors import MissingDependencyError
 from firmware_sim.bench.counts import Count, alike, lines
 
 _MARKS = "os^Dv<>PX"
-_SPREAD = 0.7  # of the height of a row
+_SPREAD = 0.7  # share of a row's height
 
 
 def check_matplotlib() -> None:
-    """Raises MissingDependencyError before minutes of work, not after."""
+    """Raises MissingDependencyError before minutes of work rather than after."""
     try:
         import matplotlib  # noqa: F401, PLC0415, ICN001 - only whether it is there
     except ImportError as error:
@@ -21,7 +21,7 @@ def check_matplotlib() -> None:
 
 
 def plot(counts: Sequence[Count], path: Path) -> None:
-    """Save the picture; boards with the same counts share a mark, plain twins are hollow.
+    """Save the plot; boards with the same counts share a mark, plain twins are hollow.
 
     Raises:
         MissingDependencyError: if matplotlib is not installed.

@@ -11,7 +11,7 @@ _TWIN = "plain twin"
 
 
 def text(counts: Sequence[Count], *, as_markdown: bool = False) -> str:
-    """Instructions and, in brackets, instructions for each of what a kernel works on."""
+    """Instructions and, in brackets, instructions per item the kernel works on."""
     groups = alike(counts)
     has_twins = any(count.twin is not None for count in counts)
     head = ["work", "kernel", "for each of"]

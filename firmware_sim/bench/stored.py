@@ -1,7 +1,7 @@
-"""Counts that were stored, and whether later ones are worse.
+"""Stored counts, and whether later ones are worse.
 
-Another compiler makes other code: counts can be held against each other only if the same one made
-both, so what made them is stored with them.
+A different compiler makes different code: counts can be compared only if the same compiler made
+both, so the compiler is stored with them.
 """
 
 import json
@@ -23,8 +23,8 @@ class Stored:
     """A file of counts.
 
     Attributes:
-        translator: what made C of the kernels.
-        compilers: what compiled it, by processor.
+        translator: what translated the kernels to C.
+        compilers: what compiled the C, by processor.
         counts: instructions by processor and by `Count.line`.
     """
 
@@ -34,7 +34,7 @@ class Stored:
 
 
 def made_here(counts: Sequence[Count]) -> Stored:
-    """These counts, with what makes code on this machine."""
+    """These counts, with this machine's translator and compilers."""
     by_board: dict[str, dict[str, int]] = {}
     for count in counts:
         by_board.setdefault(count.board, {})[count.line] = count.ours
@@ -43,7 +43,7 @@ def made_here(counts: Sequence[Count]) -> Stored:
 
 
 def write(stored: Stored, path: Path) -> None:
-    """Write the file anew."""
+    """Write the file, replacing an old one."""
     path.write_text(json.dumps(asdict(stored), indent=1, sort_keys=True) + "\n")
 
 
@@ -51,24 +51,24 @@ def read(path: Path) -> Stored:
     """The file.
 
     Raises:
-        ConfigError: if there is none, or it is not of this form.
+        ConfigError: if it does not exist or has another format.
     """
     try:
         return Stored(**json.loads(path.read_text()))
     except FileNotFoundError:
         raise ConfigError(f"there are no counts in {path}: store them with --store") from None
     except (ValueError, TypeError):
-        raise ConfigError(f"{path} is no file of counts: store them anew with --store") from None
+        raise ConfigError(f"{path} is not a file of counts: store new ones with --store") from None
 
 
 def complaints(old: Stored, new: Stored, *, allowance: float | None = None) -> list[str]:
-    """What is worse, or cannot be compared; one sentence each.
+    """One sentence for each count that is worse or cannot be compared.
 
     Args:
-        old: what was stored.
-        new: what is to be held against it; processors and kernels that are not in it are no matter.
-        allowance: the share that a count may grow by, which also allows for another compiler;
-            without it 2 %, and only the same compiler.
+        old: the stored counts.
+        new: the counts to check; processors and kernels missing from them are ignored.
+        allowance: the share by which a count may grow, even with another compiler; without it
+            2 %, and only with the same compiler.
     """
     found = []
     bound = ALLOWANCE if allowance is None else allowance
@@ -78,7 +78,7 @@ def complaints(old: Stored, new: Stored, *, allowance: float | None = None) -> l
         if allowance is None and was is not None and was != now:
             found.append(
                 f"{board}: the stored counts are of code by {was}, this machine has {now}: install"
-                " that one, or compare with --allow PERCENT, or store anew with --store"
+                " that one, or compare with --allow PERCENT, or store new ones with --store"
             )
             continue
         for line, count in counts.items():
@@ -97,7 +97,7 @@ def _grown(line: str, old: int | None, new: int, allowance: float) -> str | None
 
 
 def _hint(old: Stored, new: Stored, *, is_needed: bool) -> list[str]:
-    """Counts of another Cython are held to the same bound; it may be what is behind a complaint."""
+    """Another Cython is held to the same bound, but may be what is behind a complaint."""
     if not is_needed or old.translator == new.translator:
         return []
-    return [f"the stored counts are of C by {old.translator}, these by {new.translator}"]
+    return [f"the stored counts are of C by {old.translator}, these are by {new.translator}"]

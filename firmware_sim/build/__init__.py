@@ -1,1 +1,1 @@
-"""fedge for a board: wheels, folders of packages, disks, kernels without a system."""
+"""fedge for a board: wheels, package folders, disks, kernels that need no system."""

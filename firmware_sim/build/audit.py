@@ -1,8 +1,8 @@
-"""Whether a wheel is what its name promises, read off the machine code in it.
+"""Whether a wheel is what its name promises, judging by the machine code in it.
 
-A wheel says by its tag where it runs, and pip believes it. So this looks at what the code says of
-itself: for which processor it is, how it passes floats, which libraries it wants and of which
-version, which of Python's functions, and whether it fuses multiplications and additions.
+A wheel's tag says where it runs, and pip believes the tag. So this looks at the code itself: which
+processor it is for, how it passes floats, which libraries it needs in which versions, which Python
+functions it calls, and whether it fuses multiplications and additions.
 """
 
 import re
@@ -25,18 +25,18 @@ _EXPECTED: Mapping[Machine, tuple[str, Floats, int]] = {  # the last is ARM's na
     "armv7l": ("EM_ARM", "hard", 10),
     "armv6l": ("EM_ARM", "soft", 6),
 }
-# One rounding where two are promised; the vmla of 32-bit ARM rounds twice and is none of them.
+# One rounding where two are promised; 32-bit ARM's vmla rounds twice, so it is not one of them.
 FUSED = re.compile(r"\t(?:fn?m(?:add|sub)|fml[as]l?2?|vfn?m[as](?:[a-z]{2})?(?:\.\w+)*)\s")
 _NAME = re.compile(r"\b_?Py\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What the shared objects of a wheel say together.
+    """The combined findings about a wheel's shared objects.
 
     Attributes:
-        unresolved: functions that neither a library nor Python's stable interface gives.
-        n_fused: instructions that multiply and add with one rounding.
+        unresolved: functions that neither a library nor Python's stable interface provides.
+        n_fused: instructions that multiply and add with a single rounding.
     """
 
     tag: str
@@ -52,7 +52,7 @@ class Audit:
     n_fused: int
 
     def complaints(self, system: System) -> list[str]:
-        """What is not as it must be in a wheel for this system."""
+        """What is wrong in a wheel for this system."""
         machine, floats, architecture = _EXPECTED[system.machine]
         foreign = sorted(set(self.libraries) - LIBRARIES)
         wrong = {
@@ -72,7 +72,7 @@ class Audit:
 
 
 def audit(wheel: Path, system: System) -> Audit:
-    """Look into a wheel.
+    """Inspect a wheel.
 
     Raises:
         EmulationError: if it holds no shared object, or objects for different machines.
@@ -101,14 +101,14 @@ def audit(wheel: Path, system: System) -> Audit:
 
 
 def stable_interface(system: System) -> set[str]:
-    """What the headers of Python 3.11 declare to those who promise to run on all later ones."""
+    """The functions that Python 3.11's headers declare for code that must run on all later ones."""
     tools = toolchain(system)
     words = [tools.compiler, *tools.flags, "-DPy_LIMITED_API=0x030B0000", "-E", "-include"]
     return set(_NAME.findall(programs.run([*words, "Python.h", "-x", "c", "/dev/null"])))
 
 
 def dotted(version: Iterable[int]) -> str:
-    """As versions are written."""
+    """A version in its usual form."""
     return ".".join(map(str, version))
 
 

@@ -1,4 +1,4 @@
-"""The disk that a board's system lies on: Debian and Python packages, never written to."""
+"""The disk that holds a board's system: Debian and Python packages, never written to."""
 
 import os
 import shutil
@@ -16,10 +16,10 @@ from firmware_sim.stock.kernel import item as kernel_item
 from firmware_sim.stock.rootfs import item as debian_item
 from firmware_sim.stock.rootfs import rootfs
 
-# The shell of the first program; `tc` and the module sch_netem make bad links; eatmydata forgets
-# what fsync asks for, which shows what a power cut does to a program that does not ask.
+# The shell for the first program; `tc` and the module sch_netem, to degrade links; eatmydata, which
+# ignores fsync and so shows what a power cut does to a program that does not call it.
 EXTRA = ("busybox-static", "iproute2", "libeatmydata1")
-SITE = "/opt/site"  # where Python packages lie in it
+SITE = "/opt/site"  # where its Python packages are
 
 _RECIPE = 2
 _MOUNTED = ("dev", "job", "proc", "root", "run", "sys", "tmp")  # see guest_init.sh
@@ -27,17 +27,17 @@ _SPARE_MB = 64
 
 
 def tree(system: System, tell: Tell) -> Path:
-    """The system's files, with what a guest needs beside Python."""
+    """The system's files, with what a guest needs besides Python."""
     return rootfs(system, EXTRA, tell)
 
 
 def booted(system: System, flavour: Flavour) -> list[Item]:
-    """What a machine that boots takes from archives."""
+    """What a bootable machine needs from archives."""
     return [debian_item(system, EXTRA), kernel_item(flavour), *items(system)]
 
 
 def base_disk(system: System, tell: Tell) -> Path:
-    """The image, made once for a system and its packages; fedge itself is not in it."""
+    """The image, built once for a system and its packages; it does not contain fedge."""
     root, site = tree(system, tell), third_party(system, tell)
 
     def make(folder: Path) -> None:
@@ -56,7 +56,7 @@ def base_disk(system: System, tell: Tell) -> Path:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second tree of the same files, in no time."""
+    """Quickly makes a second tree of the same files, by hard links."""
     shutil.copytree(source, target, symlinks=True, copy_function=_hard_link)
 
 
@@ -65,7 +65,7 @@ def _hard_link(source: str, target: str, *, follow_symlinks: bool = True) -> Non
 
 
 def _size_mb(folder: Path) -> int:
-    """Room for a folder: its blocks of 4 KiB, a tenth for what a file system needs, and spare."""
+    """Space for a folder: its 4 KiB blocks, a tenth for the file system's own data, and spare."""
     files = [path.lstat().st_size for path in folder.rglob("*")]
     blocks = sum(-(-size // 4096) for size in files) + len(files) // 16
     return int(blocks * 4096 * 1.1) // 2**20 + _SPARE_MB

@@ -1,4 +1,4 @@
-"""Python compiled ahead of time, so that no guest spends its first seconds on it."""
+"""Compiles Python ahead of time, so that no guest spends its first seconds on it."""
 
 import subprocess
 import sys
@@ -10,21 +10,21 @@ from firmware_sim.stock import cache
 
 
 def compile_tree(folder: Path, python: str) -> None:
-    """Put bytecode beside all modules in a folder that a guest sees as its root.
+    """Put bytecode next to all modules in a folder that a guest sees as its root.
 
-    Bytecode is the same for all processors, but belongs to one version of Python: for another
-    than the one that runs this, nothing happens, and guests compile what they import.
+    Bytecode is the same for all processors but specific to a Python version: for a version other
+    than the one running this, nothing happens, and guests compile what they import.
     """
     if python != f"{sys.version_info.major}.{sys.version_info.minor}":
         return
-    # Unchecked: the disk's times are not those of the files it was made from.
+    # Unchecked, because file times on the disk differ from those of the original files.
     words = ["-q", "-q", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", "/"]
-    # Some packages carry files that are meant for other versions; those stay as they are.
+    # Some packages contain files for other Python versions; those are left alone.
     subprocess.run([sys.executable, "-m", "compileall", *words, str(folder)], check=False)
 
 
 def unpacked(wheel: Path, system: System) -> Path:
-    """The content of a wheel with its bytecode, made once."""
+    """The content of a wheel with its bytecode, built once."""
 
     def make(folder: Path) -> None:
         with zipfile.ZipFile(wheel) as archive:

@@ -1,20 +1,20 @@
-"""The archive that a kernel takes for its first file system."""
+"""The archive that a kernel uses as its initial file system."""
 
 import gzip
 import stat
 from collections.abc import Mapping
 from io import BytesIO
 
-_MAGIC = "070701"  # "newc", of Linux' Documentation/driver-api/early-userspace/buffer-format.rst
+_MAGIC = "070701"  # "newc", see Linux' Documentation/driver-api/early-userspace/buffer-format.rst
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:
-    """A gzipped cpio archive of executable files, and of the folders they lie in.
+    """A gzipped cpio archive of executable files and the folders that contain them.
 
     The same files give the same bytes.
 
     Args:
-        files: by path, without a slash at the beginning.
+        files: by path, without a leading slash.
     """
     out = BytesIO()
     folders = sorted({parent for path in files for parent in _parents(path)})
@@ -34,7 +34,7 @@ def _parents(path: str) -> list[str]:
 def _add(out: BytesIO, path: str, mode: int, content: bytes) -> None:
     """One header of 13 hexadecimal numbers, the name and the content, each padded to 4 bytes."""
     name = path.encode() + b"\0"
-    serial = out.tell()  # any number that no other file has
+    serial = out.tell()  # any number that is unique to the file
     fields = (serial, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name), 0)
     out.write(_MAGIC.encode() + b"".join(b"%08X" % field for field in fields))
     for part in (name, content):

@@ -1,4 +1,4 @@
-"""A board's device tree, and how to take a node out of it."""
+"""A board's device tree, and how to remove a node from it."""
 
 import struct
 
@@ -7,14 +7,14 @@ from firmware_sim.errors import EmulationError
 # Tokens of the Devicetree Specification 0.4, section 5.4.
 _NOP = 4
 _WORD = struct.Struct(">I")
-_OFFSET_AT = 8  # of the structure block, in the header
+_OFFSET_AT = 8  # where the header has the structure block's offset
 
 
 def without_node(tree: bytes, name: str) -> bytes:
-    """The tree without its first node of this name and all that is in it; of the same size.
+    """The tree without its first node of this name and everything in it; its size is unchanged.
 
     Raises:
-        EmulationError: if there is no such node, or the bytes are no tree.
+        EmulationError: if there is no such node, or the bytes are not a device tree.
     """
     out = bytearray(tree)
     try:
@@ -26,7 +26,7 @@ def without_node(tree: bytes, name: str) -> bytes:
 
 
 def _find(tree: bytearray, name: bytes) -> tuple[int, int]:
-    """Where the node begins, and where what comes after it does."""
+    """Where the node starts, and where it ends."""
     (at,) = _WORD.unpack_from(tree, _OFFSET_AT)
     start, depth = -1, 0
     while True:
@@ -46,7 +46,7 @@ def _find(tree: bytearray, name: bytes) -> tuple[int, int]:
             case 4:  # _NOP
                 pass
             case _:
-                raise ValueError("the tree has ended, or is none")
+                raise ValueError("the tree has ended, or is not one")
         after += -after % 4
         if start >= 0 and depth == 0:
             return start, after

@@ -1,4 +1,4 @@
-"""Disk images, made and read without being mounted, so without being root."""
+"""Disk images, created and read without mounting them, so without being root."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ _MIB = 2**20
 
 
 def make_ext4(image: Path, folder: Path, *, label: str, size_mb: int) -> None:
-    """A new ext4 file system that holds a folder's content and keeps nothing back for root.
+    """Create an ext4 file system with a folder's content and no blocks reserved for root.
 
     Raises:
         EmulationError: if the content does not fit.
@@ -24,9 +24,9 @@ def make_ext4(image: Path, folder: Path, *, label: str, size_mb: int) -> None:
 
 
 def read_ext4(image: Path, path: str, into: Path) -> None:
-    """Copy what is in a folder of a file system, which is not in use, into a folder.
+    """Copy the content of a folder in a file system that is not in use.
 
-    A journal left by a power cut is played back first, as the next boot would.
+    A journal left by a power cut is replayed first, as the next boot would do.
     """
     _repair(image)
     into.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def read_ext4(image: Path, path: str, into: Path) -> None:
 
 
 def check_ext4(image: Path) -> str:
-    """What `e2fsck` finds wrong after it has played back the journal; nothing, one hopes."""
+    """What `e2fsck` finds wrong after replaying the journal; ideally nothing."""
     _repair(image)
     done = subprocess.run(
         [programs.need("e2fsck"), "-fn", str(image)], capture_output=True, text=True, check=False
@@ -43,18 +43,18 @@ def check_ext4(image: Path) -> str:
 
 
 def make_overlay(overlay: Path, base: Path) -> None:
-    """A qcow2 image that holds what is written over a raw one."""
+    """Create a qcow2 image that holds what is written on top of a raw one."""
     formats = ["-f", "qcow2", "-F", "raw"]
     programs.run(["qemu-img", "create", "-q", *formats, "-b", base.resolve(), overlay])
 
 
 def flatten(overlay: Path, raw: Path) -> None:
-    """The raw image that an overlay stands for."""
+    """Write the raw image that an overlay represents."""
     programs.run(["qemu-img", "convert", "-O", "raw", overlay, raw])
 
 
 def make_card(card: Path, partitions: Sequence[Path]) -> None:
-    """An SD card with these file systems as its partitions; cards come in powers of two."""
+    """Create an SD card with these file systems as partitions; its size is a power of two."""
     card.unlink(missing_ok=True)
     table = bytearray(_SECTOR_BYTES)
     offset = _MIB
@@ -74,7 +74,7 @@ def make_card(card: Path, partitions: Sequence[Path]) -> None:
 
 
 def read_partition(card: Path, number: int, into: Path) -> None:
-    """Copy one partition, counted from 0, into a file of its own."""
+    """Copy one partition, counting from 0, into its own file."""
     with card.open("rb") as source:
         table = source.read(_SECTOR_BYTES)
         at = 446 + 16 * number
@@ -89,7 +89,7 @@ def read_partition(card: Path, number: int, into: Path) -> None:
 
 
 def _repair(image: Path) -> None:
-    """Play back the journal; e2fsck ends with 1 when it did."""
+    """Replay the journal; e2fsck then exits with 1."""
     done = subprocess.run(
         [programs.need("e2fsck"), "-p", str(image)], capture_output=True, text=True, check=False
     )
@@ -98,14 +98,14 @@ def _repair(image: Path) -> None:
 
 
 def _copy_sparse(image: Path, out: int, offset: int) -> None:
-    """Copy a file's data to a place in another, and leave out its holes."""
+    """Copy a file's data into another file at an offset, skipping holes."""
     with image.open("rb") as source:
         end = image.stat().st_size
         at = 0
         while at < end:
             try:
                 at = os.lseek(source.fileno(), at, os.SEEK_DATA)
-            except OSError:  # only a hole is left
+            except OSError:  # only a hole remains
                 return
             hole = os.lseek(source.fileno(), at, os.SEEK_HOLE)
             while at < hole:

@@ -1,8 +1,8 @@
 """The kernels' modules as libraries that need no system, no Python and no C library.
 
-The C is Cython's, compiled like the wheel's, with its calls into Python left open. Only a few lines
-at its end are added: they keep the body of a kernel from being folded into the code that parses its
-Python arguments, so that there is something to call.
+The C is Cython's, compiled like the wheel's, with its calls into Python left unresolved. Only a few
+lines are added at its end: they keep a kernel's body from being inlined into the code that parses
+its Python arguments, so that there is something to call.
 """
 
 import sysconfig
@@ -25,9 +25,9 @@ from firmware_sim.stock import cache, programs
 
 _RECIPE = 7
 _FLAGS = ("-O3", "-g0", "-ffp-contract=off", "-fPIC", "-DPy_LIMITED_API=0x030B0000")
-# In the wheel a kernel's body shares its frame with the views of its arguments, and gcc folds into
-# it what makes that frame at most so many times larger. Here the views are not in it: these bounds
-# have gcc fold the same functions for every board, but for one in pack_context.
+# In the wheel a kernel's body shares its frame with the views of its arguments, and gcc inlines
+# functions that enlarge that frame by at most a certain factor. Here the views are not in the
+# frame: these bounds make gcc inline the same functions for every board, but one in pack_context.
 _BOUND = "--param=large-stack-frame-growth=10000"
 _BOUNDS = {  # by module and size of a word
     ("context", 4): "--param=large-stack-frame=624",
@@ -45,10 +45,10 @@ _SIZES = {
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A kernel and all that it calls, compiled.
+    """A kernel and everything it calls, compiled.
 
-    Its symbols fedge_size_of_a_view and fedge_numbers_MODULE are a view's size in bytes, and where
-    the table of a module's numbers is.
+    Its symbols fedge_size_of_a_view and fedge_numbers_MODULE are a view's size in bytes and the
+    address of a module's table of numbers.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class Library:
 
 
 def library(kernel: str, processor: Processor) -> Library:
-    """The library of a kernel, compiled the first time.
+    """A kernel's library, compiled on first use.
 
     Raises:
         EmulationError: if no module defines it, or a compiler is missing or fails.
@@ -74,12 +74,12 @@ def library(kernel: str, processor: Processor) -> Library:
 
 @once
 def compiler(processor: Processor) -> str:
-    """What the compiler calls itself: counts are comparable for the same one only."""
+    """The compiler's name and version: counts are comparable only for the same one."""
     return " ".join(programs.run([processor.compiler, "--version"]).splitlines()[0].split())
 
 
 def translator() -> str:
-    """What makes C of the kernels: another version may make other C."""
+    """What translates the kernels to C: another version may produce other C."""
     return cython()
 
 
@@ -101,20 +101,20 @@ def _link(modules: tuple[Module, ...], processor: Processor, folder: Path) -> No
     objects = [_object(each, modules, processor) for each in modules]
     helpers = programs.run([f"{processor.helpers}-gcc", "-print-libgcc-file-name"]).strip()
     memory = folder / "memory.o"
-    # The last flag, or the compiler would see that memcpy is memcpy.
+    # The last flag, because otherwise the compiler would recognise memcpy as memcpy.
     alone = ["-ffreestanding", "-fno-tree-loop-distribute-patterns"]
     _gcc(processor, *_FLAGS, *alone, "-c", _MEMORY, "-o", memory)
-    # Each module brings some of Cython's functions anew.
+    # Each module has its own copy of some of Cython's functions.
     lenient = ["-Wl,-z,muldefs"]
     if processor.word == 4:
-        # Debian's helpers are for another architecture than some; what is used of them runs there.
+        # Debian's helpers are for another architecture than some processors; those used do run.
         lenient.append("-Wl,--no-warn-mismatch")
     parts: list[str | Path] = [*objects, memory, helpers]
     _gcc(processor, "-shared", "-nostdlib", *lenient, *parts, "-o", folder / "kernels.so")
 
 
 def _object(module: Module, modules: tuple[Module, ...], processor: Processor) -> Path:
-    """A module compiled, once for all libraries that it is in."""
+    """A compiled module, built once for all libraries that contain it."""
     wanted = [name for each in modules for name in each.wants if owner(name) == module.name]
     bound = _bound(module, processor)
     kept = sorted({*(entry.symbol for entry in module.entries.values()), *wanted})
@@ -138,10 +138,10 @@ def _gcc(processor: Processor, *words: str | Path) -> None:
 
 
 def _with_kept(module: Module, kept: list[str]) -> str:
-    """What is compiled: the module, what keeps its functions, what is to be known.
+    """The source to compile: the module, the lines that keep its functions, and exported facts.
 
-    A kernel's body must not be folded into its caller as well, or what it calls had two callers:
-    gcc would no longer fold that into the body, as it does in the wheel.
+    A kernel's body must not also be inlined into its caller, or the functions it calls would have
+    two callers and gcc would no longer inline them into the body, as it does in the wheel.
     """
     kernels = {entry.symbol for entry in module.entries.values()}
     lines = [f'#include "{module.c_file}"']
@@ -156,14 +156,14 @@ def _with_kept(module: Module, kept: list[str]) -> str:
 
 
 def _includes(folder: Path) -> list[str | Path]:
-    """Flags for Python's headers, whose configuration is written for this machine."""
+    """Flags for Python's headers, with a configuration that is adapted from this machine's."""
     sizes = "".join(
         f"#undef SIZEOF_{name}\n#define SIZEOF_{name} __SIZEOF_{own}__\n"
         for name, own in _SIZES.items()
     )
     config = folder / "config.h"
     config.write_text(f'#include "{_configuration()}"\n{sizes}')
-    # Debian's pyconfig.h wants one for the other machine then, which this machine need not have.
+    # Debian's pyconfig.h would then include the other machine's, which may not be installed here.
     for triplet in {system.triplet for system in SYSTEMS}:
         other = folder / triplet / _headers().name / "pyconfig.h"
         other.parent.mkdir(parents=True)
@@ -172,7 +172,7 @@ def _includes(folder: Path) -> list[str | Path]:
 
 
 def _configuration() -> Path:
-    """pyconfig.h itself: Debian's only chooses between those of its architectures."""
+    """The actual pyconfig.h: Debian's file only selects the one for the architecture."""
     named = Path(sysconfig.get_config_h_filename())
     own = str(sysconfig.get_config_var("MULTIARCH") or "")
     debian = named.parent.parent / own / named.parent.name / named.name

@@ -1,4 +1,4 @@
-"""What a guest boots from: a static busybox, the modules its disks and network need, our script."""
+"""What a guest boots from: a static busybox, the modules for disks and network, our script."""
 
 import hashlib
 import lzma
@@ -19,11 +19,11 @@ def initramfs(kernel: Path, busybox: Path, modules: Sequence[str]) -> bytes:
     Args:
         kernel: a kernel's folder lib/modules/RELEASE.
         busybox: a static one, of the guest's architecture.
-        modules: names such as virtio_blk; what they depend on is found. One that is part of the
-            kernel itself is left out.
+        modules: names such as virtio_blk; their dependencies are added. Modules built into the
+            kernel are left out.
 
     Raises:
-        EmulationError: if the kernel has no module of a name.
+        EmulationError: if the kernel lacks one of the modules.
     """
     known = _Modules(kernel)
     for name in modules:
@@ -50,7 +50,7 @@ def kept(archive: bytes) -> Path:
 
 
 class _Modules:
-    """A kernel's modules, and those taken so far, each after what it depends on."""
+    """A kernel's modules, and those taken so far, each after its dependencies."""
 
     def __init__(self, kernel: Path) -> None:
         self._files = {_name(file.name): file for file in kernel.glob("**/*.ko*")}
@@ -74,12 +74,12 @@ def _name(path: str) -> str:
 
 
 def _read(file: Path) -> bytes:
-    """A module as the kernel takes it; newer packages compress them."""
+    """A module in the form the kernel loads; newer packages compress them."""
     content = file.read_bytes()
     return lzma.decompress(content) if file.suffix == ".xz" else content
 
 
 def _depends(module: bytes) -> list[str]:
-    """What a module's own description says it depends on, as `modinfo` reads it."""
+    """A module's dependencies according to its own description, as `modinfo` reads it."""
     found = re.search(rb"\0depends=([\w,-]*)\0", module)
     return [name for name in found[1].decode().split(",") if name] if found else []

@@ -1,4 +1,4 @@
-"""The disk of one job: its folder, fedge, and the words that start the program.
+"""The disk of one job: its folder, fedge, and the command that starts the program.
 
 /files      the job's folder
 /fedge      fedge, unpacked from its wheel
@@ -15,10 +15,10 @@ from firmware_sim.build.base import SITE
 from firmware_sim.build.disk import make_ext4, read_ext4
 
 LOG = "program.log"
-OURS = ".board"  # in a job's folder: the disk, what the machine said
-_SPARE_MB = 192  # for what the program writes
+OURS = ".board"  # in a job's folder: the disk, and the machine's output
+_SPARE_MB = 192  # space for what the program writes
 
-# All that a program sees of its surroundings.
+# The program's whole environment.
 _ENVIRONMENT = {
     "HOME": "/root",
     "LANG": "C.UTF-8",
@@ -43,15 +43,15 @@ def job_disk(
     *,
     size_mb: int | None = None,
 ) -> None:
-    """Make the image of a job.
+    """Create the image of a job.
 
     Args:
-        image: the file to make.
-        fedge: the package unpacked, for the board's processor.
-        words: after `python3`.
-        folder: the job's; what is called program.log or .board stays here.
-        environment: on top of what every program sees.
-        size_mb: of the whole disk; None: room for 192 MB beside what is in it.
+        image: the file to create.
+        fedge: the unpacked package for the board's processor.
+        words: the arguments of `python3`.
+        folder: the job's; program.log and .board are not copied.
+        environment: in addition to what every program sees.
+        size_mb: of the whole disk; None leaves 192 MB free.
     """
     with tempfile.TemporaryDirectory(dir=image.parent) as temporary:
         whole = Path(temporary)
@@ -65,7 +65,7 @@ def job_disk(
 
 
 def fetch_job(image: Path, folder: Path) -> None:
-    """Make the job's folder what it is on the disk, which is not in use."""
+    """Update the job's folder from the disk, which must not be in use."""
     with tempfile.TemporaryDirectory(dir=image.parent) as temporary:
         read_ext4(image, "/files", Path(temporary))
         there = Path(temporary) / "files"

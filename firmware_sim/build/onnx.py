@@ -1,9 +1,9 @@
-"""onnx for boards where neither Debian nor the package index has one that runs graphs.
+"""onnx for boards for which neither Debian nor the package index has one that runs graphs.
 
-Debian 12's is 1.12 and `onnx.reference` came with 1.13; the index has no onnx for 32-bit ARM. So
-the source of the version that Debian 13 has is compiled here with the wheels' compiler, against
-Debian 12's protobuf for the board. It has 57 files, five minutes of one core. protoc is the
-board's too, run by QEMU, so that the code it writes is for these very headers.
+Debian 12 has 1.12 and `onnx.reference` came with 1.13; the index has no onnx for 32-bit ARM. So
+the source of Debian 13's version is compiled here with the wheels' compiler, against Debian 12's
+protobuf for the board. That is 57 files and takes one core five minutes. protoc is the board's too,
+run by QEMU, so that the code it generates matches these headers exactly.
 """
 
 import os
@@ -21,7 +21,7 @@ from firmware_sim.stock.packages import LOCKS, pip_download
 
 _RECIPE = 1
 _LOCK = LOCKS / "onnx.txt"
-_TESTS = {"test", "backend"}  # its own; nothing else imports them
+_TESTS = {"test", "backend"}  # onnx's own; nothing else imports them
 _FLAGS = ("-O1", "-g0", "-w", "-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wno-psabi")
 _DEFINED = ("-DONNX_NAMESPACE=onnx", "-DONNX_ML=1", "-D__STDC_FORMAT_MACROS")
 _PROTOS = {"onnx": "onnx-ml", "onnx_operators": "onnx-operators-ml", "onnx_data": "onnx-data"}
@@ -29,7 +29,7 @@ _QEMU = "qemu-arm-static"
 
 
 def programs_for(system: System) -> dict[str, str]:
-    """Programs of this machine that compile it, each with what it is for."""
+    """The programs on this machine needed to compile it, each with its purpose."""
     if system.engine != "reference":
         return {}
     reason = "compiles onnx for the board"
@@ -37,7 +37,7 @@ def programs_for(system: System) -> dict[str, str]:
 
 
 def item(system: System) -> Item:
-    """A folder with the package `onnx`, for a system of 32 bits with Python 3.11."""
+    """A folder with the package `onnx`, for a 32-bit system with Python 3.11."""
     lock = _LOCK.read_text()
 
     def make(folder: Path, tell: Tell) -> None:
@@ -57,7 +57,7 @@ def item(system: System) -> Item:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """Where things lie while it is made."""
+    """The folders used during the build."""
 
     system: System
     folder: Path
@@ -95,7 +95,7 @@ def _fetch(work: _Work, tell: Tell) -> None:
 
 
 def _generate(work: _Work) -> None:
-    """C++ and Python of the messages."""
+    """Generate the C++ and Python code of the messages."""
     protos = work.generated / "onnx"
     protos.mkdir(parents=True)
     for name in _PROTOS.values():
@@ -125,7 +125,7 @@ def _compile(work: _Work) -> None:
 
 
 def _places(work: _Work) -> list[str]:
-    """Where headers are. The board's own come last: the compiler has a C library with it."""
+    """The include flags. The board's own come last: the compiler brings its own C library."""
     include = work.headers / "usr/include"
     places = [work.generated, work.source, work.source / "third_party/pybind11/include"]
     first = [f"-I{place}" for place in (*places, include / "python3.11")]
@@ -133,7 +133,7 @@ def _places(work: _Work) -> list[str]:
 
 
 def _install(work: _Work, folder: Path) -> None:
-    """The package as its own setup lays it out, with the data that names its version."""
+    """Lay out the package as its own setup does, with the data that states its version."""
     package = folder / "onnx"
     for path in _found(work.source / "onnx", "*.py"):
         target = folder / path.relative_to(work.source)
@@ -151,7 +151,7 @@ def _install(work: _Work, folder: Path) -> None:
 
 
 def _name(folder: Path, number: str, metadata: str) -> None:
-    """What lets Python tell the version of a package, and the size of its files."""
+    """Write the metadata that tells Python a package's version and the size of its files."""
     data = folder / f"onnx-{number}.dist-info"
     data.mkdir()
     (data / "METADATA").write_text(metadata)

@@ -1,7 +1,7 @@
 """The processors whose instructions are counted, and how the kernels are compiled for each.
 
-For the boards the flags are those of the wheels, so what is counted is what ships. A Cortex-M runs
-no Python; what is counted there is what a firmware would have in its place.
+For the boards the flags are those of the wheels, so what is counted is what ships. A Cortex-M does
+not run Python; there the counts are for what firmware would contain instead.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from firmware_sim.build.toolchain import TARGET
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processor:
-    """A processor and the code for it.
+    """A processor and how to compile for it.
 
     Attributes:
-        name: as QEMU names it, with an ending where there are two kinds of code for it.
-        triplet: of the cross compiler.
+        name: QEMU's, with a suffix if there are two kinds of code for it.
+        triplet: the cross compiler's.
         flags: for the compiler; setup.py's are added.
-        helpers: triplet of the compiler whose libgcc divides where the processor cannot.
+        helpers: triplet of the compiler whose libgcc divides if the processor cannot.
         model: Unicorn's name for it.
-        floats: the registers that carry floats into a call, or none.
+        floats: the registers that pass floats to a function, if any.
         note: what a reader of its counts should know.
     """
 
@@ -32,7 +32,7 @@ class Processor:
     flags: tuple[str, ...]
     helpers: str
     model: str
-    word: Literal[4, 8] = 4  # bytes of a pointer
+    word: Literal[4, 8] = 4  # bytes in a pointer
     floats: bool = True
     is_microcontroller: bool = False
     note: str = ""
@@ -43,7 +43,7 @@ class Processor:
 
 
 def _shipped(name: str, system: System, **more: str) -> Processor:
-    """Code as the wheel of a system has it."""
+    """Code as in a system's wheel."""
     return Processor(
         name=name,
         triplet=system.triplet,
@@ -73,7 +73,7 @@ _SAME = "the same code as for every 64-bit board"
 PROCESSORS = (
     _shipped("cortex-a53", ARM64, model="A53", note=_SAME),
     _shipped("cortex-a72", ARM64, model="A72", note=_SAME),
-    # Unicorn knows no A76. It has all instructions of one, and more.
+    # Unicorn has no A76; its MAX has all of the A76's instructions and more.
     _shipped("cortex-a76", ARM64, model="MAX", note=f"{_SAME}; Unicorn's MAX stands for it"),
     _shipped("cortex-a7", ARMHF),
     _shipped("arm1176", ARMEL, note="as for Debian's armel: floats are computed by the VFP"),
@@ -106,5 +106,5 @@ def processor(name: str) -> Processor:
 
 
 def boards_of(processor: Processor) -> Sequence[Board]:
-    """The boards that have it."""
+    """The boards that have this processor."""
     return [board for board in BOARDS if board.cpu == processor.name]

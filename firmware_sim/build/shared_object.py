@@ -1,4 +1,4 @@
-"""What one shared object says of itself."""
+"""What the headers of one shared object say."""
 
 import re
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class SharedObject:
     """The part of a file's headers that decides where it can be loaded.
 
     Attributes:
-        machine: as ELF names it.
-        floats: how its functions take floats.
-        architecture: the one of 32-bit ARM's that it needs, as the ABI numbers them; 0 elsewhere.
-        libraries: that it is linked with.
-        glibc: the newest version of the C library that a function is wanted of.
-        wants: what it cannot do without and names no version of, so not the C library's.
+        machine: ELF's name for it.
+        floats: how its functions receive floats.
+        architecture: the 32-bit ARM architecture it needs, by the ABI's number; 0 elsewhere.
+        libraries: those it is linked with.
+        glibc: the newest C library version that any function is needed from.
+        wants: symbols it requires without a version, so not the C library's.
         has_text_relocations: whether loading it changes its code, which hardened systems forbid.
     """
 
@@ -85,8 +85,8 @@ def _wants(elf: Any) -> tuple[str, ...]:
         symbol.name
         for number, symbol in enumerate(symbols)
         if symbol["st_shndx"] == "SHN_UNDEF"
-        and symbol["st_info"]["bind"] == "STB_GLOBAL"  # a weak one may be absent
-        # A number is the index of a version that a library gives.
+        and symbol["st_info"]["bind"] == "STB_GLOBAL"  # a weak symbol may be absent
+        # A number is the index of a version that a library provides.
         and (versions is None or isinstance(versions.get_symbol(number)["ndx"], str))
     )
 

@@ -1,4 +1,4 @@
-"""The folder that a board's Python has on its path: fedge for its machine, and what fedge needs."""
+"""The folder on a board's Python path: fedge for that machine, and fedge's requirements."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from firmware_sim.stock.packages import packages
 
 
 def site(system: System, tell: Tell = print) -> Path:
-    """A folder for PYTHONPATH. What is Debian's (numpy on 32 bits) is in the root file system."""
+    """A folder for PYTHONPATH. Debian's packages (numpy on 32 bits) are in the root file system."""
     others, built = third_party(system, tell), wheel(system, tell)
 
     def make(folder: Path) -> None:
@@ -44,11 +44,11 @@ def third_party(system: System, tell: Tell = print) -> Path:
 
 
 def items(system: System) -> list[Item]:
-    """What `site` takes from archives."""
+    """What `site` needs from archives."""
     found = [package_item(system), headers(system)]
     return [*found, onnx.item(system)] if system.engine == "reference" else found
 
 
 def _link(source: Path, folder: Path) -> None:
-    """The same files again: onnxruntime and numpy have 100 MB, and fedge changes often."""
+    """Hard links instead of copies: onnxruntime and numpy take 100 MB, and fedge changes often."""
     shutil.copytree(source, folder, copy_function=os.link, dirs_exist_ok=True)

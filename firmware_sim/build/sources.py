@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 CHECKOUT = Path(__file__).parents[2]
-MOMENT = 315_532_800  # 1980, the first second a zip can name: equal sources make equal wheels
+MOMENT = 315_532_800  # 1980, the first second a zip can store: equal sources make equal wheels
 
 _TOP = ("setup.py", "pyproject.toml", "README.md", "LICENSE")
 _KEPT = {".py", ".pyi", ".pyx", ".pxd", ".h", ".typed"}
@@ -16,7 +16,7 @@ _KEPT = {".py", ".pyi", ".pyx", ".pxd", ".h", ".typed"}
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What files hold, by their path in the checkout."""
+    """The contents of files, by their path in the checkout."""
 
     files: Mapping[str, bytes]
 
@@ -29,18 +29,18 @@ class Sources:
 
     @property
     def digest(self) -> str:
-        """Stands for all of them."""
+        """A digest of all of them."""
         return _digest(self.files)
 
     @property
     def kernels(self) -> str:
-        """Stands for those that the compiled part is made of."""
+        """A digest of those that the compiled part is built from."""
         ends = (".pyx", ".pxd", ".h")
         compiled = {name: text for name, text in self.files.items() if name.endswith(ends)}
         return _digest({**compiled, "setup.py": self.files["setup.py"]})
 
     def write(self, folder: Path) -> None:
-        """Writes them below a folder, all as old as can be, so that what is built is newer."""
+        """Writes them to a folder, as old as possible, so that build results are newer."""
         for name, content in self.files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)

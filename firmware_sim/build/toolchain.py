@@ -1,4 +1,4 @@
-"""Compilers and Python headers for the boards, and the setting in which setuptools uses them."""
+"""Compilers and Python headers for the boards, and how setuptools is made to use them."""
 
 import re
 import shutil
@@ -11,11 +11,11 @@ from firmware_sim.stock import cache, debian, programs
 from firmware_sim.stock.item import Item, Tell
 
 _RECIPE = 1
-# The headers of the oldest Python that fedge supports: its stable interface is the same in all.
+# The headers of the oldest supported Python: its stable interface holds in all later ones.
 _SUITE, _PYTHON = "bookworm", "3.11"
 
-# What every board of the kind can do; setup.py adds the rest. Debian's armel has no registers for
-# floats in its calls, yet ARMv6 computes with them: softfp does, and calls as Debian does.
+# What every board of this kind supports; setup.py adds the rest. Debian's armel does not pass
+# floats in registers, yet ARMv6 can compute in them: softfp computes there and calls like Debian.
 TARGET: dict[Machine, tuple[str, ...]] = {
     "aarch64": ("-march=armv8-a",),
     "armv7l": ("-march=armv7-a+fp", "-mfloat-abi=hard"),
@@ -25,10 +25,10 @@ TARGET: dict[Machine, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Toolchain:
-    """What compiles for a system."""
+    """The cross compiler and headers for a system."""
 
     system: System
-    headers: Path  # of Python and the C library of the system, as in its root
+    headers: Path  # the system's Python and C library headers, laid out as in its root
 
     @property
     def compiler(self) -> str:
@@ -37,14 +37,14 @@ class Toolchain:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What says for which processor, and where Python's headers are."""
+        """Flags for the processor and for Python's headers."""
         include = self.headers / "usr/include"
-        # Given in front, or this machine's pyconfig.h would be found first.
+        # These come first, because otherwise this machine's pyconfig.h would be found.
         places = (f"-I{include}/python{_PYTHON}", f"-idirafter{include}")
         return (*TARGET[self.system.machine], *places)
 
     def environment(self) -> Mapping[str, str]:
-        """Makes setuptools on this machine build for the other."""
+        """The environment that makes setuptools here build for the other machine."""
         compiler = programs.need(self.compiler)
         return {
             "_PYTHON_HOST_PLATFORM": f"linux-{self.system.machine}",
@@ -58,10 +58,10 @@ class Toolchain:
 
 
 def toolchain(system: System, tell: Tell = print) -> Toolchain:
-    """The toolchain of a system; fetches the headers the first time.
+    """A system's toolchain; fetches the headers on first use.
 
     Raises:
-        ArchiveError: if the archive does not give them.
+        ArchiveError: if the archive does not deliver them.
     """
     return Toolchain(system, headers(system).folder(tell))
 
@@ -73,7 +73,7 @@ def headers(system: System) -> Item:
         packages = [f"libpython{_PYTHON}-dev"]
         tell(f"unpacking Python's headers for {system.debian}")
         debian.extract(debian.download(system.debian, _SUITE, packages, tell=tell), folder)
-        # This file alone: with the whole library on its path this machine's Python would use it.
+        # This file alone: with the whole library on its path, this machine's Python would use it.
         (folder / "sysconfig").mkdir()
         data = folder / f"usr/lib/python{_PYTHON}" / f"{_sysconfigdata(system)}.py"
         shutil.copy(data, folder / "sysconfig")
@@ -87,6 +87,6 @@ def _sysconfigdata(system: System) -> str:
 
 
 def version(system: System) -> str:
-    """What the cross compiler calls itself; another one may make other code."""
+    """The cross compiler's name and version; another one may make other code."""
     first = programs.run([f"{system.triplet}-gcc", "--version"]).splitlines()[0]
     return re.sub(r"\s+", " ", first)

@@ -1,8 +1,8 @@
-"""The C that Cython makes of the kernels, and what of it can be called.
+"""The C that Cython generates from the kernels, and which functions in it can be called.
 
-A kernel has two functions there: one parses the Python arguments, the other one, `__pyx_pf_...`,
-takes numbers and views of arrays. The second is what is called. Everything else is read off the C
-as well, by the names Cython gives; a test fails where a new Cython gives others.
+A kernel has two functions there: one parses the Python arguments; the other, `__pyx_pf_...`, takes
+numbers and views of arrays, and is the one to call. Everything else is also read from the C, by
+the names that Cython assigns; a test fails if a new Cython assigns different ones.
 """
 
 import re
@@ -48,9 +48,9 @@ class Module:
         c_file: what Cython made.
         key: stands for what it was made of.
         entries: its kernels by name.
-        numbers: whole numbers that it makes once, when Python imports it, by their places in a
+        numbers: integers that it creates once, when Python imports it, by their index in a
             table.
-        wants: functions of other modules, which Python's import would point it to.
+        wants: functions of other modules, which Python's import would resolve.
     """
 
     name: str
@@ -90,17 +90,17 @@ def with_wanted(module: Module) -> list[Module]:
 
 
 def translated(name: str) -> Module:
-    """A module by its name; translated the first time."""
+    """A module by name; translated on first use."""
     return _translated(name, cache.key(_digests(), cython(), name))
 
 
 def cython() -> str:
-    """What makes C of the kernels."""
+    """What translates the kernels to C."""
     return f"Cython {version('cython')}"
 
 
 def sources(end: str) -> list[Path]:
-    """The kernels' files of a kind."""
+    """The kernels' files with this ending."""
     return sorted(KERNELS.glob(f"*.{end}"))
 
 
@@ -124,13 +124,13 @@ def _translated(name: str, key: str) -> Module:
 
 
 def _digests() -> list[tuple[str, str]]:
-    """Any header may be included by any module."""
+    """The digests of all headers, any of which a module may include."""
     files = [path for end in ("pyx", "pxd", "h") for path in sources(end)]
     return [(path.name, cache.key(path.read_text())) for path in files]
 
 
 def _translate(name: str, folder: Path) -> None:
-    """As setup.py has it done."""
+    """Translate a module the way setup.py does."""
     words = ["--3str", "--module-name", f"fedge._kernels.{name}", "-w", str(ROOT)]
     files: list[str | Path] = ["-o", folder / f"{name}.c", KERNELS / f"{name}.pyx"]
     programs.run([sys.executable, "-m", "cython", *words, *files])

@@ -1,8 +1,8 @@
 """fedge's wheels for the boards, built here by plain setuptools with a cross compiler.
 
-Only the C compiler is another one; nothing is emulated, and no other tool knows of it. It works on
-a copy of the sources, so that neither the checkout's kernels nor its build folder are touched. The
-compiled part is kept apart: a change in Python alone makes a new wheel in two seconds.
+Only the C compiler differs; nothing is emulated, and no other tool is affected. The build uses a
+copy of the sources, so that neither the checkout's kernels nor its build folder are touched. The
+compiled part is cached separately: a change in Python alone makes a new wheel in two seconds.
 """
 
 import shutil
@@ -22,7 +22,7 @@ _RECIPE = 3
 
 
 def wheel(system: System, tell: Tell = print) -> Path:
-    """fedge as it is in this checkout, built for a system.
+    """This checkout's fedge, built for a system.
 
     Returns:
         the file fedge-VERSION-cp311-abi3-linux_MACHINE.whl in the cache.
@@ -47,7 +47,7 @@ def wheel(system: System, tell: Tell = print) -> Path:
 
 
 def _compiled(system: System, sources: Sources, tell: Tell) -> Path:
-    """What setuptools leaves in its folder `build`; newer than all sources, so used again."""
+    """setuptools' folder `build`, newer than all sources and therefore reused."""
 
     def make(folder: Path) -> None:
         translated = _translated(sources, tell)
@@ -63,7 +63,7 @@ def _compiled(system: System, sources: Sources, tell: Tell) -> Path:
 
 
 def _translated(sources: Sources, tell: Tell) -> Path:
-    """The same folder with the C that Cython makes, which is one for all machines."""
+    """The same folder with Cython's C, which is the same for all machines."""
 
     def make(folder: Path) -> None:
         tell("translating the kernels to C")

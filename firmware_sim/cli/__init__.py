@@ -1,1 +1,1 @@
-"""The commands of `python -m firmware_sim`, one a module."""
+"""The commands of `python -m firmware_sim`, one per module."""

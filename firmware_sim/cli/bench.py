@@ -19,12 +19,12 @@ _TIERS = ("count", "system")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Where, what, and what to do with it."""
+    """What to count where, and what to do with the counts."""
     parser.description = (
         "Instructions of the kernels in the work of `fedge bench kernels`. On tier count they run"
-        " alone, and all they leave behind is compared with this machine's, bit for bit; on tier"
-        " system inside a whole emulated board, beside their plain twins. docs/arm.md says how to"
-        " read the counts."
+        " alone, and all their output is compared with this machine's, bit for bit; on tier system"
+        " they run inside a whole emulated board, together with their plain twins. docs/arm.md"
+        " says how to read the counts."
     )
     add = parser.add_argument
     add("--tier", choices=_TIERS, default="count", help="(%(default)s)")
@@ -46,11 +46,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="parameters (50000; 10000 on tier system)",
     )
-    add("--plot", type=Path, metavar="FILE.png", help="save a picture")
-    add("--markdown", action="store_true", help="print the table for a document")
+    add("--plot", type=Path, metavar="FILE.png", help="save a plot")
+    add("--markdown", action="store_true", help="print the table in Markdown")
     add("--check", action="store_true", help="fail if a count has grown by more than 2 %%")
     add("--store", action="store_true", help="write the counts that --check compares with")
-    add("--stored", type=Path, default=stored.STORED, metavar="FILE", help="where those are")
+    add("--stored", type=Path, default=stored.STORED, metavar="FILE", help="where those counts are")
     add("--allow", type=float, metavar="PERCENT", help="with --check: this much, and any compiler")
 
 

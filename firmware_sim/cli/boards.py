@@ -1,4 +1,4 @@
-"""`python -m firmware_sim boards`: what there is, what runs it, and what that proves."""
+"""`python -m firmware_sim boards`: the boards, what runs them, and what that proves."""
 
 import argparse
 
@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the boards, then the tiers, then why which board is refused where."""
+    """Print the boards, then the tiers, then which tiers refuse which boards and why."""
     tiers = [tier(name) for name in args.tier or TIERS]
     print(columns((*_HEAD, *(each.name for each in tiers)), [_row(b, tiers) for b in BOARDS]))
     for each in tiers:

@@ -1,4 +1,4 @@
-"""`python -m firmware_sim build`: wheels for the boards, and what is in them."""
+"""`python -m firmware_sim build`: wheels for the boards, and what they contain."""
 
 import argparse
 import importlib.util
@@ -24,9 +24,9 @@ _HEAD = ("wheel", "MB", "code for", "floats", "linked with", "glibc", "fused", "
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Where to."""
+    """Where the wheels go."""
     parser.epilog = (
-        "Every wheel is looked into: processor, how floats are passed, libraries, versions of"
+        "Every wheel is inspected: processor, how floats are passed, libraries, versions of"
         " the C library, functions of Python's stable interface only, no fused multiply-add."
         " docs/arm.md says what the tags mean."
     )
@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build, look into and copy the wheels."""
+    """Build, inspect and copy the wheels."""
     if importlib.util.find_spec("elftools") is None:
         raise MissingDependencyError(
             "wheels are checked with pyelftools, which is not installed:"
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     for system in systems(chosen_boards(args)):
         try:
             built[system] = _build(system, args.out)
-        except ArchiveError as error:  # the other wheels need nothing of that archive
+        except ArchiveError as error:  # the other wheels do not need that archive
             failed.append(error)
     print(table(_HEAD, [_row(*each) for each in built.values()]))
     result = {

@@ -14,17 +14,17 @@ from firmware_sim.tiers.named import RUNNING
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Where, how long, beside whom."""
+    """Which boards, for how long, and against which peer."""
     parser.description = (
-        "`fedge bench device` on this machine and on every board, each in a job of its own with"
-        " the same examples. A figure that emulation cannot tell is a dash with its reason."
+        "`fedge bench device` on this machine and on every board, each in its own job with"
+        " the same examples. A figure that emulation cannot give is a dash with its reason."
     )
     add_boards(parser)
     add = parser.add_argument
     add(
         "--tier",
         choices=RUNNING,
-        help="for all boards (for each the one that may claim most: system, else board)",
+        help="for all boards (default: for each the one that may claim most: system, else board)",
     )
     add(
         "--rounds",
@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="start-ups here (%(default)s)",
     )
     add("--peer-python", metavar="PROGRAM", help="a Python with flwr and torch, measured here too")
-    add("--markdown", action="store_true", help="print the table for a document")
+    add("--markdown", action="store_true", help="print the table in Markdown")
 
 
 def run(args: argparse.Namespace) -> int:

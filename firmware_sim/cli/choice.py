@@ -1,4 +1,4 @@
-"""Flags that several commands have: which boards."""
+"""A flag that several commands share: which boards."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,17 +7,17 @@ from firmware_sim.boards import BOARDS, Board, System, board, names
 
 
 def add_boards(parser: argparse.ArgumentParser) -> None:
-    """`--board NAME`, several times; all boards without it."""
+    """`--board NAME`, repeatable; all boards without it."""
     parser.add_argument(
         "--board",
         action="append",
         metavar="NAME",
-        help=f"one of {', '.join(names(BOARDS))}; may be given again (all)",
+        help=f"one of {', '.join(names(BOARDS))}; repeatable (default: all)",
     )
 
 
 def chosen_boards(args: argparse.Namespace) -> list[Board]:
-    """The boards that were asked for, or all.
+    """The boards asked for, or all of them.
 
     Raises:
         ConfigError: if there is no such board.
@@ -26,5 +26,5 @@ def chosen_boards(args: argparse.Namespace) -> list[Board]:
 
 
 def systems(boards: Sequence[Board]) -> list[System]:
-    """What runs on them, each once."""
+    """The systems that run on them, each once."""
     return list(dict.fromkeys(each.system for each in boards))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lines of cells, each column as wide as its widest cell, all to the left."""
+    """Lines of cells, each column as wide as its widest cell, left-aligned."""
     lines = [head, *rows]
     widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""`python -m firmware_sim doctor`: what the tiers need of this machine, and what is missing."""
+"""`python -m firmware_sim doctor`: what the tiers need on this machine, and what is missing."""
 
 import argparse
 from collections.abc import Iterable, Sequence
@@ -19,15 +19,15 @@ _APT = "sudo apt install "
 def configure(parser: argparse.ArgumentParser) -> None:
     """Which tiers and boards."""
     parser.epilog = (
-        "Exit code 1 if something is missing. Nothing is installed and nothing fetched; what"
-        " archives did not give when `fetch` last asked is told, and not this machine's lack."
+        "Exit code 1 if something is missing. Nothing is installed or fetched; what archives"
+        " failed to deliver to the last `fetch` is reported, but does not count as missing."
     )
     parser.add_argument(
         "--tier",
         choices=TIERS,
         action="append",
         metavar="TIER",
-        help=f"one of {', '.join(TIERS)}; may be given again (all)",
+        help=f"one of {', '.join(TIERS)}; repeatable (default: all)",
     )
     add_boards(parser)
 
@@ -41,7 +41,7 @@ class _Finding:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print all needs, the commands that meet those that are not met, and archives' faults."""
+    """Print all needs, the commands that meet the unmet ones, and archives' faults."""
     tiers, boards = args.tier or TIERS, chosen_boards(args)
     findings, faults = _findings(tiers, boards), _faults(tiers, boards)
     print(columns(_HEAD, [_row(each) for each in findings]))
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def commands(missing: Iterable[Need]) -> list[str]:
-    """The commands that install all of these: one for all of Debian's packages, then the others."""
+    """The commands that install all of these: one for all Debian packages, then the others."""
     asked = list(dict.fromkeys(need.install for need in missing))
     packages = sorted({name for each in asked for name in _packages(each)})
     others = [each for each in asked if not each.startswith(_APT)]
@@ -71,7 +71,7 @@ def _packages(command: str) -> list[str]:
 
 
 def _findings(tiers: Sequence[str], boards: Sequence[Board]) -> list[_Finding]:
-    """Every need once; it is met only if every tier finds it so."""
+    """Every need once; it is met only if every tier says so."""
     needs: dict[str, Need] = {}
     wanted: dict[str, list[str]] = {}
     for name in tiers:
@@ -83,7 +83,7 @@ def _findings(tiers: Sequence[str], boards: Sequence[Board]) -> list[_Finding]:
 
 
 def _needs(name: str, boards: Sequence[Board]) -> Iterable[Need]:
-    """Those of a tier, and of what is played on it."""
+    """The needs of a tier and of what runs on it."""
     chosen = tier(name)
     for board in boards:
         if chosen.refusal(board) is None:
@@ -93,7 +93,7 @@ def _needs(name: str, boards: Sequence[Board]) -> Iterable[Need]:
 
 
 def _faults(tiers: Sequence[str], boards: Sequence[Board]) -> dict[str, str]:
-    """Boards by name, and what archives did not give of their systems when last asked."""
+    """By board name, what archives failed to deliver for its system when last asked."""
     pairs = ((board.name, fault(tier(name), board)) for board in boards for name in tiers)
     return {name: sentence for name, sentence in pairs if sentence is not None}
 

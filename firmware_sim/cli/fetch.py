@@ -18,13 +18,13 @@ from firmware_sim.tiers.user import UserMode
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """What for."""
+    """What to fetch for."""
     parser.epilog = (
         "Debian packages come from this machine's own mirror, signed; Python packages from where"
         " pip gets them, by hash. Both stay in $FEDGE_EMULATION_CACHE (~/.cache/fedge/emulation)."
-        " What is there already is not fetched again; to renew everything, delete that folder."
-        f" Exit code {ArchiveError.exit_code} if an archive did not give something, and nothing"
-        " else is amiss: all the rest is there."
+        " What is already there is not fetched again; to renew everything, delete that folder."
+        f" Exit code {ArchiveError.exit_code} if an archive failed to deliver something and"
+        " nothing else is wrong: all the rest is there."
     )
     parser.add_argument(
         "--kernels", action="store_true", help="also what the tiers system and board boot"
@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fetch and unpack each by itself, say how much that is, and what could not be had."""
+    """Fetch and unpack each item separately, and report the total and what was unavailable."""
     items = _items(chosen_boards(args), with_kernels=args.kernels)
     started = time.perf_counter()
     found, failed = {}, {}
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _items(boards: list[Board], *, with_kernels: bool) -> list[Item]:
-    """What is to be fetched, each once."""
+    """The items to fetch, each once."""
     tiers = RUNNING if with_kernels else (UserMode.name,)
     found = [item for name in tiers for board in boards for item in tier(name).stock(board)]
     return list({(item.name, item.key): item for item in found}.values())
@@ -67,7 +67,7 @@ def _tell(line: str) -> None:
 
 
 def _size_mb(folder: Path) -> float:
-    """What the files take, each counted once."""
+    """The size of the files, each counted once."""
     total = 0
     for place, _, names in os.walk(folder):
         total += sum((Path(place) / name).lstat().st_size for name in names)

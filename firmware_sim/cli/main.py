@@ -1,4 +1,4 @@
-"""`python -m firmware_sim` and what it can do."""
+"""`python -m firmware_sim` and its commands."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ from fedge.cli.commands import Program
 
 COMMANDS = {
     "boards": "list the boards and what each tier may claim about them",
-    "doctor": "say what this machine lacks, and the command that installs it",
-    "fetch": "download what the boards' systems are made of",
+    "doctor": "list what this machine lacks, and the commands that install it",
+    "fetch": "download the parts of the boards' systems",
     "build": "cross-compile fedge's wheels",
     "run": "train a fleet of emulated devices through a real broker and aggregator",
     "bench": "count the instructions of the kernels, board by board",
@@ -24,5 +24,5 @@ _HARNESS = Program(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the result is the process's exit code."""
+    """Run one command; returns the process's exit code."""
     return _HARNESS.main(argv)

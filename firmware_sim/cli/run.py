@@ -1,4 +1,4 @@
-"""`python -m firmware_sim run`: a fleet of emulated and native devices, told round by round."""
+"""`python -m firmware_sim run`: a fleet of emulated and native devices, shown round by round."""
 
 import argparse
 import signal
@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "The devices train together through a mosquitto on 127.0.0.1 and a real aggregator. Then "
         "the same fleet runs on this machine alone, fed the deltas the boards computed: payloads "
         "and models must be the same to the bit, or the exit code is not 0. `host` is this "
-        "machine; on an x86 machine it also answers to x86. Everything of a run lies in --out."
+        "machine, which on an x86 machine can also be called x86. All files of a run go to --out."
     )
     add = parser.add_argument
     add("--boards", default=_FLEET, metavar="NAME:N,..", help="who takes part (%(default)s)")
@@ -138,7 +138,7 @@ def _summary(result: dict[str, Any]) -> None:
 
 
 def _verdict(check: dict[str, Any]) -> int:
-    """The exit code: what differs is said on stderr, device, round and byte."""
+    """The exit code; differences go to stderr, with device, round and byte."""
     differences = check["differences"]
     what = (
         f"{check['n_payloads']} payloads ({human(check['payload_bytes'])}) with their residuals"

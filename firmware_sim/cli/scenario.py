@@ -19,10 +19,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "A scenario is a TOML file; those that come with the harness have names. It is played on "
         "a whole emulated system with a mosquitto and a real aggregator on 127.0.0.1. The exit "
-        "code is 1 if a claim does not hold. Everything of a run lies in --out."
+        "code is 1 if a claim does not hold. All files of a run go to --out."
     )
     parser.add_argument("names", nargs="*", metavar="NAME|FILE.toml", help="which; all if none")
-    parser.add_argument("--list", action="store_true", help="say which there are, and end")
+    parser.add_argument("--list", action="store_true", help="list the scenarios and exit")
     parser.add_argument(
         "--seed",
         type=int,
@@ -38,12 +38,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Play, and tell what holds."""
+    """Play the scenarios, and report which claims hold."""
     if args.list:
         for name in known():
             print(f"{name:16}  {find(name).title}")
         return 0
-    chosen = {name: find(name) for name in args.names or known()}  # all are read before one plays
+    chosen = {name: find(name) for name in args.names or known()}  # read all before playing any
     out = args.out or Path("fedge-scenarios") / datetime.now().strftime("%Y%m%d-%H%M%S")  # noqa: DTZ005 - for people
     if out.exists():
         raise ConfigError(f"{out} exists already: give another --out")

@@ -1,4 +1,4 @@
-"""How a command ends that goes on after a failure."""
+"""How a command that continues after failures ends."""
 
 import sys
 from collections.abc import Collection
@@ -7,7 +7,7 @@ from firmware_sim.errors import ArchiveError, EmulationError
 
 
 def verdict(failed: Collection[EmulationError]) -> int:
-    """Say all failures on stderr; the exit code tells archives' faults from others."""
+    """Print all failures to stderr; the exit code distinguishes archives' faults from others."""
     for error in failed:
         print(error, file=sys.stderr)
     ours = [error for error in failed if not isinstance(error, ArchiveError)]

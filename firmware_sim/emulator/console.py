@@ -1,4 +1,4 @@
-"""The serial line to a guest: what its programs say, and commands to its first program."""
+"""The serial line to a guest: its programs' output, and commands to its first program."""
 
 import base64
 import binascii
@@ -13,27 +13,27 @@ from pathlib import Path
 from firmware_sim.errors import EmulationError
 
 _KERNEL = re.compile(r"^\[ *\d+\.\d{6}\] ")
-_LONGEST = 1 << 20  # of a line; a guest that sends more without an end is talking nonsense
+_LONGEST = 1 << 20  # bytes in a line; a guest that sends longer ones is sending garbage
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a command."""
+    """The result of a command."""
 
     code: int
     text: str
 
 
 class Console:
-    """Reads the line in a thread of its own, and sorts what it reads.
+    """Reads the serial line in its own thread and sorts what it reads.
 
-    What the program says goes to `log`, everything to `everything`.
+    The program's output goes to `log`, everything to `everything`.
 
     Args:
         line: a connected socket, which it closes.
-        token: with which the guest's first program begins its answers.
-        log: file for the program's lines; added to.
-        everything: file for all that comes over the line; added to.
+        token: the prefix of answers from the guest's first program.
+        log: file to append the program's lines to.
+        everything: file to append everything from the line to.
     """
 
     def __init__(self, line: socket.socket, token: str, log: Path, everything: Path) -> None:
@@ -45,12 +45,12 @@ class Console:
         self.is_ready = self.is_closed = False
         self.exit_code: int | None = None
         self.failure: str | None = None
-        self.kernel: list[str] = []  # what the kernel said
+        self.kernel: list[str] = []  # the kernel's messages
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def await_ready(self, timeout_s: float) -> None:
-        """Until the guest obeys.
+        """Wait until the guest takes commands.
 
         Raises:
             EmulationError: if it does not come up.
@@ -58,19 +58,19 @@ class Console:
         self._await(lambda: self.is_ready, timeout_s, "the guest is not up")
 
     def await_exit(self, timeout_s: float) -> int:
-        """The program's exit code.
+        """Wait for the program's exit code.
 
         Raises:
-            EmulationError: if the time is over or the guest is gone.
+            EmulationError: if the time is up or the guest is gone.
         """
         self._await(lambda: self.exit_code is not None, timeout_s, "the program has not ended")
         assert self.exit_code is not None  # noqa: S101 - just waited for
         return self.exit_code
 
     def send(self, command: str) -> int:
-        """Have a shell command run; the number to wait for its answer with."""
+        """Start a shell command; returns the number that identifies its answer."""
         if "\n" in command or len(command) > 3000:  # a terminal takes 4095 bytes as one line
-            raise EmulationError(f"no command for a console: {command[:80]!r}...")
+            raise EmulationError(f"not a command for a console: {command[:80]!r}...")
         with self._changed:
             self._n_commands += 1
             number = self._n_commands
@@ -81,24 +81,24 @@ class Console:
         return number
 
     def call(self, command: str, timeout_s: float = 60.0) -> Answer:
-        """Run a shell command in the guest, outside of the programs' system, and wait for it.
+        """Run a shell command in the guest, outside the programs' system, and wait for it.
 
         Raises:
-            EmulationError: if the time is over or the guest is gone.
+            EmulationError: if the time is up or the guest is gone.
         """
         number = self.send(command)
         self._await(lambda: number in self._answers, timeout_s, f"no answer to {command!r}")
         return self._answers.pop(number)
 
     def expect(self, command: str, timeout_s: float = 60.0) -> str:
-        """As `call`; the output of a command that has to succeed."""
+        """Like `call`, for a command that must succeed; returns its output."""
         answer = self.call(command, timeout_s)
         if answer.code != 0:
             raise EmulationError(f"{command!r} failed in the guest: {answer.text.strip()}")
         return answer.text
 
     def forget_exit(self) -> None:
-        """The program is started anew: wait for another end."""
+        """The program is being started again: wait for a new exit code."""
         self.exit_code = None
 
     def last_words(self) -> str:
@@ -106,7 +106,7 @@ class Console:
         return self.failure or (self.kernel[-1] if self.kernel else "it said nothing")
 
     def close(self) -> None:
-        """After the machine has ended; everything it said is in the files then."""
+        """Close after the machine has ended; all its output is in the files then."""
         self._thread.join(5.0)
         self._line.close()
 
@@ -141,7 +141,7 @@ class Console:
         before, mark, said = text.partition(f"{self._token} ")
         with self._changed:
             if mark:
-                self._heed(said)
+                self._act_on(said)
                 self._changed.notify_all()
             elif _KERNEL.match(text):
                 self.kernel.append(text)
@@ -150,7 +150,7 @@ class Console:
         if text:
             self._log.write(text.encode() + b"\n")
 
-    def _heed(self, said: str) -> None:
+    def _act_on(self, said: str) -> None:
         match said.split(" "):
             case ["ready"]:
                 self.is_ready = True
@@ -161,7 +161,7 @@ class Console:
             case ["failed", *words]:
                 self.failure = " ".join(words)
             case _:
-                pass  # the kernel prints its command line, with the token in it
+                pass  # the kernel prints its command line, which contains the token
 
 
 def _receive(line: socket.socket) -> bytes:

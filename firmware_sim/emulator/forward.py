@@ -1,4 +1,4 @@
-"""Joins standard input and output to a port of this machine's loopback, for one connection.
+"""Connects standard input and output to a port on this machine's loopback, once.
 
 QEMU starts it whenever a restricted guest connects; see `hardware.Network`.
 """
@@ -12,12 +12,12 @@ _PIECE_BYTES = 65536
 
 
 def main(port: int) -> None:
-    """Until either side has ended."""
+    """Forward until either side closes."""
     with (
         socket.create_connection(("127.0.0.1", port)) as there,
         selectors.DefaultSelector() as ready,
     ):
-        # QEMU gives one socket as both streams.
+        # QEMU passes one socket as both streams.
         ways = {0: there.fileno(), there.fileno(): 1}
         for source in ways:
             ready.register(source, selectors.EVENT_READ)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-BROKER_ADDRESS = "10.0.2.100"  # of the one service that a restricted guest reaches
-HOST_ADDRESS = "10.0.2.2"  # QEMU's name for this machine's loopback
+BROKER_ADDRESS = "10.0.2.100"  # the one service that a restricted guest can reach
+HOST_ADDRESS = "10.0.2.2"  # QEMU's address for this machine's loopback
 
-# Runs on this machine once for every connection of a restricted guest. QEMU's own forwarding
-# to an address is one connection for the machine's life, so a device could not reconnect.
+# Runs on this machine once per connection of a restricted guest. QEMU's own forwarding to an
+# address is a single connection for the machine's lifetime, so a device could not reconnect.
 _FORWARD = Path(__file__).with_name("forward.py")
 
 
@@ -18,14 +18,14 @@ class Drive:
 
     file: Path
     format: str  # raw or qcow2
-    device: str  # what holds it: a -device up to its drive=, or "sd" for a board's card slot
+    device: str  # what it is attached to: a -device up to its drive=, or "sd", a board's card slot
     is_writable: bool = True
 
     def words(self, name: str) -> list[str]:
         if self.device == "sd":
             return ["-drive", f"file={_escaped(self.file)},if=sd,format={self.format}"]
         access = "off" if self.is_writable else "on"
-        # writeback: what the guest flushes is in this machine's page cache, which outlives QEMU.
+        # writeback: what the guest flushes is in this machine's page cache, which survives QEMU.
         drive = (
             f"file={_escaped(self.file)},if=none,id={name},format={self.format},"
             f"readonly={access},cache=writeback"
@@ -38,9 +38,9 @@ class Network:
     """The machine's one interface.
 
     Attributes:
-        device: QEMU's name of the hardware.
-        forward: the guest's port at `BROKER_ADDRESS`, and the port of this machine's loopback it
-            leads to. None: it leads nowhere.
+        device: QEMU's name for the hardware.
+        forward: the guest's port at `BROKER_ADDRESS`, and the port on this machine's loopback it
+            leads to; None for no forwarding.
         is_restricted: whether that is all the guest can reach.
     """
 
@@ -61,16 +61,16 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware:
-    """A machine to be started: nothing in it changes from one start to the next.
+    """A machine that can be started: nothing in it changes from one start to the next.
 
     Attributes:
         program: QEMU.
-        model: the machine as QEMU names it.
-        words: more of the kernel's command line.
+        model: QEMU's name for the machine.
+        words: additions to the kernel's command line.
         is_counted: one instruction is one nanosecond of the guest's clock, and the guest's
-            performance counters count instructions. Slow: one thread runs all cores. A guest that
-            waits does so at this machine's pace: a clock that leapt then would end its patience
-            with those outside, and it would say everything twice.
+            performance counters count instructions. Slow: one thread runs all cores. While the
+            guest waits, its clock follows this machine's: if it jumped ahead, the guest would run
+            out of patience with the outside world and send everything twice.
     """
 
     program: str
@@ -88,7 +88,7 @@ class Hardware:
     is_counted: bool = False
 
     def command(self, *, token: str, clock_s: int, python: str) -> list[str]:
-        """QEMU's words, all but those for its lines to this process."""
+        """QEMU's command line, without its connections to this process."""
         net = "yes" if self.network else "no"
         append = f"{self.words} fedge.token={token} fedge.clock={clock_s} fedge.net={net}"
         command = [self.program, "-M", self.model, "-display", "none", "-no-reboot", "-nodefaults"]
@@ -111,5 +111,5 @@ class Hardware:
 
 
 def _escaped(path: Path) -> str:
-    """A path as QEMU's option parser takes it."""
+    """A path escaped for QEMU's option parser."""
     return str(path).replace(",", ",,")

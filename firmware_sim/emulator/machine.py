@@ -1,4 +1,4 @@
-"""A machine that runs: QEMU as a process."""
+"""A running machine: QEMU as a process."""
 
 import secrets
 import signal
@@ -20,23 +20,23 @@ _END_S = 10.0  # for QEMU to end after it was killed
 
 
 class Machine:
-    """A guest from the moment it is powered; leaving it as a context takes the power away.
+    """A guest from power-on; leaving it as a context cuts the power.
 
-    Its lines are pairs of sockets, so nobody else can take part and nothing is left behind.
+    Its connections are socket pairs, so nobody else can interfere and nothing is left behind.
 
     Args:
         hardware: what to start.
-        folder: for `console.log`, all that came over the serial line, and `qemu.log`, what QEMU
-            said; each is added to.
-        program_log: for what the guest's program says; `program.log` in the folder if None.
-        clock_s: what the guest's clock shows at first, in seconds since 1970; None for the time.
-        snapshot: go on from there instead of booting: its name and its token.
+        folder: for `console.log`, everything from the serial line, and `qemu.log`, QEMU's own
+            output; both are appended to.
+        program_log: for the guest program's output; `program.log` in the folder if None.
+        clock_s: initial time of the guest's clock, in seconds since 1970; None for the real time.
+        snapshot: resume from it instead of booting: its name and its token.
 
     Attributes:
         hardware: as it was started.
         console: the guest's serial line.
-        monitor: QEMU's own.
-        token: of this boot.
+        monitor: QEMU's monitor.
+        token: this boot's.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Machine:
         self.token = snapshot[1] if snapshot else secrets.token_hex(8)
         serial, guest_serial = socket.socketpair()
         qmp, guest_qmp = socket.socketpair()
-        # The wall clock is the point here: it is what the guest is to show.
+        # The wall clock is the point here: the guest should show it.
         clock_s = int(time.time()) if clock_s is None else clock_s  # noqa: TID251 - see above
         command = hardware.command(token=self.token, clock_s=clock_s, python=sys.executable)
         command += _lines(guest_serial.fileno(), guest_qmp.fileno())
@@ -85,11 +85,11 @@ class Machine:
 
     @property
     def process_id(self) -> int:
-        """Of QEMU."""
+        """QEMU's process id."""
         return self._process.pid
 
     def cut(self) -> None:
-        """Take the power away: what is not on the disk is lost."""
+        """Cut the power: whatever is not on the disk is lost."""
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGKILL)
         self._process.wait(_END_S)
@@ -98,10 +98,10 @@ class Machine:
             self.monitor.close()
 
     def shut_down(self, timeout_s: float = 60.0) -> None:
-        """Write everything to the disks, then take the power away.
+        """Write everything to the disks, then cut the power.
 
         Raises:
-            EmulationError: if the guest does not obey any more.
+            EmulationError: if the guest no longer takes commands.
         """
         try:
             self.console.expect("down", timeout_s)
@@ -125,7 +125,7 @@ class Machine:
 
 
 def _lines(serial: int, qmp: int) -> list[str]:
-    """QEMU's words for its two lines to this process, given as open sockets."""
+    """QEMU's options for its two connections to this process, which are open sockets."""
     return [
         "-chardev", f"socket,id=line0,fd={serial}", "-serial", "chardev:line0",
         "-chardev", f"socket,id=qmp0,fd={qmp}", "-mon", "chardev=qmp0,mode=control",

@@ -1,4 +1,4 @@
-"""QEMU's own line, in its protocol QMP."""
+"""The connection to QEMU itself, in its protocol QMP."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ _PATIENCE_S = 120.0  # a snapshot of a large memory on a busy machine
 
 
 class Monitor:
-    """Gives orders to QEMU, one at a time.
+    """Sends commands to QEMU, one at a time.
 
     Args:
         line: a connected socket, which it closes.
@@ -44,10 +44,10 @@ class Monitor:
                 raise EmulationError(f"QEMU refused {name!r}: {message['error']['desc']}")
             if "return" in message:
                 return message["return"]
-            # Anything else tells of an event, which nobody waits for.
+            # Anything else reports an event, which nobody waits for.
 
     def set_link(self, *, is_up: bool) -> None:
-        """Plug the network cable in, or pull it."""
+        """Plug in the network cable, or unplug it."""
         self.order("set_link", name="net0", up=is_up)
 
     def pause(self) -> None:
@@ -55,29 +55,29 @@ class Monitor:
         self.order("stop")
 
     def resume(self) -> None:
-        """Let them go on."""
+        """Resume the guest's processors."""
         self.order("cont")
 
     def power_button(self) -> None:
-        """Press it; a guest may heed it or not."""
+        """Press the power button; a guest may ignore it."""
         self.order("system_powerdown")
 
     def save(self, name: str) -> None:
-        """Keep the machine as it is now under a name in its qcow2 disk."""
+        """Save the machine's current state under a name in its qcow2 disk."""
         self._say(f"savevm {name}")
 
     def load(self, name: str) -> None:
-        """Go back to a machine kept before."""
+        """Restore a saved state."""
         self._say(f"loadvm {name}")
 
     def close(self) -> None:
-        """Let go of the line."""
-        with suppress(OSError):  # something may be left to send to a QEMU that is gone
+        """Close the connection."""
+        with suppress(OSError):  # data may be left to send to a QEMU that is gone
             self._stream.close()
         self._line.close()
 
     def _say(self, words: str) -> None:
-        """A command of the older, human monitor: it has no errors but in what it prints."""
+        """A command of the older human monitor, which reports errors only in its output."""
         said = self.order("human-monitor-command", **{"command-line": words})
         if said.strip():
             raise EmulationError(f"QEMU refused {words!r}: {said.strip()}")

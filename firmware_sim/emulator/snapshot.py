@@ -1,8 +1,8 @@
-"""A machine kept while it runs, and woken as often as one likes.
+"""A machine saved while running, which can be woken any number of times.
 
-What wakes is the same machine to the last bit, so what must not be the same is changed at once:
-its clock, which stopped, and its kernel's random numbers, which would repeat. What a program has
-in its own memory is its own matter: keep it before it has drawn a name or a seed.
+The woken machine is the same to the last bit, so what must differ is changed at once: its clock,
+which stopped, and its kernel's random numbers, which would repeat. A program's own memory is its
+own responsibility: save the machine before the program has drawn a name or a seed.
 """
 
 import secrets
@@ -15,7 +15,7 @@ from firmware_sim.emulator.hardware import Hardware
 from firmware_sim.emulator.machine import Machine
 
 _NAME = "warm"
-# RNDRESEEDCRNG of linux/random.h: what was written to the pool counts from now on.
+# RNDRESEEDCRNG of linux/random.h: what was written to the pool takes effect now.
 _RESEED = (
     "chroot /base /usr/bin/python3 -c "
     '\'import fcntl; pool = open("/dev/urandom", "wb", 0); '
@@ -25,11 +25,11 @@ _RESEED = (
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A machine that was kept.
+    """A saved machine.
 
     Attributes:
-        hardware: its last drive is the one that holds it, a qcow2 image.
-        token: of the boot that was kept.
+        hardware: its last drive, a qcow2 image, holds the saved state.
+        token: of the boot that was saved.
     """
 
     hardware: Hardware
@@ -37,10 +37,10 @@ class Snapshot:
 
 
 def take(machine: Machine) -> Snapshot:
-    """Keep a machine in its last drive, and take its power away.
+    """Save a machine in its last drive, then cut its power.
 
     Raises:
-        EmulationError: if a drive that can be written to is not a qcow2 image.
+        EmulationError: if a writable drive is not a qcow2 image.
     """
     machine.monitor.save(_NAME)
     machine.cut()
@@ -48,13 +48,12 @@ def take(machine: Machine) -> Snapshot:
 
 
 def wake(snapshot: Snapshot, folder: Path, *, is_reseeded: bool = True) -> Machine:
-    """A copy of the machine, on a copy of its disk in this folder, at the time it is now.
+    """Wake a copy of the machine, on a copy of its disk in this folder, with the current time.
 
     Args:
         snapshot: what to wake; it stays as it is.
-        folder: for the disk and what the machine says.
-        is_reseeded: False leaves the kernel's random numbers as they were, to show what comes
-            of it.
+        folder: for the disk and the machine's output.
+        is_reseeded: False leaves the kernel's random state as it was, to show the effect.
 
     Raises:
         EmulationError: if it does not wake.

@@ -1,4 +1,4 @@
-"""Two runs of one fleet beside each other: what was sent and what became of it, to the bit."""
+"""Compares two runs of one fleet: what was sent and what became of it, bit for bit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from fedge.types import Array
 from firmware_sim.errors import EmulationError
 from firmware_sim.fleet.stage import RECORDS
 
-# What of a record is compared, and what it is called: what went in, was sent, and stayed behind.
+# The compared parts of a record and their names: what went in, what was sent, what stayed behind.
 _COMPARED = {
     "delta": "delta",
     "before": "residual before it",
@@ -22,13 +22,13 @@ _COMPARED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What was compared, and what was not the same.
+    """What was compared, and what differed.
 
     Attributes:
-        n_payloads: of all devices and rounds; with each, the residual before and after it.
-        payload_bytes: of all of them together.
-        n_models: one a round, and the one before the first.
-        differences: a sentence each, at most one for each array and model.
+        n_payloads: over all devices and rounds; each with the residual before and after it.
+        payload_bytes: total size of the payloads.
+        n_models: one per round, plus the initial one.
+        differences: one sentence each, at most one per array and model.
     """
 
     n_payloads: int
@@ -45,7 +45,7 @@ def compare(emulated: Path, native: Path) -> Checked:
         native: folder of the run that was fed its deltas.
 
     Raises:
-        EmulationError: if one of the runs has no records, so that nothing could be compared.
+        EmulationError: if one of the runs has no records, so that there is nothing to compare.
     """
     files = sorted((emulated / "devices").glob(f"*/{RECORDS}/round-*.npz"))
     if not files:
@@ -93,7 +93,7 @@ def _models(emulated: Path, native: Path) -> Iterator[str]:
 
 
 def _first(on_board: Array, here: Array) -> str | None:
-    """Where two arrays first differ, as bytes: numbers of equal value may differ in bits."""
+    """Where two arrays first differ, as bytes, because equal numbers may differ in bits."""
     ours, theirs = on_board.tobytes(), here.tobytes()
     if ours == theirs:
         return None

@@ -20,19 +20,19 @@ class Member:
 
     @property
     def title(self) -> str:
-        """Where it runs, for people."""
+        """Where it runs, for display."""
         return self.board.title if self.board else f"this machine ({platform.machine()})"
 
 
 def read_members(text: str) -> tuple[Member, ...]:
-    """The devices that `zero2w:2,pi4,host:1` names, in this order; without a number, one.
+    """The devices named by text such as `zero2w:2,pi4,host:1`, in order; one if no number is given.
 
-    `host` is this machine; it also answers to what `uname -m` says, and to `x86` where that is
-    true.
+    `host` is this machine; it can also be named by what `uname -m` prints, and as `x86` if it is
+    one.
 
     Raises:
-        ConfigError: if a name is unknown, given twice or without a board behind it, or a number
-            makes no sense.
+        ConfigError: if a name is unknown, repeated or not this machine's, or a number makes no
+            sense.
     """
     members: list[Member] = []
     seen: set[str] = set()
@@ -49,7 +49,7 @@ def read_members(text: str) -> tuple[Member, ...]:
 
 
 def host_names() -> tuple[str, ...]:
-    """What this machine is called among boards."""
+    """The names for this machine among the boards."""
     machine = platform.machine()
     return (HOST, machine, "x86") if machine in _X86 else (HOST, machine)
 

@@ -10,7 +10,7 @@ from firmware_sim.tiers.process import Process
 def start(job: Job) -> Process:
     """Run a Python program with this process's own Python and packages.
 
-    Settings of devices that this process's environment may hold are not for this one.
+    Device settings in this process's environment are not passed on to it.
     """
     own = {name: text for name, text in os.environ.items() if not name.startswith("FEDGE_DEVICE_")}
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""What a fleet's run may be asked for."""
+"""The options of a fleet's run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,9 @@ class FleetOptions:
     """One run; `docs/arm.md` explains it. Model, data and training are the demo's.
 
     Attributes:
-        folder: a new folder for all that the run makes.
-        is_capped: whether no device may map more memory than its board has; on tier user only.
-        patience_s: without any news before the run is given up.
+        folder: a new folder for everything the run produces.
+        is_capped: whether each device may map only as much memory as its board has; tier user only.
+        patience_s: time without news after which the run is given up.
     """
 
     folder: Path

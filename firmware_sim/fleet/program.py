@@ -1,6 +1,6 @@
-"""The program of every device of a fleet: `fedge device`, with a record of what it encodes.
+"""The program of every device in a fleet: `fedge device`, with a record of what it encodes.
 
-It is copied to the board and needs nothing there but fedge, whose public names it wraps:
+It is copied to the board and needs only fedge there, whose public names it wraps:
 
     python3 program.py RECORDS device ...                train as ever, and write records
     python3 program.py RECORDS --play OTHER device ...   take the deltas from OTHER's records
@@ -31,7 +31,7 @@ _Steps = Generator[StepReport, None, Update]
 
 
 class Recorded:
-    """A codec that writes down what it encodes, with the training that gave it."""
+    """A codec that records what it encodes, with the training that produced it."""
 
     def __init__(self, codec: Codec, folder: Path, training: dict[str, Array]) -> None:
         self.spec, self.uses_residual, self.decode = codec.spec, codec.uses_residual, codec.decode
@@ -40,7 +40,7 @@ class Recorded:
     def encode(
         self, delta: Vector, residual: Vector | None, rng: np.random.Generator, *, stamp: Stamp
     ) -> bytes:
-        before = _copy(residual)  # the encoding writes over it
+        before = _copy(residual)  # encoding overwrites it
         payload = self._codec.encode(delta, residual, rng, stamp=stamp)
         np.savez(
             self._folder / f"round-{stamp.round:03}.npz",
@@ -55,7 +55,7 @@ class Recorded:
 
 
 def record(folder: Path) -> None:
-    """From now on this process writes down each training and its encoding."""
+    """From now on this process records each training and its encoding."""
     folder.mkdir(parents=True, exist_ok=True)
     machine = {"machine": platform.machine(), "n_cores": os.cpu_count(), "memory_mb": _memory_mb()}
     (folder / "machine.json").write_text(json.dumps(machine))
@@ -74,9 +74,9 @@ def record(folder: Path) -> None:
 
 
 def play(folder: Path) -> None:
-    """From now on nothing is trained: an update is the one that was recorded with this seed.
+    """From now on nothing is trained: each update is the one recorded with the same seed.
 
-    Every device and round has a seed of its own.
+    Every device and round has its own seed.
     """
     updates: dict[int, Update] = {}
     for file in folder.glob("round-*.npz"):
@@ -89,7 +89,7 @@ def play(folder: Path) -> None:
             )
 
     def played(_self: Trainer, _parameters: Vector, _data: DataSource, plan: Plan) -> _Steps:
-        yield from ()  # the steps of a training, of which there are none
+        yield from ()  # a training with no steps
         return updates[plan.seed]
 
     Trainer.steps = played  # type: ignore[method-assign, assignment]  # as above

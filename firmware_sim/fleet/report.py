@@ -1,4 +1,4 @@
-"""What a fleet's run came to, as a value: for the table and the JSON file."""
+"""The result of a fleet's run as a value, for the table and the JSON file."""
 
 import json
 from dataclasses import asdict
@@ -16,8 +16,8 @@ def as_json(options: FleetOptions, events: list[dict[str, Any]]) -> dict[str, An
     """Everything of one run.
 
     Args:
-        options: what was asked for.
-        events: all that `run` yielded.
+        options: the run's options.
+        events: everything `run` yielded.
     """
     by_kind = {event["event"]: event for event in events}
     rounds = [event for event in events if event["event"] == "round"]
@@ -41,7 +41,7 @@ def as_json(options: FleetOptions, events: list[dict[str, Any]]) -> dict[str, An
 
 
 def _device(folder: Path, member: Member, wall_s: float) -> dict[str, Any]:
-    """One device's row; its time is the emulator's, and says nothing about the board."""
+    """One device's row; its time is the emulator's and says nothing about the board."""
     own = folder / "devices" / member.id
     report = json.loads((own / REPORT).read_text())
     machine = json.loads((own / RECORDS / "machine.json").read_text())

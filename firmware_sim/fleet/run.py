@@ -1,4 +1,4 @@
-"""The fleet scenario: trained on boards, then done again on this machine and compared."""
+"""The fleet run: trained on boards, then repeated on this machine and compared."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -23,10 +23,10 @@ def run(options: FleetOptions, tell: Tell) -> Iterator[dict[str, Any]]:
     """Prepare, train, train again from records, compare.
 
     Yields the aggregator's events of the emulated run; then `ended` with each device's seconds;
-    then, after the native run, `checked` with what the comparison found.
+    then, after the native run, `checked` with the result of the comparison.
 
     Raises:
-        EmulationError: if a board cannot be emulated there, or a run breaks off.
+        EmulationError: if a board cannot be emulated on the tier, or a run is cut short.
     """
     tier = _tier(options)
     _prepare_boards(tier, options.members, tell)

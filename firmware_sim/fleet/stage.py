@@ -1,4 +1,4 @@
-"""A fleet on its stage: broker, aggregator and one guest a member, from start to end."""
+"""A fleet from start to end: broker, aggregator and one guest per member."""
 
 import shutil
 import time
@@ -28,10 +28,10 @@ class Place:
     """Where a fleet runs.
 
     Attributes:
-        folder: of the run; each member has one of its own in it.
+        folder: of the run; each member has its own folder in it.
         start: starts a member's program.
-        loopback: how a member reaches this machine's 127.0.0.1.
-        play: the folder of a run whose deltas are used instead of training; None: train.
+        loopback: the address at which a member reaches this machine's 127.0.0.1.
+        play: the folder of a run whose deltas replace training; None to train.
     """
 
     folder: Path
@@ -46,8 +46,8 @@ class Place:
 def perform(options: FleetOptions, ready: Prepared, place: Place) -> Iterator[dict[str, Any]]:
     """Run all rounds and yield the aggregator's events, then `ended` with each guest's seconds.
 
-    Every round waits for every device, so that what is aggregated depends on no clock. Leaving
-    the iterator at any point ends every process.
+    Every round waits for every device, so that the result does not depend on timing. Leaving the
+    iterator at any point ends every process.
 
     Raises:
         EmulationError: if a device or the aggregator ends too soon, or nothing happens for long.
@@ -85,7 +85,7 @@ def _flags(options: FleetOptions, ready: Prepared) -> dict[str, object]:
 
 
 def _job(member: Member, place: Place, data: Path, port: int) -> Job:
-    """The member's folder with all that its program reads, and the program's words."""
+    """The member's folder with everything its program reads, and the program's arguments."""
     folder = place.of(member)
     folder.mkdir(parents=True)
     shutil.copy(program.__file__, folder / "program.py")
@@ -126,7 +126,7 @@ def _events(
         if is_over:
             raise EmulationError(f"the aggregator stopped early: {last_words(aggregator.log)}")
         for name, guest in guests.items():
-            # One that has heard of the end before we read of it has ended well.
+            # A guest that learned of the end before we read about it has ended well.
             if not guest.is_running() and guest.wait(_POLL_S) != 0:
                 raise EmulationError(f"{name} stopped early: {last_words(guest.log)}")
         if time.monotonic() > news_s + patience_s:

@@ -1,4 +1,4 @@
-"""A certificate of this day, and a door to a broker that shows it."""
+"""A certificate issued today, and a TLS front for a broker that presents it."""
 
 import socket
 import ssl
@@ -14,18 +14,18 @@ _PIECE_BYTES = 65536
 
 
 class Door:
-    """Takes connections under TLS and joins each to a port of this machine's loopback.
+    """Accepts TLS connections and forwards each one to a port on this machine's loopback.
 
     Leaving it as a context closes it.
 
     Args:
         folder: for key and certificate.
-        port: of the broker.
-        address: under which the door is known to who comes in.
+        port: the broker's.
+        address: the address by which clients know the door.
 
     Attributes:
-        certificate: what a device has to trust.
-        port: where the door is.
+        certificate: the one that devices must trust.
+        port: the door's.
     """
 
     def __init__(self, folder: Path, port: int, address: str) -> None:

@@ -20,13 +20,13 @@ from firmware_sim.scenario.plan import Scenario
 from firmware_sim.scenario.stage import DEVICE, Stage
 from firmware_sim.tiers.base import Tell
 
-_STEP_S = 120.0  # for each thing that has to happen
+_STEP_S = 120.0  # for each step
 _POLL_S = 0.05
-_DICE = re.compile(rf"^{warm.DICE} ([0-9a-f]{{32}}) at (\d+)$", re.MULTILINE)
+_NUMBERS = re.compile(rf"^{warm.NUMBERS} ([0-9a-f]{{32}}) at (\d+)$", re.MULTILINE)
 
 
 def play_copies(name: str, scenario: Scenario, folder: Path, seed: int, tell: Tell) -> Outcome:
-    """A device trains, its card is copied, and both boards are powered under one name."""
+    """A device trains, its card is copied, and both boards run under one id."""
     began_s = time.monotonic()
     with Stage(scenario, folder, seed) as stage, ExitStack() as stack:
         flags = {"broker": f"mqtt://{HOST_ADDRESS}:{stage.open()}"}
@@ -49,7 +49,7 @@ def play_copies(name: str, scenario: Scenario, folder: Path, seed: int, tell: Te
 
 
 def _train_once(stage: Stage, computer: Computer) -> None:
-    """One life of a device, until it has an identity and a past."""
+    """Run a device until it has an identity and a history."""
     console = computer.boot().console
     console.send("run")
     _await(stage, lambda: len(stage.rounds()) > 0)
@@ -77,12 +77,12 @@ def _both(stage: Stage, first: Computer, second: Computer) -> dict[str, Any]:
 
 
 def play_snapshots(name: str, scenario: Scenario, folder: Path, seed: int, tell: Tell) -> Outcome:
-    """A machine with a loaded runtime is kept, and woken twice as two devices of one job."""
+    """A machine with a loaded runtime is saved, and woken twice as two devices of one job."""
     began_s = time.monotonic()
     with Stage(scenario, folder, seed) as stage, ExitStack() as stack:
         port = stage.open(wait_for=2)
         kept, cold_s = _keep_warm(stage)
-        tell(f"a loaded runtime was kept {cold_s:.1f} s after its power came")
+        tell(f"a loaded runtime was saved {cold_s:.1f} s after power-on")
         alike = _control(kept, folder)
         woken = [_Woken(stage, kept, port, number) for number in (1, 2)]
         for one in woken:
@@ -103,8 +103,8 @@ def play_snapshots(name: str, scenario: Scenario, folder: Path, seed: int, tell:
 def _faults(
     scenario: Scenario, woken: "list[_Woken]", codes: list[int], facts: dict[str, Any]
 ) -> Iterator[str]:
-    if len({one.dice for one in woken}) != len(woken):
-        yield "two machines woken from one have the same dice"
+    if len({one.numbers for one in woken}) != len(woken):
+        yield "two machines woken from one have the same random numbers"
     if max(facts["clock_error_s"]) > 2:
         yield f"the clocks are wrong by {facts['clock_error_s']} s"
     if codes != [0, 0]:
@@ -114,7 +114,7 @@ def _faults(
 
 
 def _keep_warm(stage: Stage) -> tuple[Snapshot, float]:
-    """A machine whose program has loaded everything and has no name yet; how long that took."""
+    """A machine whose program has loaded everything but has no name yet; and how long that took."""
     job = stage.device("kept", {}, before=["warm.py"])
     shutil.copy(warm.__file__, job.folder / "warm.py")
     began_s = time.monotonic()
@@ -127,17 +127,17 @@ def _keep_warm(stage: Stage) -> tuple[Snapshot, float]:
 
 
 def _control(kept: Snapshot, folder: Path) -> bool:
-    """Whether two machines roll the same dice if nobody reseeds them."""
-    rolled = set()
+    """Whether two machines draw the same random numbers if nobody reseeds them."""
+    drawn = set()
     for number in (1, 2):
         with wake(kept, folder / f"alike-{number}", is_reseeded=False) as machine:
             _go(machine, "--version")
-            rolled.add(_dice(machine)[0])
-    return len(rolled) == 1
+            drawn.add(_numbers(machine)[0])
+    return len(drawn) == 1
 
 
 class _Woken:
-    """One of the machines, and what it showed."""
+    """One of the woken machines, and what it reported."""
 
     def __init__(self, stage: Stage, kept: Snapshot, port: int, number: int) -> None:
         began_s = time.monotonic()
@@ -145,7 +145,7 @@ class _Woken:
         self.wake_s = time.monotonic() - began_s
         flags = stage.flags({"broker": f"mqtt://{HOST_ADDRESS}:{port}", "id": f"{DEVICE}-{number}"})
         _go(self.machine, f"device {' '.join(host.words(flags))}")
-        self.dice, shown_s = _dice(self.machine)
+        self.numbers, shown_s = _numbers(self.machine)
         now_s = int(time.time())  # noqa: TID251 - compared with the guest's clock
         self.clock_error_s = abs(now_s - shown_s)
 
@@ -155,10 +155,10 @@ def _go(machine: Machine, words: str) -> None:
     machine.console.expect(f"echo '{words}' > {there}/new && mv {there}/new {there}/go")
 
 
-def _dice(machine: Machine) -> tuple[str, int]:
+def _numbers(machine: Machine) -> tuple[str, int]:
     end_s = time.monotonic() + _STEP_S
     while time.monotonic() < end_s:
-        found = _DICE.search(machine.program_log.read_text(errors="replace"))
+        found = _NUMBERS.search(machine.program_log.read_text(errors="replace"))
         if found:
             return found[1], int(found[2])
         time.sleep(_POLL_S)

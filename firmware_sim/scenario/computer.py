@@ -1,4 +1,4 @@
-"""The board of a scenario: one disk, powered again and again."""
+"""The board of a scenario: one disk, powered up again and again."""
 
 from pathlib import Path
 from typing import Self
@@ -15,16 +15,16 @@ _TC = "chroot /base /sbin/tc"
 
 
 class Computer:
-    """A board with a job's disk; leaving it as a context takes its power away.
+    """A board with a job's disk; leaving it as a context cuts its power.
 
     Args:
         scenario: which board, and under what conditions.
-        job: what it runs when `Machine.console` is told `run`.
-        forward: leads the address 10.0.2.100 to a port of this machine; see `hardware.Network`.
-        is_kept: whether it can be kept in a snapshot.
+        job: what it runs when `Machine.console` gets the command `run`.
+        forward: forwards 10.0.2.100 to a port on this machine; see `hardware.Network`.
+        is_kept: whether it can be saved in a snapshot.
 
     Attributes:
-        machine: None without power.
+        machine: None while the power is off.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Computer:
 
     @property
     def log(self) -> str:
-        """What the program has said since the first boot."""
+        """The program's output since the first boot."""
         file = self.job.folder / LOG
         return file.read_text(errors="replace") if file.exists() else ""
 
     def boot(self) -> Machine:
-        """Give it power, wait until it is up, and make its link what it should be.
+        """Power it on, wait until it is up, and set up its link.
 
         Raises:
             EmulationError: if it does not come up.
@@ -69,19 +69,19 @@ class Computer:
         return self.machine
 
     def cut(self) -> None:
-        """Take the power away."""
+        """Cut the power."""
         if self.machine is not None:
             self.machine.cut()
         self.machine = None
 
     def power_down(self) -> None:
-        """Write all to the disk, then take the power away."""
+        """Write everything to the disk, then cut the power."""
         if self.machine is not None:
             self.machine.shut_down()
         self.machine = None
 
     def shut_down(self) -> None:
-        """As `power_down`, and bring the job's folder back."""
+        """Like `power_down`, and copy the job's folder back."""
         self.power_down()
         fetch_job(self.disk, self.job.folder)
 
@@ -93,10 +93,10 @@ class Computer:
 
 
 def link_commands(scenario: Scenario) -> list[str]:
-    """What makes the guest's link as bad as the scenario says.
+    """The commands that degrade the guest's link as the scenario says.
 
-    The guest's kernel delays, drops and paces what leaves its interface; what comes in is turned
-    to a second interface first, which is left the same way.
+    The guest's kernel delays, drops and paces packets that leave its interface; incoming ones are
+    redirected to a second interface first, and leave that in the same way.
     """
     words = []
     if scenario.delay_ms or scenario.jitter_ms:

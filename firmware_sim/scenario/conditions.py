@@ -25,7 +25,7 @@ _FILL = (
 
 
 def play(name: str, scenario: Scenario, folder: Path, seed: int, tell: Tell) -> Outcome:
-    """Play one, and hold what came of it against what its file says."""
+    """Play a scenario, and compare the outcome with what its file says."""
     began_s = time.monotonic()
     with Stage(scenario, folder, seed) as stage, ExitStack() as stack:
         port = stage.open()
@@ -51,7 +51,7 @@ def play(name: str, scenario: Scenario, folder: Path, seed: int, tell: Tell) -> 
 
 
 def _run(stage: Stage, computer: Computer, port_after: int, tell: Tell) -> dict[str, Any]:
-    """Until the device ends or it has taken too long."""
+    """Run until the device ends or has taken too long."""
     until_s = time.monotonic() + stage.scenario.patience_s
     console = computer.boot().console
     tell(f"the {stage.scenario.on.title} is up")
@@ -81,7 +81,7 @@ def _run(stage: Stage, computer: Computer, port_after: int, tell: Tell) -> dict[
 
 
 def _exit_code(stage: Stage, computer: Computer, console: Console, until_s: float) -> int:
-    """How the device has ended; 0 of one that lives."""
+    """The device's exit code; 0 if it should keep running."""
     if not stage.scenario.lives:
         return console.await_exit(max(1.0, until_s - time.monotonic()))
     words = stage.scenario.says
@@ -93,14 +93,14 @@ def _pull(stage: Stage, computer: Computer, _port_after: int, tell: Tell) -> Non
     machine = computer.machine
     if machine is None:
         raise EmulationError("a machine without power has no cable to pull")
-    tell(f"the cable is out for {stage.scenario.pulled_s:g} s")
+    tell(f"the cable is unplugged for {stage.scenario.pulled_s:g} s")
     machine.monitor.set_link(is_up=False)
     time.sleep(stage.scenario.pulled_s)
     machine.monitor.set_link(is_up=True)
 
 
 def _move(stage: Stage, computer: Computer, port_after: int, tell: Tell) -> None:
-    """Broker and aggregator go to another address, and the name follows them."""
+    """Broker and aggregator move to another address, and their name follows them."""
     if computer.machine is None:
         raise EmulationError("a machine without power has no names")
     tell("the broker moves to another address")
@@ -113,7 +113,7 @@ _ACTS = {"pull": _pull, "move": _move}
 
 
 def _hosts(address: str) -> str:
-    """What makes the broker's name mean this address in the guest."""
+    """The command that points the broker's name to this address in the guest."""
     return f"echo {address} {_NAME} > /etc/hosts"
 
 
@@ -121,17 +121,17 @@ def _faults(scenario: Scenario, facts: dict[str, Any], log: str) -> Iterator[str
     if facts["exit_code"] != scenario.exit_code:
         yield f"the device ended with {facts['exit_code']}, not {scenario.exit_code}"
     if scenario.says not in log:
-        yield f"the device did not say {scenario.says!r}; at last it said {facts['last_words']!r}"
+        yield f"the device did not say {scenario.says!r}; its last line was {facts['last_words']!r}"
     if facts["killed_by_kernel"]:
         yield f"the kernel killed it: {facts['killed_by_kernel'][0]}"
     if facts.get("exit_code_with_room", 0) != 0:
-        yield f"with room again it ended with {facts['exit_code_with_room']}"
+        yield f"with space on the disk again it ended with {facts['exit_code_with_room']}"
     is_done = scenario.exit_code == 0 and not scenario.lives
     if (is_done or scenario.fault == "fill") and facts["rounds"] != scenario.rounds:
         yield f"{facts['rounds']} rounds ended, not {scenario.rounds}"
 
 
 def last_line(log: str) -> str:
-    """What a program said at last."""
+    """The last line of a program's output."""
     lines = [line for line in log.splitlines() if line.strip()]
     return lines[-1].strip() if lines else ""

@@ -1,4 +1,4 @@
-"""The power fails, again and again, each time in another phase of a round."""
+"""The power fails again and again, each time in a different phase of a round."""
 
 import random
 import shutil
@@ -13,7 +13,7 @@ from firmware_sim.errors import EmulationError
 from firmware_sim.scenario import program
 from firmware_sim.scenario.balance import check_balance
 from firmware_sim.scenario.computer import Computer
-from firmware_sim.scenario.ledger import Kept, Told, follow, look_up
+from firmware_sim.scenario.ledger import Account, Kept, follow, look_up
 from firmware_sim.scenario.outcome import Outcome
 from firmware_sim.scenario.plan import Scenario
 from firmware_sim.scenario.stage import Stage
@@ -21,13 +21,13 @@ from firmware_sim.tiers.base import Job, Tell
 
 _PHASE_S = 120.0  # for a device to reach a phase
 _POLL_S = 0.02
-_LONGEST_S = 0.5  # between reaching it and the cut: the network goes on meanwhile
+_LONGEST_S = 0.5  # between reaching it and the cut; the network keeps running meanwhile
 _NO_FLUSH = {"LD_PRELOAD": "libeatmydata.so"}  # fsync returns at once and does nothing
 
 
 @dataclass(slots=True)
 class _Story:
-    """What is known of a device that loses its power."""
+    """What is known about a device that loses its power."""
 
     kept: Kept = field(default_factory=Kept)
     rounds: dict[str, int] = field(default_factory=dict)
@@ -39,15 +39,15 @@ class _Story:
 def play(name: str, scenario: Scenario, folder: Path, seed: int, tell: Tell) -> Outcome:
     """Cut the power as often as the scenario says, let the device finish, and add everything up."""
     began_s = time.monotonic()
-    dice = random.Random(seed)  # noqa: S311 - chance that can be had again
+    rng = random.Random(seed)  # noqa: S311 - must be reproducible
     n_broken = _control(scenario, folder / "control", seed, tell)
     story = _Story()
     with Stage(scenario, folder, seed) as stage:
         port = stage.open()
         job = _job(stage, "device", port, "-", {})
         with Computer(scenario, job) as computer:
-            for number, place in enumerate(_places(scenario.n_cuts, dice), start=1):
-                _cut(computer, place, dice.uniform(0, _LONGEST_S), story)
+            for number, place in enumerate(_places(scenario.n_cuts, rng), start=1):
+                _cut(computer, place, rng.uniform(0, _LONGEST_S), story)
                 tell(f"cut {number} of {scenario.n_cuts}, {place}: {_summary(story)}")
             _finish(stage, computer, story)
         story.faults += check_balance(stage, job.folder, story.rounds, story.accepted)
@@ -63,16 +63,16 @@ def play(name: str, scenario: Scenario, folder: Path, seed: int, tell: Tell) -> 
     )
 
 
-def _places(n: int, dice: random.Random) -> Iterator[str]:
+def _places(n: int, rng: random.Random) -> Iterator[str]:
     """All places in a random order, then again in another."""
     while n > 0:
-        some = dice.sample(sorted(program.PLACES), k=min(n, len(program.PLACES)))
+        some = rng.sample(sorted(program.PLACES), k=min(n, len(program.PLACES)))
         yield from some
         n -= len(some)
 
 
 def _job(stage: Stage, name: str, port: int, place: str, environment: dict[str, str]) -> Job:
-    """The device's program; the place where it stands is put on the disk at each boot."""
+    """The device's program; the place where it stops is written to the disk at each boot."""
     flags = {"broker": f"mqtt://{HOST_ADDRESS}:{port}"}
     job = stage.device(name, flags, before=["program.py", place], environment=environment)
     shutil.copy(program.__file__, job.folder / "program.py")
@@ -80,7 +80,7 @@ def _job(stage: Stage, name: str, port: int, place: str, environment: dict[str, 
 
 
 def _cut(computer: Computer, place: str, delay_s: float, story: _Story) -> None:
-    """One life of the device: from the power's coming to its going, in a phase."""
+    """One life of the device: from power-on to the cut, in one phase."""
     began_s, n_said = time.monotonic(), len(computer.log)
     console = computer.boot().console
     booted_s = time.monotonic() - began_s
@@ -90,7 +90,7 @@ def _cut(computer: Computer, place: str, delay_s: float, story: _Story) -> None:
     _await_phase(computer, n_said)
     time.sleep(delay_s)
     computer.cut()
-    told = follow(story.kept, computer.log[n_said:])
+    account = follow(story.kept, computer.log[n_said:])
     found, wrong = look_up(computer.disk)
     story.cuts.append(
         {
@@ -98,10 +98,10 @@ def _cut(computer: Computer, place: str, delay_s: float, story: _Story) -> None:
             "delay_s": round(delay_s, 3),
             "booted_s": round(booted_s, 1),
             "recovered": recovered,
-            "wrong": list(_wrong(told, found, wrong, place)),
+            "wrong": list(_wrong(account, found, wrong, place)),
         }
     )
-    _learn(story, told, found)
+    _learn(story, account, found)
 
 
 def _await_phase(computer: Computer, n_said: int) -> None:
@@ -113,40 +113,40 @@ def _await_phase(computer: Computer, n_said: int) -> None:
         time.sleep(_POLL_S)
 
 
-def _wrong(told: Told, found: Kept, wrong: str, place: str) -> Iterator[str]:
+def _wrong(account: Account, found: Kept, wrong: str, place: str) -> Iterator[str]:
     if wrong:
         yield f"after the cut at {place}: {wrong}"
-    if found not in (told.done, told.possible):
-        yield f"after the cut at {place}: expected {told.done}, found {found}"
-    if told.n_refused:
-        yield f"before the cut at {place}: {told.n_refused} updates were refused"
+    if found not in (account.done, account.possible):
+        yield f"after the cut at {place}: expected {account.done}, found {found}"
+    if account.n_refused:
+        yield f"before the cut at {place}: {account.n_refused} updates were refused"
 
 
-def _learn(story: _Story, told: Told, found: Kept) -> None:
-    """What was found is what the next life begins with."""
+def _learn(story: _Story, account: Account, found: Kept) -> None:
+    """What was found is what the next life starts with."""
     story.kept = found
-    story.rounds |= told.rounds
-    story.accepted |= told.accepted
+    story.rounds |= account.rounds
+    story.accepted |= account.accepted
     story.faults += story.cuts[-1]["wrong"]
 
 
 def _finish(stage: Stage, computer: Computer, story: _Story) -> None:
-    """A last life, to the end of the job."""
+    """A last life, until the end of the job."""
     n_said = len(computer.log)
     console = computer.boot().console
     console.expect("sed -i 's/program.py [a-z-]*/program.py -/' /base/job/run.sh && sync")
     console.send("run")
     code = console.await_exit(stage.scenario.patience_s)
     computer.shut_down()
-    told = follow(story.kept, computer.log[n_said:])
-    story.kept, story.rounds = told.done, {**story.rounds, **told.rounds}
-    story.accepted |= told.accepted
-    if code != 0 or told.n_refused or told.done.pending:
-        story.faults.append(f"the device ended with {code}, and {told.done.pending} unanswered")
+    account = follow(story.kept, computer.log[n_said:])
+    story.kept, story.rounds = account.done, {**story.rounds, **account.rounds}
+    story.accepted |= account.accepted
+    if code != 0 or account.n_refused or account.done.pending:
+        story.faults.append(f"the device ended with {code}, and {account.done.pending} unanswered")
 
 
 def _control(scenario: Scenario, folder: Path, seed: int, tell: Tell) -> int:
-    """How often a device that never flushes had not kept what it said it had."""
+    """How often a device that never flushes had lost what it said it had kept."""
     n_broken = 0
     if scenario.n_controls:
         with Stage(scenario, folder, seed) as stage:

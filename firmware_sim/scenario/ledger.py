@@ -1,4 +1,4 @@
-"""What a device said of its outbox, and what is on its disk: they have to agree."""
+"""What a device said about its outbox, and what is on its disk: they must agree."""
 
 import hashlib
 import re
@@ -17,22 +17,22 @@ _LINE = re.compile(r"^outbox (\S+) (\d+|-) ([0-9a-f]{2,64}) ([0-9a-f]{64}|-)$", 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is in an outbox: nonces that wait for an answer, and the residual's hash."""
+    """The content of an outbox: nonces waiting for an answer, and the residual's hash."""
 
     pending: frozenset[str] = frozenset()
     residual: str = "-"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What follows from what a device has said since its power came.
+class Account:
+    """What follows from a device's output since power-on.
 
     Attributes:
-        done: what is kept after all transactions that returned.
-        possible: with the one that has begun and not returned, which may have happened or not.
-        rounds: of the updates that were put in, by nonce.
-        accepted: nonces that the aggregator has accepted.
-        n_refused: updates that it has not.
+        done: the content after all transactions that returned.
+        possible: including the one that began but did not return, which may have happened or not.
+        rounds: rounds of the updates put in, by nonce.
+        accepted: nonces of the updates the aggregator accepted.
+        n_refused: number of updates it refused.
     """
 
     done: Kept
@@ -42,34 +42,34 @@ class Told:
     n_refused: int = 0
 
 
-def follow(before: Kept, log: str) -> Told:
-    """What a device must have kept, from what it had and what it said since."""
-    told = Told(before, before)
+def follow(before: Kept, log: str) -> Account:
+    """What a device must have kept, given what it had and what it has said since."""
+    account = Account(before, before)
     for verb, number, nonce, residual in _LINE.findall(log):
         match verb:
             case "put":
-                after = Kept(told.done.pending | {nonce}, residual)
-                rounds = {**told.rounds, nonce: int(number)}
-                told = replace(told, possible=after, rounds=rounds)
+                after = Kept(account.done.pending | {nonce}, residual)
+                rounds = {**account.rounds, nonce: int(number)}
+                account = replace(account, possible=after, rounds=rounds)
             case "accept":
-                after = replace(told.done, pending=told.done.pending - {nonce})
-                told = replace(told, possible=after, accepted=told.accepted | {nonce})
+                after = replace(account.done, pending=account.done.pending - {nonce})
+                account = replace(account, possible=after, accepted=account.accepted | {nonce})
             case "refuse":
-                told = replace(told, n_refused=told.n_refused + 1)
+                account = replace(account, n_refused=account.n_refused + 1)
             case "has-put" | "has-accepted":
-                told = replace(told, done=told.possible)
+                account = replace(account, done=account.possible)
             case _:
-                pass  # nothing that this program says
-    return told
+                pass  # not one of this program's lines
+    return account
 
 
 def look_up(disk: Path) -> tuple[Kept, str]:
-    """What is on a disk whose machine has lost its power, and what is wrong with it.
+    """What is on the disk of a machine that lost power, and what is wrong with it.
 
-    The disk itself is left as it is, so that the next boot has to recover it.
+    The disk itself is left alone, so that the next boot has to recover it.
 
     Returns:
-        what is kept, and a sentence that is empty if file system and database are whole.
+        the content, and a sentence that is empty if file system and database are intact.
     """
     with tempfile.TemporaryDirectory(dir=disk.parent) as temporary:
         copy, files = Path(temporary) / "copy.img", Path(temporary) / "files"
@@ -83,7 +83,7 @@ def look_up(disk: Path) -> tuple[Kept, str]:
 
 
 def read_outbox(database: Path, wrong: str = "") -> tuple[Kept, str]:
-    """What a device's database keeps; reading recovers it, as the device would."""
+    """The content of a device's database; reading recovers it, as the device would."""
     if not database.exists():
         return Kept(), wrong
     try:

@@ -1,4 +1,4 @@
-"""What came of a scenario."""
+"""The outcome of a scenario."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The claim held, or it did not and `faults` say how.
+    """Whether the claim held; if not, `faults` says how it failed.
 
     Attributes:
         facts: what was measured, by name.

@@ -1,4 +1,4 @@
-"""A scenario: what happens to a device, and what is claimed of it. A TOML file, checked."""
+"""A scenario: what happens to a device, and what is claimed about it. A checked TOML file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _DATA = Path(__file__).with_name("data")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One file. What is not set is as it should be; `docs/arm.md` explains each."""
+    """One file. Anything not set is left normal; `docs/arm.md` explains each setting."""
 
     section: ClassVar[str] = "scenario"
 
@@ -29,27 +29,29 @@ class Scenario:
     board: str = setting("zero2w", about="on which board")
     rounds: int = setting(3, rule=within(1, 100), about="training rounds")
     hidden: int = setting(32, rule=within(1, 8192), about="units of each of two hidden layers")
-    local_steps: int = setting(5, rule=within(1, 1000), about="of a round")
-    patience_s: float = setting(300.0, rule=above(0), about="for all of it to end")
+    local_steps: int = setting(5, rule=within(1, 1000), about="local steps in a round")
+    patience_s: float = setting(300.0, rule=above(0), about="time limit for the whole scenario")
 
     memory_mb: int | None = setting(None, rule=within(64, 3072), about="the board's memory")
     disk_mb: int | None = setting(None, rule=within(8, 4096), about="the device's disk")
-    free_kb: int = setting(64, rule=within(0, 1 << 20), about="left on the card that is filled")
-    clock: str | None = setting(None, about="what the board's clock shows at first, ISO 8601, UTC")
-    tls: bool = setting(default=False, about="whether the broker is spoken to under TLS")
-    delay_ms: float = setting(0.0, rule=within(0, 60_000), about="of each packet sent")
-    jitter_ms: float = setting(0.0, rule=within(0, 60_000), about="more or less of it")
+    free_kb: int = setting(64, rule=within(0, 1 << 20), about="space left free on a full card")
+    clock: str | None = setting(None, about="initial time of the board's clock, ISO 8601, UTC")
+    tls: bool = setting(default=False, about="whether the connection to the broker uses TLS")
+    delay_ms: float = setting(0.0, rule=within(0, 60_000), about="delay of each packet sent")
+    jitter_ms: float = setting(0.0, rule=within(0, 60_000), about="variation of the delay")
     loss_percent: float = setting(0.0, rule=within(0, 99), about="packets lost")
-    rate_kbit: float | None = setting(None, rule=above(0), about="of the link, each way")
+    rate_kbit: float | None = setting(None, rule=above(0), about="rate of the link, each way")
 
     n_cuts: int = setting(20, rule=within(1, 1000), about="power cuts")
     n_controls: int = setting(3, rule=within(0, 100), about="cuts of a device that never flushes")
-    after_round: int = setting(1, rule=at_least(1), about="when the cable is pulled, or the move")
-    pulled_s: float = setting(60.0, rule=above(0), about="how long the cable is out")
+    after_round: int = setting(
+        1, rule=at_least(1), about="rounds before the cable is pulled or the broker moves"
+    )
+    pulled_s: float = setting(60.0, rule=above(0), about="how long the cable is unplugged")
 
-    exit_code: int = setting(0, rule=within(0, 255), about="of the device")
-    says: str = setting("", about="what is in its log at the end")
-    lives: bool = setting(default=False, about="whether it goes on after it has said so")
+    exit_code: int = setting(0, rule=within(0, 255), about="the device's exit code")
+    says: str = setting("", about="what its log contains at the end")
+    lives: bool = setting(default=False, about="whether it keeps running after saying that")
 
     def __post_init__(self) -> None:
         check(self)
@@ -62,10 +64,10 @@ class Scenario:
         return board(self.board)
 
     def clock_s(self) -> int | None:
-        """What the clock shows at first, in seconds since 1970; None: the time.
+        """Initial time of the clock, in seconds since 1970; None for the real time.
 
         Raises:
-            ConfigError: if it is no time.
+            ConfigError: if it is not a time.
         """
         if self.clock is None:
             return None

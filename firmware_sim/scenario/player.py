@@ -1,4 +1,4 @@
-"""Plays a scenario by what happens in it."""
+"""Plays a scenario according to its kind."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,7 +29,7 @@ def play(name: str, scenario: Scenario, folder: Path, seed: int, tell: Tell) -> 
         name: for the outcome.
         scenario: what happens.
         folder: a new one for all files.
-        seed: of all that is drawn; the same seed plays the same again, but for the time it takes.
+        seed: of all random choices; the same seed plays the same scenario, timing aside.
         tell: takes lines of progress.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Something to learn, of a chosen size: points in a square of numbers, and which kind they are."""
+"""A learning problem of a chosen size: random points, and the class of each."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,7 +25,7 @@ class Problem:
 
 
 def write_problem(folder: Path, hidden: int, seed: int) -> Problem:
-    """A perceptron with two hidden layers, and examples whose class a random map decides."""
+    """A perceptron with two hidden layers, and examples classified by a random map."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     problem = Problem(folder / "model.fedge", folder / "data.npz", folder / "test.npz")

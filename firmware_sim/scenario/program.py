@@ -1,12 +1,12 @@
-"""The program of a board whose power will be cut: `fedge device`, which stops where it is told.
+"""The program of a board whose power will be cut: `fedge device`, which stops at a given place.
 
-It is copied to the board and needs nothing there but fedge:
+It is copied to the board and needs only fedge there:
 
     python3 program.py PLACE device ...
 
-It stands still at the first moment that it reaches PLACE, having said so, and its network goes on
-without it. On the way it says what it puts into its outbox and takes out of it, before and after,
-as lines `outbox WORD ROUND NONCE RESIDUAL`, and keeps each round's delta in `records/`.
+The first time it reaches PLACE it says so and stops, while its network thread keeps running. On the
+way it reports what it puts into its outbox and takes out of it, before and after, in lines
+`outbox WORD ROUND NONCE RESIDUAL`, and saves each round's delta in `records/`.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from fedge.device.work.learner import Encoded, Learner
 from fedge.messages import RoundManifest
 from fedge.types import Update, Vector
 
-# The phases of a round, in their order: what is called, and whether to stop before or after it.
+# The phases of a round, in order: what is called, and whether to stop before or after it.
 PLACES = {
     "connected": ("fedge.device.link.presence:Membership.join", "after"),
     "downloaded": ("fedge.device.state.cache:BlobCache.put", "before"),
@@ -43,12 +43,12 @@ STANDS = "stands at"  # the first words of the line that says so
 RECORDS = Path("records")
 
 
-def tell_of_outbox() -> None:
-    """From now on say what the outbox is told to do, and keep the deltas."""
+def report_outbox() -> None:
+    """From now on report every operation on the outbox, and save the deltas."""
     RECORDS.mkdir(exist_ok=True)
     encode, put, accept, refuse = Learner.encode, Outbox.put, Outbox.accept, Outbox.refuse
 
-    def told_encode(
+    def saving_encode(
         self: Learner,
         update: Update,
         manifest: RoundManifest,
@@ -58,30 +58,32 @@ def tell_of_outbox() -> None:
         _keep(RECORDS / f"{manifest.round:03}.npy", update.delta)
         return encode(self, update, manifest, residual, **more)
 
-    def told_put(self: Outbox, result: Result, *, residual: Vector | None, **more: Any) -> None:
+    def reporting_put(
+        self: Outbox, result: Result, *, residual: Vector | None, **more: Any
+    ) -> None:
         after = "-" if residual is None else hashlib.sha256(residual.tobytes()).hexdigest()
         line = f"{result.round} {result.nonce.hex()} {after}"
         _say(f"outbox put {line}")
         put(self, result, residual=residual, **more)
         _say(f"outbox has-put {line}")
 
-    def told_accept(self: Outbox, nonce: bytes) -> None:
+    def reporting_accept(self: Outbox, nonce: bytes) -> None:
         _say(f"outbox accept - {nonce.hex()} -")
         accept(self, nonce)
         _say(f"outbox has-accepted - {nonce.hex()} -")
 
-    def told_refuse(self: Outbox, nonce: bytes) -> bool:
+    def reporting_refuse(self: Outbox, nonce: bytes) -> bool:
         _say(f"outbox refuse - {nonce.hex()} -")
         return refuse(self, nonce)
 
-    Learner.encode = told_encode  # type: ignore[method-assign]  # this program's own process
-    Outbox.put = told_put  # type: ignore[method-assign]
-    Outbox.accept = told_accept  # type: ignore[method-assign]
-    Outbox.refuse = told_refuse  # type: ignore[method-assign]
+    Learner.encode = saving_encode  # type: ignore[method-assign]  # this program's own process
+    Outbox.put = reporting_put  # type: ignore[method-assign]
+    Outbox.accept = reporting_accept  # type: ignore[method-assign]
+    Outbox.refuse = reporting_refuse  # type: ignore[method-assign]
 
 
 def stand_at(name: str) -> None:
-    """From now on stop for good at the first call of what the place names."""
+    """From now on stop for good at the first call of the place's function."""
     target, when = PLACES[name]
     owner, attribute = resolve(target)
     original: Callable[..., Any] = getattr(owner, attribute)
@@ -97,7 +99,7 @@ def stand_at(name: str) -> None:
 
 
 def resolve(target: str) -> tuple[type, str]:
-    """The class and the attribute that `module:Class.attribute` names."""
+    """The class and the attribute named by `module:Class.attribute`."""
     module, _, path = target.partition(":")
     owner, _, attribute = path.partition(".")
     return getattr(importlib.import_module(module), owner), attribute
@@ -127,7 +129,7 @@ def _say(line: str) -> None:
 
 if __name__ == "__main__":
     place, *words = sys.argv[1:]
-    tell_of_outbox()
+    report_outbox()
     if place != "-":
         stand_at(place)
     sys.exit(main(words))

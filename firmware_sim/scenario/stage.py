@@ -34,10 +34,10 @@ class Stage:
     Args:
         scenario: what will happen.
         folder: for all files.
-        seed: of data, model and training.
+        seed: for data, model and training.
 
     Attributes:
-        broker: None while it is away.
+        broker: None while it is stopped.
         aggregator: the same.
     """
 
@@ -52,11 +52,11 @@ class Stage:
         return self.folder / "aggregator"
 
     def open(self, port: int = 0, *, wait_for: int = 1) -> int:
-        """Start broker and aggregator, or start them again; the broker's port.
+        """Start broker and aggregator, or restart them; returns the broker's port.
 
         Args:
-            port: of the broker; 0 for a free one.
-            wait_for: how many devices each round needs.
+            port: the broker's; 0 for a free one.
+            wait_for: number of devices each round needs.
         """
         self.broker = host.broker(self.folder / "broker", port)
         flags: dict[str, object] = {
@@ -77,12 +77,12 @@ class Stage:
         return host.port_of(self.broker)
 
     def free_port(self) -> int:
-        """A port where nobody listens."""
+        """A port that nobody listens on."""
         with socket.create_server(("127.0.0.1", 0)) as probe:
             return int(probe.getsockname()[1])
 
     def close(self) -> None:
-        """Stop both; what the aggregator keeps stays in its folder."""
+        """Stop both; the aggregator's state stays in its folder."""
         if self.aggregator is not None:
             self.aggregator.stop()
         if self.broker is not None:
@@ -97,13 +97,13 @@ class Stage:
         before: Sequence[str] = ("-m", "fedge"),
         environment: Mapping[str, str] | None = None,
     ) -> Job:
-        """`fedge device` as a job with a folder of its own, and its examples in it.
+        """`fedge device` as a job in its own folder, which contains its examples.
 
         Args:
-            name: of the folder.
-            flags: on top of what every device is told.
-            before: the words between `python3` and `device`.
-            environment: of the program.
+            name: the folder's.
+            flags: in addition to every device's flags.
+            before: the arguments between `python3` and `device`.
+            environment: the program's.
         """
         folder = self.folder / name
         folder.mkdir(parents=True)
@@ -112,26 +112,26 @@ class Stage:
         return Job(words=given, folder=folder, environment=environment or {})
 
     def flags(self, flags: Mapping[str, object]) -> dict[str, object]:
-        """What a device of this fleet is told."""
+        """The flags of a device in this fleet."""
         return {**_DEVICE, **flags}
 
     def rounds(self) -> list[dict[str, Any]]:
-        """The events of rounds that have ended."""
+        """The events of the rounds that have ended."""
         return [one for one in host.events(self.aggregator_folder) if one["event"] == "round"]
 
     def is_finished(self) -> bool:
-        """Whether the aggregator has done all rounds."""
+        """Whether the aggregator has finished all rounds."""
         return any(one["event"] == "finished" for one in host.events(self.aggregator_folder))
 
     def await_(self, is_there: Callable[[], bool], what: str, until_s: float) -> None:
-        """Wait for something.
+        """Wait until something is there.
 
         Raises:
-            EmulationError: if it has not come by then, on the monotonic clock.
+            EmulationError: if it has not happened by `until_s` on the monotonic clock.
         """
         while not is_there():
             if time.monotonic() > until_s:
-                raise EmulationError(f"{what}: it did not come in time; see {self.folder}")
+                raise EmulationError(f"{what}: did not happen in time; see {self.folder}")
             if self.aggregator is not None and (self.aggregator.exit_code or 0) != 0:
                 raise EmulationError(f"the aggregator has failed; see {self.aggregator.log}")
             time.sleep(_POLL_S)

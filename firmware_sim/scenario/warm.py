@@ -1,7 +1,7 @@
-"""A program that has loaded all it needs and waits: for snapshots.
+"""A program that has loaded everything it needs and waits; for snapshots.
 
-It is copied to the board. When the file `go` is there, with the words of a `fedge` command in it,
-it says what its dice show and becomes that command.
+It is copied to the board. When a file `go` with the arguments of a `fedge` command appears, it
+prints random numbers and turns into that command.
 """
 
 import os
@@ -14,20 +14,20 @@ from fedge.cli.main import main
 from fedge.device import Device
 from fedge.training.engines import choose
 
-WARM, DICE = "warm:", "dice:"  # the first words of its two lines
+WARM, NUMBERS = "warm:", "random:"  # the first words of its two lines
 GO = Path("go")
 _POLL_S = 0.02
 
 
 def wait() -> str:
-    """What is in the file, once it is there."""
+    """The content of the file, once it is there."""
     while not GO.exists():
         time.sleep(_POLL_S)
     return GO.read_text()
 
 
 def say(line: str) -> None:
-    """On the console, at once."""
+    """Print a line on the console immediately."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
@@ -35,5 +35,5 @@ def say(line: str) -> None:
 if __name__ == "__main__":
     say(f"{WARM} {Device.__name__} with {choose('auto').name}")
     words = wait()
-    say(f"{DICE} {os.urandom(16).hex()} at {time.time():.0f}")  # noqa: TID251 - what the clock shows
+    say(f"{NUMBERS} {os.urandom(16).hex()} at {time.time():.0f}")  # noqa: TID251 - the guest's clock
     sys.exit(main(shlex.split(words)))

@@ -1,1 +1,1 @@
-"""What boards' systems are made of: downloaded once, verified, kept outside the repository."""
+"""The parts of boards' systems: downloaded once, verified, kept outside the repository."""

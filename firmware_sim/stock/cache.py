@@ -1,7 +1,7 @@
-"""The folder of what was downloaded and built, shared by all processes of a user.
+"""The folder of downloads and builds, shared by all processes of a user.
 
-A folder in it is either whole or not there: it is made under another name and renamed. Two
-processes that want the same one wait for each other; one makes it, both use it.
+A folder in it is either complete or absent: it is built under another name and then renamed. If
+two processes want the same one, one builds it while the other waits, and both use it.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_UNUSED_S = 7 * 86_400  # after this a folder makes room for a newer one of the same name
+_UNUSED_S = 7 * 86_400  # unused this long, a folder goes when a newer one of its name is built
 
 
 def home() -> Path:
@@ -28,35 +28,35 @@ def home() -> Path:
 
 
 def key(*parts: object) -> str:
-    """Twelve letters that stand for these values, which must have a JSON form."""
+    """Twelve characters that identify these values, which must have a JSON form."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def made(name: str, key: str, make: Callable[[Path], None]) -> Path:
-    """The folder `name/key`, made the first time.
+    """The folder `name/key`, built on first use.
 
     Args:
-        name: what it is; a folder of the cache.
-        key: stands for everything that its content depends on.
-        make: fills an empty folder. If it fails, nothing is left.
+        name: what it is; a folder in the cache.
+        key: identifies everything its content depends on.
+        make: fills an empty folder. If it fails, nothing is left behind.
     """
     folder = home() / name / key
     if not folder.is_dir():
         with locked(f"{name}-{key}"):
-            if not folder.is_dir():  # nobody else made it while we waited
+            if not folder.is_dir():  # nobody else built it while we waited
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 with _unfinished(folder) as half:
                     make(half)
                     half.rename(folder)
                 _forget_unused(folder.parent)
-    with suppress(PermissionError):  # a cache that others may only read
+    with suppress(PermissionError):  # a read-only cache
         os.utime(folder)
     return folder
 
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Holds other processes off what is called `name`; a killed process frees it."""
+    """Keeps other processes away from `name`; the lock ends with its process."""
     locks = home() / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     with (locks / name.replace("/", "-")).open("w") as lock:
@@ -66,7 +66,7 @@ def locked(name: str) -> Iterator[None]:
 
 @contextmanager
 def _unfinished(folder: Path) -> Iterator[Path]:
-    """An empty folder beside this one; what a killed process left there is cleared away."""
+    """An empty folder next to this one; remains of a killed process are removed."""
     for left in folder.parent.glob(f".{folder.name}.*"):
         shutil.rmtree(left, ignore_errors=True)
     half = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -79,17 +79,17 @@ def _unfinished(folder: Path) -> Iterator[Path]:
 
 
 def _forget_unused(folder: Path) -> None:
-    """Deletes what was not used for long: sources change often, and every change is built."""
-    oldest = time.time() - _UNUSED_S  # noqa: TID251 - files' times are of this clock
+    """Deletes what has long been unused: sources change often, and every change is built."""
+    oldest = time.time() - _UNUSED_S  # noqa: TID251 - file times use this clock
     with locked("forget"):
         for unused in [path for path in folder.iterdir() if _is_older(path, oldest)]:
             gone = folder / f".{unused.name.strip('.')}.gone"
-            unused.rename(gone)  # at once, for those who look whether it is there
+            unused.rename(gone)  # in one step, for processes that check whether it exists
             shutil.rmtree(gone)
 
 
 def _is_older(path: Path, moment: float) -> bool:
     try:
         return path.stat().st_mtime < moment
-    except FileNotFoundError:  # somebody has just finished it under its own name
+    except FileNotFoundError:  # somebody has just renamed it to its final name
         return False

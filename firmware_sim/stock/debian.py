@@ -1,8 +1,8 @@
 """Debian packages of other architectures, fetched and unpacked without privileges.
 
-apt works in a world of its own below the cache: its lists, an empty set of installed packages and
-another architecture. So it resolves dependencies, checks signatures and resumes downloads as ever,
-and knows nothing of this machine but where its mirror and its proxies are.
+apt works in its own environment below the cache: its own lists, no installed packages, and another
+architecture. So it resolves dependencies, checks signatures and resumes downloads as usual, and
+knows nothing about this machine but its mirror and its proxies.
 """
 
 import re
@@ -20,7 +20,7 @@ from firmware_sim.stock.mirror import mirror
 Tell = Callable[[str], None]
 
 _URI = re.compile(r"^'[^']+' (\S+) (\d+) SHA256:([0-9a-f]{64})$", re.MULTILINE)
-_MERGED = ("bin", "lib", "sbin")  # links into usr/, on which packages rely since trixie
+_MERGED = ("bin", "lib", "sbin")  # links into usr/, which packages rely on since trixie
 
 
 def download(
@@ -31,26 +31,26 @@ def download(
     dependencies: bool = True,
     tell: Tell = print,
 ) -> list[Path]:
-    """The files of these packages and of all they depend on; each has the hash Debian signed.
+    """The files of these packages and all their dependencies, each with the hash Debian signed.
 
     Raises:
-        ArchiveError: if the mirror cannot be reached, or does not give what its lists name.
+        ArchiveError: if the mirror cannot be reached, or does not deliver what its lists name.
         EmulationError: if a package does not exist.
     """
     with _blaming_the_archive(architecture, suite):
         world = _world(architecture, suite)
         verb = ["install", "--no-install-recommends"] if dependencies else ["download"]
-        with cache.locked("debs"):  # one folder for all worlds
+        with cache.locked("debs"):  # one folder for all environments
             try:
                 return _download(world, verb, packages, tell)
             except EmulationError:
-                tell(f"fetching the lists of {suite} {architecture} anew")
+                tell(f"fetching the lists of {suite} {architecture} again")
                 with _newer_lists(world):  # the old ones may name packages that are gone
                     return _download(world, verb, packages, tell)
 
 
 def extract(debs: Sequence[Path], folder: Path) -> None:
-    """Unpack packages over each other. Their scripts do not run: see `rootfs` for what is amiss.
+    """Unpack packages on top of each other. Their scripts do not run; `rootfs` makes up for that.
 
     Raises:
         EmulationError: if one cannot be unpacked.
@@ -70,14 +70,14 @@ def extract(debs: Sequence[Path], folder: Path) -> None:
 
 
 def query(architecture: str, suite: str, words: Sequence[str]) -> str:
-    """What `apt-cache` says in this world."""
+    """The output of `apt-cache` in this environment."""
     with _blaming_the_archive(architecture, suite):
         return _apt(_world(architecture, suite), "apt-cache", *words)
 
 
 @contextmanager
 def _blaming_the_archive(architecture: str, suite: str) -> Iterator[None]:
-    """Tells an archive's fault from all else that may be wrong with apt."""
+    """Distinguishes an archive's fault from everything else that can go wrong with apt."""
     try:
         yield
     except ProgramError as error:
@@ -89,9 +89,9 @@ def _blaming_the_archive(architecture: str, suite: str) -> Iterator[None]:
 
 @contextmanager
 def _newer_lists(world: Path) -> Iterator[None]:
-    """Lists fetched anew; the old ones come back if what the new ones name cannot be had.
+    """Fetches new lists; the old ones are restored if what the new ones name is unavailable.
 
-    All that was fetched with the old lists is in the cache, and the new ones do not name it.
+    Everything fetched with the old lists is in the cache, and the new ones do not name it.
     """
     lists, old = world / "var/lib/apt/lists", world / "old-lists"
     shutil.rmtree(old, ignore_errors=True)
@@ -120,7 +120,7 @@ def _world(architecture: str, suite: str) -> Path:
 
 
 def _settings(architecture: str) -> str:
-    """Settings for apt; how this machine reaches its mirrors is taken over."""
+    """Settings for apt; how to reach mirrors is copied from this machine."""
     lines = programs.run(["apt-config", "dump", "Acquire"]).splitlines()
     reach = [line for line in lines if line.lower().startswith(("acquire::http", "acquire::retr"))]
     own = {
@@ -142,10 +142,10 @@ def _apt(world: Path, program: str, *words: str) -> str:
     places = [
         *["-o", f"Dir={world}", "-o", f"Dir::State::Status={world}/var/lib/dpkg/status"],
         *["-o", f"Dir::Cache={world}/var/cache/apt", "-o", f"Dir::Cache::Archives={archives}"],
-        *["-o", "Debug::NoLocking=true"],  # our own locks do; apt's would want root's folders
+        *["-o", "Debug::NoLocking=true"],  # we have our own locks; apt's would need root's folders
     ]
     env = {"APT_CONFIG": str(world / "apt.conf"), "LC_ALL": "C"}
-    # `apt-get download` puts what it fetches where it runs.
+    # `apt-get download` puts files into its working directory.
     return programs.run([program, "-q", *places, *words], env=env, folder=archives)
 
 
@@ -155,7 +155,7 @@ def _update(world: Path) -> None:
 
 def _download(world: Path, verb: list[str], packages: Sequence[str], tell: Tell) -> list[Path]:
     get = ["apt-get", "--yes", *verb, *packages]
-    elsewhere = ["-o", f"Dir::Cache::Archives={world}/none"]  # apt does not name what it has
+    elsewhere = ["-o", f"Dir::Cache::Archives={world}/none"]  # apt does not list what it has
     wanted = {
         name.replace(":", "%3a"): (int(size), digest)
         for name, size, digest in _URI.findall(_apt(world, *get, "--print-uris", *elsewhere))

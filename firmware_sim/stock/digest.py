@@ -1,4 +1,4 @@
-"""Cached files are checked before they are used: a disk may lie, a download may have been cut."""
+"""Checks cached files before use: disks can corrupt data, downloads can be cut short."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ def sha256(path: Path) -> str:
 def drop_corrupt(
     folder: Path, expected: Mapping[str, str], tell: Callable[[str], None]
 ) -> list[str]:
-    """Which of these files are missing; those with another SHA-256 are deleted first, aloud."""
+    """Which of these files are missing, after deleting and reporting those with a wrong SHA-256."""
     missing = []
     for name, digest in expected.items():
         path = folder / name

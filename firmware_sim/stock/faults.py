@@ -1,9 +1,9 @@
 """Which failures of apt and pip are an archive's fault, and its reason in a few words.
 
-An archive is at fault when it names a file and does not give it, gives another one, or does not
-answer. It is not when this machine has no room to write, when a package is asked for that no list
-names (our recipe is wrong, or out of date), or when a signature is not one that this machine
-trusts (somebody has to look): these stay failures.
+An archive is at fault if it lists a file but does not deliver it, delivers a different one, or does
+not answer. It is not at fault if this machine has no room to write, if no list names the package
+(our recipe is wrong or out of date), or if this machine does not trust a signature (somebody has
+to look into that): these remain failures.
 """
 
 import re
@@ -22,9 +22,9 @@ _PIP_ERROR = re.compile(r"^ERROR: (.+)$", re.MULTILINE)
 
 
 def of_apt(said: str) -> str | None:
-    """The reason, if what apt-get printed tells of an archive's fault; else None.
+    """The reason, if apt-get's output shows an archive's fault; else None.
 
-    Such as `404 Not Found: libc6_2.41-12_armel.deb and 7 more`.
+    For example `404 Not Found: libc6_2.41-12_armel.deb and 7 more`.
     """
     failed = [(url, why) for url, why in _NOT_FETCHED.findall(said) if not _is_ours(why)]
     if failed:
@@ -36,9 +36,9 @@ def of_apt(said: str) -> str | None:
 
 
 def of_pip(said: str) -> str | None:
-    """The reason, if what pip printed tells of an index that does not answer; else None.
+    """The reason, if pip's output shows that the index does not answer; else None.
 
-    An index that answers with another file than the locked one is no such case.
+    An index that answers with a file other than the locked one does not count.
     """
     if not _NO_ANSWER.search(said) or "DO NOT MATCH THE HASHES" in said:
         return None

@@ -1,7 +1,7 @@
-"""A folder of the cache that comes from an archive, and an archive's fault remembered.
+"""A cache folder that comes from an archive, with a memory of the archive's faults.
 
-Whoever needs the folder would otherwise wait for the same answer again, minutes at a time. So only
-`fetch` asks an archive again after a fault; all others are told of it at once, without network.
+Otherwise everybody who needs the folder would wait for the same answer again, for minutes. So only
+`fetch` asks an archive again after a fault; everybody else gets the error at once, offline.
 """
 
 import json
@@ -19,12 +19,12 @@ _AGAIN = " (`python -m firmware_sim fetch` asks again)"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What a board's system is made of, whole: a release, a kernel, headers, packages.
+    """One complete part of a board's system: a release, a kernel, headers, packages.
 
     Attributes:
         title: what it is.
         name: its folder in the cache.
-        key: stands for all that its content depends on.
+        key: identifies everything its content depends on.
         make: fetches and fills an empty folder.
     """
 
@@ -34,7 +34,7 @@ class Item:
     make: Callable[[Path, Tell], None]
 
     def folder(self, tell: Tell) -> Path:
-        """The folder, fetched the first time.
+        """The folder, fetched on first use.
 
         Raises:
             ArchiveError: if the archive is at fault, now or when it was last asked.
@@ -45,7 +45,7 @@ class Item:
         return self.fetch(tell)
 
     def fetch(self, tell: Tell) -> Path:
-        """The folder; the archive is asked again if it was at fault before.
+        """The folder; asks the archive again if it was at fault before.
 
         Raises:
             ArchiveError: if it still is.
@@ -60,7 +60,7 @@ class Item:
         return folder
 
     def fault(self) -> ArchiveError | None:
-        """Why it could not be had when last asked for; None if it is there, or untried."""
+        """Why it was unavailable when last requested; None if it is there or untried."""
         if not self._note.exists() or (cache.home() / self.name / self.key).is_dir():
             return None
         return ArchiveError(*json.loads(self._note.read_text()))

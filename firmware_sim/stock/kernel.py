@@ -1,4 +1,4 @@
-"""Linux for the boards, out of Debian's packages."""
+"""Linux for the boards, from Debian's packages."""
 
 import shutil
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from firmware_sim.stock.item import Item, Tell
 Flavour = Literal["cloud-arm64", "arm64", "armmp", "rpi"]
 
 _RECIPE = 1
-_SUITE = "bookworm"  # the last one with a kernel for ARMv6; Python's suite does not matter to it
+_SUITE = "bookworm"  # the last one with an ARMv6 kernel; independent of Python's suite
 _ARCHITECTURE: dict[Flavour, str] = {
     "cloud-arm64": "arm64",
     "arm64": "arm64",
@@ -23,7 +23,7 @@ _ARCHITECTURE: dict[Flavour, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Where the parts of a kernel lie; cloud-arm64 is for `-M virt` only, and three times less."""
+    """Paths of a kernel's parts; cloud-arm64 is only for `-M virt`, and a third of the size."""
 
     folder: Path
 
@@ -33,7 +33,7 @@ class Kernel:
 
     @property
     def release(self) -> str:
-        """What `uname -r` says there."""
+        """What `uname -r` prints there."""
         return next((self.folder / "lib/modules").iterdir()).name
 
     @property
@@ -52,7 +52,7 @@ def kernel(flavour: Flavour, tell: Tell = print) -> Kernel:
 
     Raises:
         EmulationError: if the archive has none of this flavour.
-        ArchiveError: if it has and does not give it.
+        ArchiveError: if it has one but does not deliver it.
     """
     return Kernel(item(flavour).folder(tell))
 
@@ -72,7 +72,7 @@ def item(flavour: Flavour) -> Item:
 
 
 def _package(architecture: str, flavour: str) -> str:
-    """The package behind linux-image-FLAVOUR, which has nothing in it but a dependency."""
+    """The package behind linux-image-FLAVOUR, which contains only a dependency on it."""
     told = debian.query(architecture, _SUITE, ["depends", "--important", f"linux-image-{flavour}"])
     for line in told.splitlines():
         name = line.strip().removeprefix("Depends: ")

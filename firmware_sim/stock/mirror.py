@@ -16,7 +16,7 @@ class Mirror:
     """A Debian archive; it has every architecture and suite."""
 
     uri: str
-    keyring: Path | None  # None: whatever the machine trusts for all archives
+    keyring: Path | None  # None: the keys the machine trusts for all archives
 
     def source(self, architecture: str, suite: str) -> str:
         """The line of a sources.list."""
@@ -25,7 +25,7 @@ class Mirror:
 
 
 def mirror() -> Mirror:
-    """The machine's own mirror of Debian.
+    """The machine's own Debian mirror.
 
     Raises:
         EmulationError: if apt knows of none.

@@ -1,4 +1,4 @@
-"""Python packages of other machines from the package index, each of one version and one hash."""
+"""Python packages for other machines from the package index, pinned by version and hash."""
 
 import re
 import sys
@@ -13,16 +13,16 @@ from firmware_sim.stock.item import Item, Tell
 _RECIPE = 1
 LOCKS = Path(__file__).parent / "locks"
 _PIN = re.compile(r"^(\S+)==(\S+) --hash=sha256:([0-9a-f]{64})$", re.MULTILINE)
-# pip takes a platform to be only what it is called, though a newer glibc runs the older's wheels.
+# pip matches a platform by name only, though a newer glibc runs wheels for an older one.
 _GLIBC = ("_2_28", "_2_27", "_2_26", "_2_17", "2014")
 
 
 def packages(system: System, tell: Tell = print) -> Path:
-    """A folder with all third-party packages of a system that are not Debian's.
+    """A folder with all of a system's third-party packages that do not come from Debian.
 
     Raises:
         ArchiveError: if the index does not answer.
-        EmulationError: if one is not there, or is not what the lock file says.
+        EmulationError: if one is missing, or does not match the lock file.
     """
     return item(system).folder(tell)
 
@@ -55,11 +55,11 @@ def _fetch(wheels: Path, lock: Path, system: System, pins: dict[str, str], tell:
 
 
 def pip_download(what: str, *words: str | Path) -> None:
-    """pip's own way to an index, and each file's hash held to a lock.
+    """Download through pip's configured index, checking each file's hash against a lock.
 
     Raises:
         ArchiveError: if the index does not answer.
-        ProgramError: if it has no such file, or one of another hash.
+        ProgramError: if it lacks the file, or has one with another hash.
     """
     try:
         _pip("download", *words)

@@ -1,4 +1,4 @@
-"""Programs of this machine that the harness runs, and what to say when one is missing or fails."""
+"""Runs programs of this machine, with a clear error if one is missing or fails."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from firmware_sim.errors import EmulationError, ProgramError
 
-# Where a program is not called like its package.
+# Programs whose package has a different name.
 _PACKAGES = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
     "arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross",
@@ -30,7 +30,7 @@ _PACKAGES = {
 
 
 def find(name: str) -> str | None:
-    """The path of a program, also of those that only root has on its PATH."""
+    """The path of a program, including those that are only on root's PATH."""
     folders = [os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
     return shutil.which(name, path=os.pathsep.join(folders))
 
@@ -44,7 +44,7 @@ def need(name: str) -> str:
     """The path of a program.
 
     Raises:
-        EmulationError: if it is not installed; the message has the command that does so.
+        EmulationError: if it is not installed; the message has the command to install it.
     """
     path = find(name)
     if path is None:
@@ -58,16 +58,16 @@ def run(
     env: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> str:
-    """What a program prints.
+    """The output of a program.
 
     Args:
         words: the program's name and its arguments.
-        env: set on top of this process's environment.
+        env: added to this process's environment.
         folder: where it runs; here if None.
 
     Raises:
         EmulationError: if it is not installed.
-        ProgramError: if it fails; with the end of what it complained of.
+        ProgramError: if it fails; with the end of its error output.
     """
     done = subprocess.run(
         [need(str(words[0])), *words[1:]],

@@ -1,8 +1,8 @@
 """The file system of a board's Debian, unpacked and never installed.
 
-No package's script has run, because none could here. What the scripts would have done and
-something depends on is made up for: links of Debian's alternatives. Nor has anything compiled
-Python's library to bytecode; what starts Python there keeps that somewhere else.
+No package's scripts have run, because none could run here. The part of their work that matters,
+the links of Debian's alternatives, is done instead. Nor is Python's library compiled to bytecode;
+whatever starts Python there stores that elsewhere.
 """
 
 from collections.abc import Sequence
@@ -12,25 +12,25 @@ from firmware_sim.boards import System
 from firmware_sim.stock import cache, debian
 from firmware_sim.stock.item import Item, Tell
 
-_RECIPE = 1  # raise it when the same packages make another folder
+_RECIPE = 1  # increase it when the same packages produce a different folder
 
-# numpy looks for the libraries where the alternatives system would have put links to them.
+# numpy looks for these libraries where the alternatives system would have linked them.
 _ALTERNATIVES = {"libblas.so.3": "blas/libblas.so.3", "liblapack.so.3": "lapack/liblapack.so.3"}
 
 
 def rootfs(system: System, extra: Sequence[str] = (), tell: Tell = print) -> Path:
-    """The folder of a system's files; nobody may write there.
+    """The folder with a system's files; it must not be written to.
 
     Args:
-        system: which Debian; its packages are all there.
+        system: which Debian; all its packages are included.
         extra: more packages.
         tell: takes lines of progress.
 
     Returns:
-        a folder with usr, etc and so on; beside it lies packages.txt, which says what is in it.
+        a folder with usr, etc and so on; packages.txt next to it lists its content.
 
     Raises:
-        ArchiveError: if the archive does not give it.
+        ArchiveError: if the archive does not deliver it.
     """
     return item(system, extra).folder(tell) / "root"
 

@@ -1,7 +1,7 @@
 """How ARM passes arguments: the base procedure call standards of 32 and 64 bits.
 
 Source: Arm, "Procedure Call Standard for the Arm Architecture" (AAPCS32, AAPCS64), parameter
-passing, as far as kernels need it: whole numbers of up to a word, floats, and views of arrays.
+passing, as far as kernels need it: integers of up to a word, floats, and views of arrays.
 """
 
 import struct
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from firmware_sim.build.processors import Processor
 
-_CORE = {4: 4, 8: 8}  # registers for whole numbers, by the size of a word
-_FLOAT = {4: 16, 8: 8}  # and for floats, where calls use them
+_CORE = {4: 4, 8: 8}  # registers for integers, by word size
+_FLOAT = {4: 16, 8: 8}  # and for floats, if calls use them
 
 
 @dataclass(slots=True)
@@ -25,21 +25,21 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view of an array, as Cython hands it over: its words, and where a copy of it lies."""
+    """A view of an array as Cython passes it: its words, and the address of a copy."""
 
     words: Sequence[int]
     address: int
 
 
-Argument = int | float | View  # 1 is passed otherwise than 1.0
+Argument = int | float | View  # 1 is passed differently from 1.0
 
 
 def frame(arguments: Sequence[Argument], processor: Processor) -> Frame:
-    """The registers and the stack of a call.
+    """The registers and the stack for a call.
 
     Args:
-        arguments: whole numbers are taken modulo a word; Python floats are passed as float32.
-        processor: whose calling convention it is.
+        arguments: integers are taken modulo a word; Python floats are passed as float32.
+        processor: determines the calling convention.
     """
     made = Frame()
     for argument in arguments:
@@ -53,7 +53,7 @@ def frame(arguments: Sequence[Argument], processor: Processor) -> Frame:
 
 def _words(argument: Argument, processor: Processor) -> Sequence[int]:
     if isinstance(argument, View):
-        # AAPCS64 hands over a copy's address; AAPCS32 the words, in registers and on the stack.
+        # AAPCS64 passes the address of a copy; AAPCS32 the words, in registers and on the stack.
         return [argument.address] if processor.word == 8 else argument.words
     if isinstance(argument, float):
         return [_bits(argument)]

@@ -1,4 +1,4 @@
-"""What every tier says of itself, and what those that run programs give.
+"""What every tier declares about itself, and what those that run programs provide.
 
 The four are modules of this package: `count`, `user`, `system` and `board`. Each has a `TIER`.
 """
@@ -17,16 +17,16 @@ Tell = Callable[[str], None]  # takes one line of progress
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something of this machine that a tier uses."""
+    """Something on this machine that a tier uses."""
 
     name: str
     reason: str
-    install: str  # the command that brings it
+    install: str  # the command that installs it
     is_met: bool
 
 
 def needed(reasons: Mapping[str, str]) -> list[Need]:
-    """Programs of this machine, each with what it is for."""
+    """Programs on this machine, each with its purpose."""
     return [
         Need(name, reason, programs.install(name), programs.find(name) is not None)
         for name, reason in reasons.items()
@@ -34,7 +34,7 @@ def needed(reasons: Mapping[str, str]) -> list[Need]:
 
 
 def fault(tier: "Tier", board: Board) -> str | None:
-    """What of the board's system could not be had when last asked for; None if nothing."""
+    """Which part of the board's system was unavailable when last requested; None if none."""
     found = (item.fault() for item in tier.stock(board))
     return next((str(each) for each in found if each is not None), None)
 
@@ -42,9 +42,9 @@ def fault(tier: "Tier", board: Board) -> str | None:
 class Tier(Protocol):
     """One way to run a board's code.
 
-    Laws: `refusal` is None exactly for the boards the tier can emulate; `needs` names all that
-    must be on this machine beforehand, met or not, and `stock` all that archives give for the
-    board; neither looks anything up in the network.
+    Laws: `refusal` is None exactly for the boards the tier can emulate; `needs` lists everything
+    that must already be on this machine, met or not, and `stock` everything that archives provide
+    for the board; neither uses the network.
     """
 
     @property
@@ -64,8 +64,8 @@ class Tier(Protocol):
 class Job:
     """A Python program for a board.
 
-    Its folder is where it starts; paths in its words are relative to that folder, because only a
-    user-mode guest sees this machine's files. After the end the folder holds what it wrote.
+    It starts in its folder; paths in its arguments are relative to that folder, because only a
+    user-mode guest sees this machine's files. After it ends, the folder holds what it wrote.
     """
 
     words: Sequence[str]  # after `python3`, such as -m fedge device ...
@@ -74,25 +74,25 @@ class Job:
 
 
 class Guest(Protocol):
-    """A job that runs, or has ended.
+    """A job that is running or has ended.
 
-    Laws: `wait` gives the program's exit code, and raises EmulationError when the time is over or
-    the board went down without one; `stop` may be called at any time, twice as well.
+    Laws: `wait` returns the program's exit code, and raises EmulationError if the time is up or the
+    board went down without one; `stop` may be called at any time, even twice.
     """
 
     @property
     def log(self) -> Path: ...  # what the program printed, both streams
     def is_running(self) -> bool: ...
     def wait(self, timeout_s: float) -> int: ...
-    def stop(self) -> None: ...  # asks the program to end, then insists
+    def stop(self) -> None: ...  # asks the program to end, then forces it
 
 
 @runtime_checkable
 class RunsPrograms(Tier, Protocol):
     """A tier on which Python runs.
 
-    Laws: `prepare` brings and builds all that the board needs, and does nothing the second time;
-    `loopback` is the address under which a guest reaches this machine's 127.0.0.1.
+    Laws: `prepare` fetches and builds everything the board needs, and does nothing the second time;
+    `loopback` is the address at which a guest reaches this machine's 127.0.0.1.
     """
 
     @property

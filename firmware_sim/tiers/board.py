@@ -1,7 +1,7 @@
-"""QEMU's models of whole boards: their own serial port, card slot and USB, and no faster machine.
+"""QEMU's models of whole boards, with their own serial port, card slot and USB.
 
-Debian's kernel boots from the board's device tree, the system lies on an SD card or a USB disk,
-and the network is an adapter in the USB port.
+Debian's kernel boots with the board's device tree, the system is on an SD card or a USB disk, and
+the network is an adapter in the USB port.
 """
 
 import re
@@ -30,13 +30,13 @@ from firmware_sim.tiers.guest import MachineGuest
 _MODULES = ("crc32c_generic", "ext4", "phy_generic", "dwc2", "cdc_ether", "sch_netem")
 _CARD = ("bcm2835", "sdhci_iproc")  # the slots of the boards up to 3
 _USB_DISK = ("sd_mod", "usb_storage")
-_RADIO = "bluetooth"  # where there is one, the serial port belongs to it
+_RADIO = "bluetooth"  # if there is one, it takes the serial port
 _NO_POWER_DRIVER = "initcall_blacklist=bcm2835_pm_driver_init"  # QEMU has no such device there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Model:
-    """One of QEMU's boards, and what its kernel has to be told."""
+    """One of QEMU's boards, and the options its kernel needs."""
 
     program: str = "qemu-system-aarch64"
     since: int = 7  # QEMU's major version
@@ -47,7 +47,7 @@ class _Model:
     modules: Sequence[str] = _CARD
     network: str = "usb-net"
     more: Sequence[str] = ()
-    without: str | None = None  # a node of its tree
+    without: str | None = None  # a node to remove from its device tree
 
 
 _MODELS: Mapping[str, _Model] = {
@@ -74,7 +74,7 @@ _MODELS: Mapping[str, _Model] = {
             "console=ttyAMA0,115200 clk_ignore_unused pd_ignore_unused "
             "initcall_blacklist=brcmstb_l2_driver_init,brcmstb_i2c_driver_init"
         ),
-        # The driver of its card slot never returns: everything hangs on a hub in the one USB port.
+        # Its card slot's driver never returns, so everything is on a hub in the one USB port.
         modules=_USB_DISK,
         storage="usb-storage,port=1.1",
         network="usb-net,port=1.2",
@@ -109,7 +109,7 @@ class BoardMode:
         return None
 
     def needs(self, board: Board) -> Sequence[Need]:
-        """The emulator, and what brings, builds and unpacks the board's system."""
+        """The emulator, and what fetches, builds and unpacks the board's system."""
         model = _MODELS.get(board.qemu_machine or "")
         reasons = {
             **({model.program: f"models the {board.title}"} if model else {}),
@@ -118,7 +118,7 @@ class BoardMode:
             f"{board.system.triplet}-gcc": "compiles fedge's kernels for the board",
             **onnx.programs_for(board.system),
             "mke2fs": "makes its card",
-            "e2fsck": "plays back the card's journal",
+            "e2fsck": "replays the card's journal",
             "debugfs": "reads its card",
         }
         return needed(reasons)
@@ -129,7 +129,7 @@ class BoardMode:
         return booted(board.system, model.kernel) if model else []
 
     def prepare(self, board: Board, tell: Tell) -> None:
-        """Bring kernel and Debian, make the disk; nothing the second time.
+        """Fetch kernel and Debian, build the disk; nothing the second time.
 
         Raises:
             EmulationError: if a download or the build fails.
@@ -141,7 +141,7 @@ class BoardMode:
         unpacked(wheel(board.system, tell), board.system)
 
     def start(self, board: Board, job: Job) -> MachineGuest:
-        """Start a program; `program.log` in its folder has what it prints."""
+        """Start a program; `program.log` in its folder has its output."""
         folder = job.folder / OURS
         folder.mkdir(parents=True, exist_ok=True)
         image, card = folder / "job.img", folder / "card.img"
@@ -180,7 +180,7 @@ def _hardware(board: Board, card: Path) -> Hardware:
 
 
 def _tree(stock: Path, model: _Model, own: Path) -> Path:
-    """The board's tree without the node that would take its serial port; in a file of its own."""
+    """The board's tree without the node that would take its serial port, in its own file."""
     if model.without is None:
         return stock
     own.write_bytes(without_node(stock.read_bytes(), model.without))
@@ -193,7 +193,7 @@ def _initramfs(board: Board, model: _Model, tell: Tell) -> Path:
 
 
 def _version(program: str) -> tuple[int, ...] | None:
-    """QEMU's; None if it is not installed."""
+    """QEMU's version; None if it is not installed."""
     if programs.find(program) is None:
         return None
     said = re.search(r"version (\d+)\.(\d+)\.(\d+)", programs.run([program, "--version"]))
@@ -201,4 +201,4 @@ def _version(program: str) -> tuple[int, ...] | None:
 
 
 def _be_quiet(_line: str) -> None:
-    """For what has been prepared before, or is missing for the caller to hear of."""
+    """No progress to show: it is already prepared, or missing and the caller gets the error."""

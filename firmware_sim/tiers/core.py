@@ -1,8 +1,8 @@
-"""A processor without a system, which counts what it executes: Unicorn, a library and a stack.
+"""A processor without a system that counts what it executes: Unicorn, a library and a stack.
 
-Counted is every instruction of the library, also those of an ARM that did nothing because their
-condition did not hold, as a processor's own counter has it. Calls that leave the library for Python
-or the C library end in a trap: Python code answers, and nothing is counted.
+Every instruction of the library counts, including ARM instructions that had no effect because their
+condition was false, like in a processor's own counter. Calls that leave the library for Python or
+the C library end in a trap: Python code answers them, uncounted.
 """
 
 import math
@@ -21,7 +21,7 @@ from firmware_sim.tiers.aapcs import Frame
 from firmware_sim.tiers.image import LIBRARY, LIBRARY_END, PAGE, SLOT, TRAPS, Image
 from firmware_sim.tiers.objects import Objects
 
-unicorn: Any = import_module("unicorn")  # whose own types name nothing of what it exports
+unicorn: Any = import_module("unicorn")  # its own type hints lack everything it exports
 
 DATA = 0x2000_0000  # arrays
 _OBJECTS, _OBJECTS_SIZE = 0x4000_0000, 0x0001_0000
@@ -34,12 +34,12 @@ _LONG_THUMB = {0b11101, 0b11110, 0b11111}  # first five bits of an instruction o
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a call gave.
+    """The result of a call.
 
     Attributes:
         instructions: executed in the library.
-        result: what the Python object that it returned stands for.
-        memory: what is at DATA afterwards.
+        result: the value of the Python object that it returned.
+        memory: the content at DATA afterwards.
         trapped: calls that left the library, by name.
     """
 
@@ -50,12 +50,12 @@ class Outcome:
 
 
 class Core:
-    """One processor that nothing else ever ran on, with a library; good for one call.
+    """A fresh processor with a library; good for one call.
 
     Args:
         loaded: the library.
         processor: what it was compiled for.
-        memory: what is at DATA.
+        memory: the content at DATA.
     """
 
     def __init__(self, loaded: Image, processor: Processor, memory: bytes) -> None:
@@ -73,10 +73,10 @@ class Core:
         self._uc.hook_add(unicorn.UC_HOOK_CODE, self._trap, begin=TRAPS, end=LIBRARY - 1)
 
     def call(self, symbol: str, frame: Frame) -> Outcome:
-        """Call a function that gives a Python object.
+        """Call a function that returns a Python object.
 
         Raises:
-            EmulationError: if it faults, raises an exception, or asks for what is not here.
+            EmulationError: if it faults, raises an exception, or calls something unavailable.
         """
         where = f"{symbol} on {self._processor.name}"
         if symbol not in self._image.symbols:
@@ -97,7 +97,7 @@ class Core:
         return Outcome(self._instructions(), result, memory, dict(self._trapped))
 
     def argument(self, number: int) -> int:
-        """A whole number that a trapped call was given, signed."""
+        """A trapped call's integer argument, signed."""
         value = int(self._uc.reg_read(self._registers.core + number))
         bits = 8 * self._processor.word
         return value - (1 << bits) if value >> (bits - 1) else value
@@ -143,7 +143,7 @@ class Core:
         return sum(times * self._length(*block) for block, times in self._blocks.items())
 
     def _length(self, address: int, size: int) -> int:
-        """Instructions of a block; only Thumb's are not all of four bytes."""
+        """Number of instructions in a block; only Thumb's are not all four bytes long."""
         if not self._image.is_thumb(address):
             return size // 4
         halves = struct.unpack_from(f"<{size // 2}H", self._image.code, address - LIBRARY)
@@ -180,7 +180,7 @@ class Core:
         return address if self._heap <= _HEAP + _HEAP_SIZE else 0
 
     def _root(self) -> int:
-        """In the registers for floats, where a processor has them but no such instruction."""
+        """A square root in a float register, for processors without such an instruction."""
         bits = self._uc.reg_read(self._registers.double)
         (value,) = struct.unpack("<d", bits.to_bytes(8, "little"))
         root = struct.pack("<d", math.sqrt(value))
@@ -188,7 +188,7 @@ class Core:
         return 0
 
 
-# What is answered by this machine and so not counted; the rest of the C library is compiled.
+# Answered by this machine and so not counted; the rest of the C library is compiled.
 UNCOUNTED: Sequence[str] = ("malloc", "free", "sqrt of doubles on a Cortex-M", "Python itself")
 
 
@@ -233,8 +233,8 @@ def _unicorn(processor: Processor) -> Any:
         mode = unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS
     uc = unicorn.Uc(unicorn.UC_ARCH_ARM, mode)
     uc.ctl_set_cpu_model(getattr(arm_const, f"UC_CPU_ARM_{processor.model}"))
-    if not processor.is_microcontroller:  # a system would have done it
-        uc.reg_write(arm_const.UC_ARM_REG_C1_C0_2, 0xF << 20)  # programs may compute with floats
+    if not processor.is_microcontroller:  # normally a system does this
+        uc.reg_write(arm_const.UC_ARM_REG_C1_C0_2, 0xF << 20)  # enables floating point
         uc.reg_write(arm_const.UC_ARM_REG_FPEXC, 1 << 30)
     return uc
 

@@ -1,6 +1,6 @@
 """Tier 0: our kernels alone, on a processor that counts; no system, no Python, no clock.
 
-What it takes is told where none of it is installed: `replay` has what counts.
+Its needs can be listed even if none of it is installed: `replay` has the part that counts.
 """
 
 import importlib.util
@@ -13,12 +13,12 @@ from firmware_sim.build.processors import PROCESSORS, Processor, processor
 from firmware_sim.stock.item import Item
 from firmware_sim.tiers.base import Need, needed
 
-# Modules and what pip calls them.
+# Modules and their names in pip.
 _PACKAGES = {"unicorn": "unicorn", "elftools": "pyelftools", "Cython": "Cython"}
 
 
 class _Count:
-    """What the tier says of itself."""
+    """What the tier declares about itself."""
 
     name = "count"
     runs = "our C and Cython kernels, cross-compiled, in Unicorn"
@@ -33,12 +33,12 @@ class _Count:
         return needs([processor(board.cpu)])
 
     def stock(self, board: Board) -> Sequence[Item]:  # noqa: ARG002 - the protocol's
-        """Nothing: only the compilers of this machine are asked."""
+        """Nothing: only this machine's compilers are needed."""
         return []
 
 
 def needs(processors: Sequence[Processor]) -> Sequence[Need]:
-    """What counting on these takes."""
+    """What counting on these needs."""
     names = {each.compiler: "compiles the kernels" for each in processors}
     names |= {
         f"{each.helpers}-gcc": "divides for them"
@@ -60,10 +60,10 @@ def needs(processors: Sequence[Processor]) -> Sequence[Need]:
 
 
 def check_packages() -> None:
-    """Refuses to count without what counts.
+    """Refuses to count if a needed package is missing.
 
     Raises:
-        MissingDependencyError: which package is not installed, and how to install it.
+        MissingDependencyError: naming the missing package and how to install it.
     """
     missing = [package for module, package in _PACKAGES.items() if not _is_installed(module)]
     if missing:

@@ -1,4 +1,4 @@
-"""A job on an emulated machine, as the tiers `system` and `board` start one."""
+"""A job on an emulated machine, as started by the tiers `system` and `board`."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,20 +8,20 @@ from firmware_sim.emulator.machine import Machine
 from firmware_sim.errors import EmulationError
 from firmware_sim.tiers.process import last_words
 
-_PATIENCE_S = 30.0  # to a program that was asked to end: emulated boards are slow
+_PATIENCE_S = 30.0  # with a program that was asked to end: emulated boards are slow
 _DOWN_S = 60.0  # to write everything to a disk
 
 
 class MachineGuest:
     """A program that starts by itself when its machine is up.
 
-    It is a `Guest`. When the program has ended the machine goes down, and what is on its disk
-    comes back into the job's folder; `machine` is there before that for those who want to pull
-    its cable.
+    It is a `Guest`. When the program has ended, the machine goes down and the content of its disk
+    is copied back into the job's folder; until then `machine` can be used, to pull its cable for
+    instance.
 
     Args:
-        machine: just powered.
-        fetch: brings the job's folder back from the disk, which is then not in use.
+        machine: just powered on.
+        fetch: copies the job's folder back from the disk, which is not in use by then.
     """
 
     def __init__(self, machine: Machine, fetch: Callable[[], None]) -> None:
@@ -37,7 +37,7 @@ class MachineGuest:
         """The program's exit code.
 
         Raises:
-            EmulationError: if the program still runs after the time, or the machine went down.
+            EmulationError: if the program is still running by then, or the machine went down.
         """
         try:
             code = self.machine.console.await_exit(timeout_s)
@@ -47,10 +47,10 @@ class MachineGuest:
         return code
 
     def stop(self) -> None:
-        """Ask the program to end; after half a minute, take the power away."""
+        """Ask the program to end; after half a minute, cut the power."""
         console = self.machine.console
         if self.is_running():
-            with suppress(EmulationError):  # it may be over in this moment, or hang
+            with suppress(EmulationError):  # it may be ending right now, or hang
                 console.await_ready(_PATIENCE_S)
                 console.send("end TERM")
                 console.await_exit(_PATIENCE_S)

@@ -1,4 +1,4 @@
-"""A library loaded at its place: its bytes with every address filled in, and its symbols."""
+"""A library loaded at its address: its bytes with relocations applied, and its symbols."""
 
 import struct
 from bisect import bisect_right
@@ -15,22 +15,22 @@ from firmware_sim.errors import EmulationError
 PAGE = 0x1000
 TRAPS, SLOT = 0x0F00_0000, 64
 LIBRARY, LIBRARY_END = 0x1000_0000, 0x1FFF_FFFF
-# Relocations that take the address of a symbol, with and without what is there already, and those
-# that take the library's own, of AArch64 and of ARM.
+# Relocations that use a symbol's address, with and without the value already there, and those that
+# use the library's own address, for AArch64 and ARM.
 _ABSOLUTE, _DATA, _JUMPS, _RELATIVE = {257, 2}, {1025, 21}, {1026, 22}, {1027, 23}
-_MARKS = {"$a": False, "$t": True}  # by which a linker says what is ARM's and what is Thumb
+_MARKS = {"$a": False, "$t": True}  # a linker's marks for ARM and Thumb code
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What lies where.
+    """What is at which address.
 
     Attributes:
-        code: from LIBRARY on.
-        symbols: addresses of functions and variables; Thumb functions are odd.
-        traps: addresses of what the library does not define, by name, from TRAPS on.
-        word: bytes of a pointer.
-        marks: from where on instructions are Thumb's, or no longer.
+        code: starting at LIBRARY.
+        symbols: addresses of functions and variables; those of Thumb functions are odd.
+        traps: by name, addresses of what the library does not define, starting at TRAPS.
+        word: bytes in a pointer.
+        marks: addresses where Thumb code starts or ends.
     """
 
     code: bytes
@@ -40,7 +40,7 @@ class Image:
     marks: Sequence[tuple[int, bool]] = ()
 
     def is_thumb(self, address: int) -> bool:
-        """Whether the instruction there is one of Thumb."""
+        """Whether the instruction there is a Thumb one."""
         before = bisect_right(self.marks, (address, True))
         return before > 0 and self.marks[before - 1][1]
 
@@ -52,13 +52,13 @@ class Image:
 
 @once
 def image(path: Path, *, only_thumb: bool = False) -> Image:
-    """Load a library; for a processor that knows Thumb only, jumps to traps are to odd addresses.
+    """Load a library; for a Thumb-only processor, trap addresses are odd.
 
-    A variable of the name of a function is a pointer that Python's import of another module would
-    have set to it; so it is set.
+    A variable named after a function is a pointer that Python's import of another module would set
+    to that function; so it is set here.
 
     Raises:
-        EmulationError: if the linker left what cannot be filled in.
+        EmulationError: if the linker left a relocation that cannot be applied.
     """
     with path.open("rb") as file:
         elf = ELFFile(file)
@@ -95,7 +95,7 @@ def _segments(elf: Any) -> bytearray:
 
 
 def _symbols(elf: Any) -> Iterator[tuple[str, int | None, str]]:
-    """Name, place (None: elsewhere) and kind."""
+    """Name, address (None if defined elsewhere) and kind."""
     for symbol in elf.get_section_by_name(".symtab").iter_symbols():
         if symbol.name:
             is_here = symbol["st_shndx"] != "SHN_UNDEF"
@@ -105,7 +105,7 @@ def _symbols(elf: Any) -> Iterator[tuple[str, int | None, str]]:
 def _relocated(
     elf: Any, code: bytearray, form: str, symbols: Mapping[str, int], thumb: int
 ) -> Iterator[tuple[int, int]]:
-    """Places and what belongs there."""
+    """Addresses and the values that belong there."""
     names = elf.get_section_by_name(".dynsym")
     for section in elf.iter_sections():
         if section["sh_type"] not in {"SHT_REL", "SHT_RELA"}:

@@ -5,12 +5,12 @@ from importlib import import_module
 from fedge.errors import ConfigError
 from firmware_sim.tiers.base import RunsPrograms, Tier
 
-TIERS = ("count", "user", "system", "board")  # the nearer to a board, the further right
+TIERS = ("count", "user", "system", "board")  # the further right, the closer to a real board
 RUNNING = TIERS[1:]
 
 
 def tier(name: str) -> Tier:
-    """The tier of this name; only its module is loaded.
+    """The tier with this name; only its module is loaded.
 
     Raises:
         ConfigError: if there is none.
@@ -22,7 +22,7 @@ def tier(name: str) -> Tier:
 
 
 def running_tier(name: str) -> RunsPrograms:
-    """The tier of this name, which must be one that runs programs.
+    """The tier with this name, which must be one that runs programs.
 
     Raises:
         ConfigError: if there is none, or it only counts.
@@ -30,5 +30,5 @@ def running_tier(name: str) -> RunsPrograms:
     if name in TIERS and name not in RUNNING:
         raise ConfigError(f"the tier {name!r} runs no programs: choose from {', '.join(RUNNING)}")
     found = tier(name)
-    assert isinstance(found, RunsPrograms)  # noqa: S101 - of the three modules just named
+    assert isinstance(found, RunsPrograms)  # noqa: S101 - one of the three just named
     return found

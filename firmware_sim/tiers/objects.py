@@ -1,23 +1,23 @@
-"""The little of Python that a kernel asks for: whole numbers, None, tuples, and no errors.
+"""The small part of Python that a kernel uses: integers, None, tuples, and no errors.
 
-An object is an address; what it stands for is kept here. The stable interface promises that code
-reads nothing of an object but its count of references and its type.
+An object is an address; its value is stored here. The stable interface guarantees that code reads
+only an object's reference count and its type.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 _SLOT = 64
-_REFERENCES = 1 << 20  # so many that none is ever the last
+_REFERENCES = 1 << 20  # so many that the count never drops to 0
 _CONSTANTS = {"_Py_TrueStruct": True, "_Py_FalseStruct": False, "_Py_NoneStruct": None}
 _IS_LONG = 1 << 24  # of a type's flags
 _LESS = 0  # of the comparisons
 
 
 class Caller(Protocol):
-    """The processor whose code asks."""
+    """The processor whose code makes the calls."""
 
-    def argument(self, number: int) -> int: ...  # a whole number, signed
+    def argument(self, number: int) -> int: ...  # a signed integer
     def write_word(self, address: int, value: int) -> None: ...
 
 
@@ -25,9 +25,9 @@ class Objects:
     """All objects of one run.
 
     Args:
-        caller: who asks.
-        names: addresses of what the library takes from Python.
-        place: where objects begin.
+        caller: the processor that makes the calls.
+        names: addresses of what the library uses from Python.
+        place: the address of the first object.
     """
 
     def __init__(self, caller: Caller, names: Mapping[str, int], place: int, word: int) -> None:
@@ -39,7 +39,7 @@ class Objects:
                 self._begin(names[name])
 
     def made(self, value: object) -> int:
-        """The address of a value."""
+        """The address of a new object with this value."""
         for name, constant in _CONSTANTS.items():
             if value is constant and name in self._names:
                 return self._names[name]
@@ -49,16 +49,16 @@ class Objects:
         return address
 
     def value(self, address: int) -> object:
-        """What an address stands for.
+        """The value of the object at an address.
 
         Raises:
-            LookupError: if nothing was made there.
+            LookupError: if there is no object there.
         """
         value = self._values[address]
         return tuple(self.value(item) for item in value) if isinstance(value, list) else value
 
     def answer(self, name: str) -> int | None:
-        """What a function of Python gives; None if it is not one that a kernel may call."""
+        """The result of a Python function; None if a kernel may not call it."""
         known: Mapping[str, Callable[[], int]] = {
             "PyEval_SaveThread": lambda: 1,
             "PyEval_RestoreThread": lambda: 0,
@@ -67,7 +67,7 @@ class Objects:
             "PyLong_FromLong": self._number,
             "PyLong_AsLong": self._as_number,
             "PyLong_AsUnsignedLong": self._as_number,
-            "PyType_GetFlags": lambda: _IS_LONG,  # of the only type that is asked for
+            "PyType_GetFlags": lambda: _IS_LONG,  # of the only type ever queried
             "PyObject_RichCompareBool": self._is_less,
             "PyTuple_New": self._tuple,
             "PyTuple_SetItem": self._set_item,
@@ -101,6 +101,6 @@ class Objects:
 
     def _set_item(self) -> int:
         items = self._values[self._caller.argument(0)]
-        assert isinstance(items, list)  # noqa: S101 - only tuples are made so
+        assert isinstance(items, list)  # noqa: S101 - only tuples are built this way
         items[self._caller.argument(1)] = self._caller.argument(2)
         return 0

@@ -1,4 +1,4 @@
-"""A program of this machine as a guest: it may be an emulator with another program inside."""
+"""A program on this machine as a guest; it may be an emulator running another program."""
 
 import contextlib
 import os
@@ -10,18 +10,18 @@ from pathlib import Path
 from firmware_sim.errors import EmulationError
 
 LOG = "program.log"
-_PATIENCE_S = 10.0  # to a program that was asked to end, before it is killed
+_PATIENCE_S = 10.0  # with a program that was asked to end, before it is killed
 
 
 class Process:
-    """A running program, and what it starts, in a session of its own.
+    """A running program, and what it starts, in its own session.
 
     It is a `Guest`. Ctrl-C in the terminal does not reach it: its starter ends it.
 
     Args:
-        command: the program's path and its words.
-        folder: where it starts; what it prints goes to `program.log` there.
-        environment: all that it sees, nothing of this process's own is added.
+        command: the program's path and its arguments.
+        folder: where it starts; its output goes to `program.log` there.
+        environment: its whole environment; nothing of this process's own is added.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Process:
         """The program's exit code.
 
         Raises:
-            EmulationError: if it still runs after the time, or a signal ended it.
+            EmulationError: if it is still running after that time, or a signal ended it.
         """
         try:
             code = self._process.wait(timeout_s)
@@ -62,9 +62,9 @@ class Process:
         return code
 
     def stop(self) -> None:
-        """Ask it to end; after ten seconds, make it and all that it started."""
+        """Ask it to end; after ten seconds, kill it and everything it started."""
         if self._is_stopped:
-            return  # its number may be another program's by now
+            return  # its process id may be another program's by now
         self._is_stopped = True
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -79,7 +79,7 @@ class Process:
 
 
 def last_words(log: Path) -> str:
-    """The last line that a program printed, and where the others are."""
+    """The last line that a program printed, and where the rest is."""
     lines = log.read_text(errors="replace").split("\n") if log.exists() else []
     said = [line for line in lines if line.strip()]
     return f"{said[-1].strip()} (all of it is in {log})" if said else f"it said nothing; see {log}"

@@ -1,7 +1,7 @@
-"""What a board's kernel says of the board: files that programs read to learn where they run.
+"""What a board's kernel says about the board: files that programs read to learn where they run.
 
 QEMU's user mode looks for every file in its prefix first, so a program finds these instead of this
-machine's. Without them onnxruntime ends on a null pointer: it looks for ARM's fields in an x86
+machine's. Without them onnxruntime crashes on a null pointer: it looks for ARM's fields in an x86
 machine's /proc/cpuinfo.
 """
 
@@ -15,7 +15,7 @@ from firmware_sim.errors import EmulationError
 
 @dataclass(frozen=True, slots=True)
 class _Chip:
-    """What /proc/cpuinfo shows of a processor; numbers as Arm has given them."""
+    """What /proc/cpuinfo shows about a processor; the numbers are Arm's."""
 
     architecture: int
     part: int
@@ -41,7 +41,7 @@ _CHIPS = {
 
 
 def profile(board: Board) -> dict[str, str]:
-    """The files by their path below the root, and what is in each."""
+    """The files, by path below the root, with their contents."""
     cores = "0" if board.n_cores == 1 else f"0-{board.n_cores - 1}"
     lists = ("online", "possible", "present")
     return {
@@ -52,9 +52,9 @@ def profile(board: Board) -> dict[str, str]:
 
 
 def lay(files: Mapping[str, str], tree: Path, prefix: Path) -> None:
-    """Make a prefix of these files, and of links to the programs and libraries of a Debian tree.
+    """Make a prefix of these files and of links to a Debian tree's programs and libraries.
 
-    All else, such as /tmp, /home and the rest of /proc, stays this machine's.
+    Everything else, such as /tmp, /home and the rest of /proc, remains this machine's.
     """
     for name, text in files.items():
         path = prefix / name
@@ -68,7 +68,7 @@ def lay(files: Mapping[str, str], tree: Path, prefix: Path) -> None:
 def _cpuinfo(board: Board) -> str:
     chip = _CHIPS.get(board.cpu)
     if chip is None:
-        raise EmulationError(f"nobody has said what /proc/cpuinfo shows on a {board.cpu}")
+        raise EmulationError(f"it is not known what /proc/cpuinfo shows on a {board.cpu}")
     fields = {
         "BogoMIPS": "38.40",
         "Features": chip.features,
@@ -84,7 +84,7 @@ def _cpuinfo(board: Board) -> str:
 
 
 def _meminfo(memory_mb: int) -> str:
-    """All of the board's memory, free; a kernel keeps some per cent of it for itself."""
+    """All of the board's memory, free; a real kernel keeps a few per cent for itself."""
     names = ("MemTotal", "MemFree", "MemAvailable")
     rows = [f"{name}:".ljust(16) + f"{memory_mb * 1024:>8} kB\n" for name in names]
     return "".join(rows) + "SwapTotal:             0 kB\nSwapFree:              0 kB\n"

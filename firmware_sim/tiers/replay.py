@@ -1,4 +1,4 @@
-"""A recorded call of a kernel, made again on a processor that counts. Needs unicorn."""
+"""A recorded kernel call, replayed on a processor that counts. Needs unicorn."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from firmware_sim.tiers.core import DATA, Core, Outcome
 from firmware_sim.tiers.image import Image, image
 
 _WHOLE = {"int", "Py_ssize_t", "uint32_t", "int32_t", "uint16_t", "uint8_t", "size_t", "bint"}
-_ALIGNMENT = 64  # of arrays: a cache line
+_ALIGNMENT = 64  # of arrays: one cache line
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class Count:
     """A call of a kernel, counted.
 
     Attributes:
-        instructions: that it took.
-        differences: arrays, or "result", that are not what the kernel of this machine left, bit
-            for bit.
-        trapped: what it called outside, uncounted.
+        instructions: how many it took.
+        differences: arrays, or "result", that differ in any bit from what this machine's kernel
+            produced.
+        trapped: uncounted calls to outside functions.
     """
 
     instructions: int
@@ -37,7 +37,7 @@ class Count:
 
 
 def replay(call: Call, processor: Processor) -> Count:
-    """Makes a recorded call on another processor.
+    """Replays a recorded call on another processor.
 
     Raises:
         EmulationError: if the kernel cannot be compiled, called, or faults.
@@ -61,7 +61,7 @@ def _differences(call: Call, outcome: Outcome, memory: "_Memory") -> tuple[str, 
         for name, array in call.after.items()
         if memory.found(name, outcome.memory) != array.tobytes()
     ]
-    # Cython gives a truth as bool or as int, by how it is returned.
+    # Cython returns a boolean as bool or as int, depending on how it is returned.
     return (*different, *(["result"] if outcome.result != call.result else []))
 
 
@@ -82,7 +82,7 @@ def _argument(kind: str, value: Any, core: Core, name: str) -> Argument:
 
 
 def _make_numbers(core: Core, library: Library, loaded: Image) -> None:
-    """The whole numbers that the modules' imports would make."""
+    """Create the integers that importing the modules would create."""
     for module in library.modules:
         if module.numbers:
             table = loaded.read_word(loaded.symbols[f"fedge_numbers_{module.name}"])
@@ -91,13 +91,13 @@ def _make_numbers(core: Core, library: Library, loaded: Image) -> None:
 
 
 def _n_dimensions(loaded: Image) -> int:
-    """Of every view: memview, data, then shape, strides and suboffsets of as many."""
+    """Dimensions in a view's layout: memview, data, then as many shape, strides and suboffsets."""
     size = loaded.read_word(loaded.symbols["fedge_size_of_a_view"]) & 0xFFFF
     return (size // loaded.word - 2) // 3
 
 
 class _Memory:
-    """The arrays of a call, one after another, and the views of them."""
+    """The arrays of a call, one after another, and their views."""
 
     def __init__(self, n_dimensions: int, word: int) -> None:
         self._n_dimensions, self._word = n_dimensions, word

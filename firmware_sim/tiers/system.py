@@ -1,7 +1,7 @@
 """A whole Debian system under QEMU's full emulation: its own kernel, memory, disk and network.
 
-The machine is QEMU's `virt`, which is no board that exists; processor and memory are the board's.
-Programs start from a disk that is never written to and work on one of their own.
+The machine is QEMU's `virt`, which is not a real board; processor and memory are the board's.
+Programs start from a disk that is never written to and work on their own disk.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,12 +28,12 @@ _MODULES = (
     "crc32c_generic", "ext4", "virtio_mmio", "virtio_blk", "virtio_net",
     "sch_netem", "sch_ingress", "cls_matchall", "act_mirred", "ifb",  # for bad links, both ways
 )  # fmt: skip
-_MOST_MB = 3072  # of a guest with 32-bit addresses and a machine that has devices there too
+_MOST_MB = 3072  # for a guest with 32-bit addresses, which devices take a part of
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What runs a kind of processor."""
+    """The emulator for a kind of processor."""
 
     program: str
     model: str
@@ -51,12 +51,12 @@ class SystemMode:
     """The tier, with or without special conditions.
 
     Attributes:
-        memory_mb: instead of the board's.
-        disk_mb: of the job's disk; None: enough.
-        n_cores: of the machine; more than this computer has make it slower.
-        forward: a port at 10.0.2.100, and the port of this machine's loopback it leads to.
-        is_restricted: whether that is all the guest reaches.
-        is_counted: the guest's performance counters count instructions, and its clock with them.
+        memory_mb: replaces the board's.
+        disk_mb: size of the job's disk; None for enough.
+        n_cores: cores of the machine; more than this computer has make it slower.
+        forward: a port at 10.0.2.100, and the port on this machine's loopback it leads to.
+        is_restricted: whether that is all the guest can reach.
+        is_counted: whether the guest's performance counters and clock count instructions.
     """
 
     memory_mb: int | None = None
@@ -75,7 +75,7 @@ class SystemMode:
 
     @property
     def loopback(self) -> str:
-        """The address under which the guest reaches this machine's 127.0.0.1."""
+        """The address at which the guest reaches this machine's 127.0.0.1."""
         return BROKER_ADDRESS if self.is_restricted else HOST_ADDRESS
 
     def refusal(self, board: Board) -> str | None:
@@ -85,7 +85,7 @@ class SystemMode:
         return None
 
     def needs(self, board: Board) -> Sequence[Need]:
-        """The emulator, and what brings, builds and unpacks the board's system."""
+        """The emulator, and what fetches, builds and unpacks the board's system."""
         kind = _KINDS.get(board.system.machine)
         reasons = {
             **({kind.program: f"is a machine of {board.system.machine}"} if kind else {}),
@@ -105,7 +105,7 @@ class SystemMode:
         return booted(board.system, kind.kernel) if kind else []
 
     def prepare(self, board: Board, tell: Tell) -> None:
-        """Bring kernel and Debian, make the disk; nothing the second time.
+        """Fetch kernel and Debian, build the disk; nothing the second time.
 
         Raises:
             EmulationError: if a download or the build fails.
@@ -117,13 +117,13 @@ class SystemMode:
         unpacked(wheel(board.system, tell), board.system)
 
     def start(self, board: Board, job: Job) -> MachineGuest:
-        """Start a program; `program.log` in its folder has what it prints."""
+        """Start a program; `program.log` in its folder has its output."""
         image = self.disk(board, job)
         machine = Machine(self.hardware(board, image), image.parent, program_log=job.folder / LOG)
         return MachineGuest(machine, lambda: fetch_job(image, job.folder))
 
     def disk(self, board: Board, job: Job) -> Path:
-        """Make the job's disk; it is in `.board` in the job's folder."""
+        """Create the job's disk, in `.board` in the job's folder."""
         image = job.folder / OURS / "job.img"
         image.parent.mkdir(parents=True, exist_ok=True)
         fedge = unpacked(wheel(board.system, _be_quiet), board.system)
@@ -136,14 +136,14 @@ class SystemMode:
         """The machine with this disk.
 
         Args:
-            board: whose processor and memory it has.
+            board: determines processor and memory.
             image: the job's disk.
-            image_format: raw or qcow2; only the latter takes snapshots.
+            image_format: raw or qcow2; only the latter can hold snapshots.
             starts: whether the program starts by itself.
         """
         kind = _KINDS[board.system.machine]
         start = " fedge.start=yes" if starts else ""
-        # Where a program lies in memory moves its count by up to one in a hundred.
+        # A program's position in memory changes its count by up to one per cent.
         layout = " norandmaps" if self.is_counted else ""
         return Hardware(
             program=programs.need(kind.program),
@@ -179,4 +179,4 @@ def _initramfs(board: Board, kind: _Kind, tell: Tell) -> Path:
 
 
 def _be_quiet(_line: str) -> None:
-    """For what has been prepared before, or is missing for the caller to hear of."""
+    """No progress to show: it is already prepared, or missing and the caller gets the error."""

@@ -1,7 +1,7 @@
 """A board's programs under QEMU's user mode: ARM code, this machine's kernel.
 
-QEMU translates each program and hands its system calls to the kernel here, so there is no root, no
-container and no binary format to register. A prefix of links shows the program its board's Debian
+QEMU translates each program and passes its system calls to the kernel here, so it needs no root, no
+container and no registered binary format. A prefix of links shows the program its board's Debian
 and, in /proc and /sys, its board's processor and memory; all other files are this machine's.
 """
 
@@ -30,9 +30,9 @@ class UserMode:
     """The tier, with or without a limit.
 
     Attributes:
-        is_capped: whether a program may map no more than its board has memory. That limits
+        is_capped: whether a program may map only as much as its board has memory. That limits
             addresses, not memory in use: what fails may still fit on a board, what runs does fit.
-            QEMU holds it for 64-bit programs only.
+            QEMU supports it for 64-bit programs only.
     """
 
     is_capped: bool = False
@@ -50,7 +50,7 @@ class UserMode:
         return None
 
     def needs(self, board: Board) -> Sequence[Need]:
-        """The emulator, and what brings and builds the board's system."""
+        """The emulator, and what fetches and builds the board's system."""
         reasons = {
             **onnx.programs_for(board.system),
             _QEMU[board.system.machine]: f"runs {board.system.machine} code",
@@ -61,11 +61,11 @@ class UserMode:
         return needed(reasons)
 
     def stock(self, board: Board) -> Sequence[Item]:
-        """The board's Debian, and what its Python packages are made of."""
+        """The board's Debian and its Python packages."""
         return [debian_item(board.system), *items(board.system)]
 
     def prepare(self, board: Board, tell: Tell) -> None:
-        """Bring the board's Debian, fedge and what it needs; nothing the second time.
+        """Fetch the board's Debian, build fedge, fetch its requirements; nothing the second time.
 
         Raises:
             EmulationError: if a download or the build fails.
@@ -76,13 +76,13 @@ class UserMode:
         _ready(board)
 
     def start(self, board: Board, job: Job) -> Process:
-        """Run a program; `program.log` in its folder has what it prints."""
+        """Run a program; `program.log` in its folder has its output."""
         prefix, site_packages = _ready(board)
         cap = ["-R", f"{board.memory_mb}M"] if self.is_capped else []
         command = [
             programs.need(_QEMU[board.system.machine]),
-            # The CPU that QEMU takes by itself has vector instructions that no board has:
-            # they are slow to emulate and give other last digits.
+            # QEMU's default CPU has vector instructions that no board has:
+            # they are slow to emulate and give different last digits.
             *["-cpu", board.cpu, "-seed", "1", *cap, "-L", str(prefix)],
             str(prefix / "usr/bin" / f"python{board.system.python}"),
             *job.words,
@@ -94,9 +94,9 @@ class UserMode:
 TIER = UserMode()
 
 
-@functools.cache  # a change of fedge's sources is for the next process: a fleet runs one fedge
+@functools.cache  # a change in fedge's sources waits for the next process: a fleet runs one fedge
 def _ready(board: Board) -> tuple[Path, Path]:
-    """The prefix for QEMU and the folder for PYTHONPATH."""
+    """The prefix for QEMU, and the folder for PYTHONPATH."""
     tree = rootfs(board.system, tell=_be_quiet)
     files = profile(board)
     key = cache.key(str(tree), files)
@@ -105,7 +105,7 @@ def _ready(board: Board) -> tuple[Path, Path]:
 
 
 def _environment(system: System, site_packages: Path, home: Path) -> dict[str, str]:
-    """All that a program sees of the outside: nothing of this process's own variables."""
+    """A program's whole environment: none of this process's own variables."""
     return {
         "HOME": str(home),
         "LANG": "C.UTF-8",
@@ -113,7 +113,7 @@ def _environment(system: System, site_packages: Path, home: Path) -> dict[str, s
         "PYTHONPATH": str(site_packages),
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
-        # Compiled once and kept, but not in the trees that disks are made of too.
+        # Compiled once and kept, but not in the trees that disks are built from.
         "PYTHONPYCACHEPREFIX": str(cache.home() / "pycache" / system.name),
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
@@ -122,4 +122,4 @@ def _environment(system: System, site_packages: Path, home: Path) -> dict[str, s
 
 
 def _be_quiet(_line: str) -> None:
-    """For what has been prepared before, or is missing for the caller to hear of."""
+    """No progress to show: it is already prepared, or missing and the caller gets the error."""

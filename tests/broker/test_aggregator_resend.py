@@ -14,7 +14,7 @@ from fedge.transport import Connected, Message
 from fedge.transport.mqtt import MqttTransport
 from fedge.types import DeviceId, JobId, RoundId
 from tests.support.broker import Broker
-from tests.support.round_manifests import dice
+from tests.support.round_manifests import rng
 
 pytestmark = pytest.mark.broker
 
@@ -37,7 +37,7 @@ def test_an_unanswered_update_is_sent_again_over_a_real_link(
             payload=b"payload",
         )  # fmt: skip
         outbox.put(result, sequence=1, model_sha256=b"m" * 32, residual=np.zeros(4, np.float32))
-        sender = Sender(outbox, link, Topics("home"), DeviceId("pi-3"), dice())
+        sender = Sender(outbox, link, Topics("home"), DeviceId("pi-3"), rng())
         for _ in range(3):
             sender.hurry(time.monotonic())
             assert sender.send(time.monotonic())

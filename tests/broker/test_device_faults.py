@@ -222,5 +222,5 @@ def test_an_aggregator_whose_directory_is_gone_begins_a_new_run_with_the_same_de
     fleet.finish()
     assert not old & {nonce for (nonce,) in fleet.query("SELECT nonce FROM update_")}
     for name in DEVICES:
-        assert fleet.said(name).count("was begun anew") == 1
+        assert fleet.said(name).count("was started over") == 1
         assert fleet.said(name).count("round 2: training") == 2

@@ -45,7 +45,7 @@ def test_a_wrong_fleet_is_told_which_fleets_and_jobs_there_are(
         with stopping(device):
             wait_until(lambda: lines(device), timeout_s=40)
             assert lines(device)[0].endswith(
-                "no round of job motors in fleet factoy for 18 s; heard: fleet factory: "
+                "no round of job motors in fleet factoy for 18 s; heard fleet factory: "
                 "job motors: are --fleet and --job right?"
             )
             assert device.process.poll() is None
@@ -75,7 +75,7 @@ def test_behind_access_rights_it_says_that_they_may_hide_something(tmp_path: Pat
         with stopping(device):
             wait_until(lambda: lines(device), timeout_s=40)
         assert "heard no aggregator of any fleet" in lines(device)[0]
-        assert "if the broker has access rights, they may hide it" in lines(device)[0]
+        assert "if the broker has access control, it may hide it" in lines(device)[0]
     finally:
         aggregator.close()
         broker.kill()

@@ -1,4 +1,4 @@
-"""docs/operators.md from the rules themselves: `python -m tests.docs.operators` writes it."""
+"""docs/operators.md, made from the rules: `python -m tests.docs.operators` writes it."""
 
 from pathlib import Path
 
@@ -24,8 +24,9 @@ is active in local training only; its ratio must be constant and its mask unused
 Each rule is one entry of a table in `fedge/autodiff/rules`. One test compares every rule with
 finite differences in float64 through onnxruntime. Another tries every rule on ties, zeros, integers
 and constant rows: there its gradient must lie between the slopes to the left and to the right, and
-must be torch's wherever torch gives a finite number. Where a slope is infinite, the rule takes 0:
-what arrives there is often 0, and 0 times infinity would make every gradient before it NaN.
+equal torch's wherever torch gives a finite number. Where a slope is infinite, 0 is used: the
+incoming gradient there is often 0, and 0 times infinity would turn every gradient before it into
+NaN.
 
 | operator | what it computes, and its gradient where that adds something |
 |---|---|

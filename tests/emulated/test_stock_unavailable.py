@@ -175,6 +175,6 @@ def test_an_archives_fault_skips_in_ci_and_is_summed_up_while_a_missing_program_
         check=False,
     )
     assert "1 failed, 3 skipped" in done.stdout
-    assert "no-such-program is not installed, and FEDGE_REQUIRE forbids to skip" in done.stdout
+    assert "no-such-program is not installed, and FEDGE_REQUIRE forbids skipping" in done.stdout
     assert f"skipped 2 tests: {SENTENCE}" in done.stdout.splitlines()
     assert (tmp_path / "told").read_text() == f"skipped 2 tests: {SENTENCE}\n"

@@ -1,4 +1,4 @@
-"""Artifacts: a zip of five members, with right checksums and hashes."""
+"""Artifacts: a zip of five members, with correct checksums and hashes."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from fedge.messages.statistics import max_bytes
 from tests.fuzz.models import ARTIFACT, MANIFEST
 from tests.fuzz.target import Change, Target, read
 
-_FACTOR = 128  # of its size: JSON values, and copies of the parameters
+_FACTOR = 128  # times the input's size: JSON values, and copies of the parameters
 _EDGES: tuple[Any, ...] = (
     *(None, True, 0, 1, -1, 2, 2**16, 2**29, 2**29 + 1, 2**63, 10**400, 0.0, 0.5, 1.0, 1e308),
     *("", "mse", "cross_entropy", "float32", "int64", "federated", "weight", "fedge.x", "\n"),
@@ -25,7 +25,7 @@ _EDGES: tuple[Any, ...] = (
 
 
 def check(data: bytes) -> bool:
-    """It is an artifact of exactly these bytes that can be exported, or it is refused."""
+    """The bytes are an artifact that saves to the same bytes and exports, or are refused."""
     most_bytes = _FACTOR * len(data)
     artifact = read(lambda: Artifact.from_bytes(data), (ArtifactError,), most_bytes=most_bytes)
     if artifact is None:
@@ -40,21 +40,21 @@ def check(data: bytes) -> bool:
     return True
 
 
-def mutate(data: bytes, dice: random.Random, change: Change) -> bytes:
-    """Changes one member, and gives the archive and the manifest the checksums of the result."""
+def mutate(data: bytes, rng: random.Random, change: Change) -> bytes:
+    """Changes one member, and updates the checksums in the archive and the manifest."""
     members = split(data)
-    if members is None or dice.randrange(8) == 0:
+    if members is None or rng.randrange(8) == 0:
         return change(data)
-    which = dice.choice((0, 0, 1, 1, 2, 3, 4))
-    if which == 0 and dice.randrange(3):
-        members[0] = _with_field(members[0], dice)
+    which = rng.choice((0, 0, 1, 1, 2, 3, 4))
+    if which == 0 and rng.randrange(3):
+        members[0] = _with_field(members[0], rng)
     else:
         members[which] = change(members[which])
-    return joined(members) + dice.choice((b"", b"", b"", b"\0"))
+    return joined(members) + rng.choice((b"", b"", b"", b"\0"))
 
 
 def split(data: bytes) -> list[bytes] | None:
-    """The five members, whatever their checksums say; None if their headers do not lead there."""
+    """The five members, whatever their checksums say; None if their headers cannot be followed."""
     members, position = [], 0
     for _ in MEMBERS:
         header = data[position : position + 30]
@@ -68,7 +68,7 @@ def split(data: bytes) -> list[bytes] | None:
 
 
 def joined(members: list[bytes]) -> bytes:
-    """An archive whose hashes are right wherever the manifest can be read."""
+    """An archive whose hashes are correct if the manifest can be read."""
     try:
         facts = json.loads(members[0])
         facts["members"] = {
@@ -84,24 +84,24 @@ def joined(members: list[bytes]) -> bytes:
     return container.pack(list(zip(MEMBERS, [head, *members[1:]], strict=True)))
 
 
-def _with_field(manifest: bytes, dice: random.Random) -> bytes:
-    """The manifest with one value, at any depth, replaced, doubled or dropped."""
+def _with_field(manifest: bytes, rng: random.Random) -> bytes:
+    """The manifest with one value, at any depth, replaced, duplicated or removed."""
     try:
         facts = json.loads(manifest)
     except (ValueError, RecursionError):
         return manifest
     part = facts
     while isinstance(part, dict | list) and part:
-        key = dice.choice(sorted(part) if isinstance(part, dict) else range(len(part)))
-        if not isinstance(part[key], dict | list) or not part[key] or dice.randrange(4) == 0:
-            _alter(part, key, dice)
+        key = rng.choice(sorted(part) if isinstance(part, dict) else range(len(part)))
+        if not isinstance(part[key], dict | list) or not part[key] or rng.randrange(4) == 0:
+            _alter(part, key, rng)
             break
         part = part[key]
     return json.dumps(facts).encode()
 
 
-def _alter(part: Any, key: Any, dice: random.Random) -> None:
-    match dice.randrange(6):
+def _alter(part: Any, key: Any, rng: random.Random) -> None:
+    match rng.randrange(6):
         case 0:
             del part[key]
         case 1 if isinstance(part, list):
@@ -109,11 +109,11 @@ def _alter(part: Any, key: Any, dice: random.Random) -> None:
         case 1:
             part["extra"] = part[key]
         case _:
-            part[key] = dice.choice(_EDGES)
+            part[key] = rng.choice(_EDGES)
 
 
 def seeds() -> dict[str, bytes]:
-    """The small model, and the same with dropout."""
+    """The small model, without and with dropout."""
     dropout = (DropoutSpec(ratio=0.5, size=12),)
     dropping = replace(ARTIFACT, manifest=replace(MANIFEST, dropout=dropout))
     return {"small": ARTIFACT.to_bytes(), "dropout": dropping.to_bytes()}

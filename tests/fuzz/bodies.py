@@ -1,4 +1,4 @@
-"""A well-formed payload of every scheme, also of those that no codec writes yet."""
+"""A well-formed payload of every scheme, including those that no codec writes yet."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ _SCALE = 0x3C00  # 2**-7 as bf16
 
 
 def make_payload(scheme: Scheme, n_params: int, stamp: Stamp) -> bytes:
-    """Of a delta that needs no dice; every eleventh value of a sparse one."""
+    """The payload of a fixed delta, made without an rng; sparse ones keep every eleventh value."""
     n_kept = -(-n_params // 11) if scheme.is_sparse else n_params
     body = _rotated(scheme, n_kept) if scheme.is_rotated else _plain(scheme, n_params, n_kept)
     return seal(scheme, stamp, n_params=n_params, n_kept=n_kept, body=body, seed=_SEED)
@@ -36,7 +36,7 @@ def _plain(scheme: Scheme, n_params: int, n_kept: int) -> bytes:
 
 
 def _sparse(scheme: Scheme, n_params: int, n_kept: int) -> bytes:
-    """Gaps and levels go up and down, so that no stream of bits is empty."""
+    """Gaps and levels vary, so that no bit stream is empty."""
     numbers = np.arange(n_kept)
     indices = (11 * numbers + numbers * numbers % 7).astype(np.uint32)
     indices = np.minimum(indices, n_params - 1 - numbers[::-1]).astype(np.uint32)

@@ -1,4 +1,4 @@
-"""Data files: zips of arrays, with right checksums, in every compression that Python knows."""
+"""Data files: zips of arrays, with correct checksums, in every compression that Python has."""
 
 import io
 import random
@@ -15,7 +15,7 @@ from fedge.training import ArrayData
 from tests.fuzz.models import MANIFEST
 from tests.fuzz.target import Change, Target, read
 
-_FACTOR = 4200  # of its size: deflate unpacks to 1032 times as much, which is held twice and cast
+_FACTOR = 4200  # times its size: deflate expands up to 1032 times, which is held twice and cast
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _NAMES = (
     "x.npy",
@@ -41,10 +41,10 @@ Members = list[tuple[str, bytes, int]]
 
 
 def check(data: bytes) -> bool:
-    """It is a set of examples, or refused; a model's check of them refuses in the same way."""
+    """The bytes are a set of examples or are refused; so is a model's check of them."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with NamedTemporaryFile(suffix=".npz") as file:  # zipfile treats other objects otherwise
+        with NamedTemporaryFile(suffix=".npz") as file:  # zipfile treats other objects differently
             file.write(data)
             file.flush()
             found = read(lambda: read_npz(file.name), (DataError,), most_bytes=_FACTOR * len(data))
@@ -63,26 +63,26 @@ def check(data: bytes) -> bool:
     return True
 
 
-def mutate(data: bytes, dice: random.Random, change: Change) -> bytes:
-    """Changes one array, and packs all of them again."""
+def mutate(data: bytes, rng: random.Random, change: Change) -> bytes:
+    """Changes one array, and repacks all of them."""
     members = unpacked(data)
-    if not members or dice.randrange(6) == 0:
+    if not members or rng.randrange(6) == 0:
         return change(data)
-    index = dice.randrange(len(members))
+    index = rng.randrange(len(members))
     name, content, method = members[index]
-    match dice.randrange(8):
+    match rng.randrange(8):
         case 0:
-            members[index] = dice.choice(_NAMES), content, method
+            members[index] = rng.choice(_NAMES), content, method
         case 1:
-            members[index] = name, content, dice.choice(_METHODS)
+            members[index] = name, content, rng.choice(_METHODS)
         case 2:
             del members[index]
         case 3:
-            members.append((dice.choice(_NAMES), content, method))
+            members.append((rng.choice(_NAMES), content, method))
         case 4:
             members[index] = name, change(content), method
         case _:
-            members[index] = name, _with_header(content, dice, change), method
+            members[index] = name, _with_header(content, rng, change), method
     return packed(members)
 
 
@@ -94,15 +94,15 @@ def unpacked(data: bytes) -> Members | None:
             if sum(info.file_size for info in infos) > 2**20:
                 return None
             return [(info.filename, archive.read(info), info.compress_type) for info in infos]
-    except Exception:  # a damaged archive, in one of zipfile's many ways
+    except Exception:  # a damaged archive: zipfile raises many kinds of exceptions
         return None
 
 
 def packed(members: Members) -> bytes:
-    """The archive, with right checksums and the date on which zips begin."""
+    """The archive, with correct checksums and the earliest date a zip can have."""
     file = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(file, "w") as archive:
-        warnings.simplefilter("ignore")  # two members of one name
+        warnings.simplefilter("ignore")  # two members with the same name
         for name, content, method in members:
             info = zipfile.ZipInfo(name)
             info.compress_type = method
@@ -110,23 +110,23 @@ def packed(members: Members) -> bytes:
     return file.getvalue()
 
 
-def _with_header(content: bytes, dice: random.Random, change: Change) -> bytes:
-    """An array's bytes with another header: one of its three facts made up, or its text changed."""
+def _with_header(content: bytes, rng: random.Random, change: Change) -> bytes:
+    """An array's bytes with a different header: one of its three facts made up, or text changed."""
     text = content[10 : 10 + int.from_bytes(content[8:10], "little")]
     values = content[10 + len(text) :]
     facts: dict[str, object] = {"descr": "<i8", "fortran_order": False, "shape": (3,)}
-    match dice.randrange(4):
+    match rng.randrange(4):
         case 0:
             text = change(text)
         case 1:
-            text = repr(facts | {"descr": dice.choice(_DESCRS)}).encode()
+            text = repr(facts | {"descr": rng.choice(_DESCRS)}).encode()
         case 2:
-            text = repr(facts | {"shape": dice.choice(_SHAPES)}).encode()
+            text = repr(facts | {"shape": rng.choice(_SHAPES)}).encode()
         case _:
-            made_up = {"descr": dice.choice(_DESCRS), "shape": dice.choice(_SHAPES)}
-            text = repr(facts | made_up | {"fortran_order": dice.choice((True, 1))}).encode()
-            values = dice.choice((b"", values, values * 2))
-    major = dice.choice((1, 1, 1, 2, 3))
+            made_up = {"descr": rng.choice(_DESCRS), "shape": rng.choice(_SHAPES)}
+            text = repr(facts | made_up | {"fortran_order": rng.choice((True, 1))}).encode()
+            values = rng.choice((b"", values, values * 2))
+    major = rng.choice((1, 1, 1, 2, 3))
     size = len(text).to_bytes(2 if major == 1 else 4, "little", signed=False)
     return b"\x93NUMPY" + bytes([major, 0]) + size + text + values
 

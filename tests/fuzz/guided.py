@@ -5,7 +5,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["fedge"]):
-    from tests.fuzz.target import dice_of
+    from tests.fuzz.target import rng_of
     from tests.fuzz.targets import TARGETS
 
 
@@ -17,7 +17,7 @@ def main(argv: list[str]) -> None:
         def change(part: bytes) -> bytes:
             return bytes(atheris.Mutate(part, len(part) + 64))
 
-        changed: bytes = target.mutate(bytes(data), dice_of(seed), change)
+        changed: bytes = target.mutate(bytes(data), rng_of(seed), change)
         return changed[:max_size]
 
     atheris.Setup([argv[0], *argv[2:]], target.check, custom_mutator=mutate)

@@ -1,6 +1,6 @@
-"""`python -m tests.fuzz.make`: writes the well-formed inputs of the corpus anew.
+"""`python -m tests.fuzz.make`: rewrites the well-formed inputs of the corpus.
 
-Findings, whose names begin with `found-`, are left alone.
+Findings, whose names start with `found-`, are left alone.
 """
 
 from tests.fuzz.targets import CORPUS, TARGETS
@@ -13,4 +13,4 @@ if __name__ == "__main__":
             path.unlink()
         for name, data in target.seeds().items():
             (folder / f"seed-{name}").write_bytes(data)
-            print(folder / f"seed-{name}", len(data))  # noqa: T201 - says what it wrote
+            print(folder / f"seed-{name}", len(data))  # noqa: T201 - reports what it wrote

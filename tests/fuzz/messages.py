@@ -1,4 +1,4 @@
-"""CBOR messages: each input is given to every decoder."""
+"""CBOR messages: each input goes to every decoder."""
 
 import random
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tests.fuzz.models import MANIFEST, SCHEMA
 from tests.fuzz.target import Change, Target, read
 from tests.support.message_examples import EXAMPLES
 
-_FACTOR = 256  # of its size: a list of one element takes two bytes there and a hundred here
+_FACTOR = 256  # times its size: a list of one element takes two bytes there and a hundred here
 _EDGES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 23, 24, 255, 256, 65_535, 65_536, 2**31 - 1, 2**31, 2**32),
     *(2**53, 2**63 - 1, 2**63, 2**64 - 1, -(2**64), 2**64, 2**200, 2**20_000),
@@ -43,7 +43,7 @@ DECODERS: list[Callable[[bytes], Any]] = [
 
 
 def check(payload: bytes) -> bool:
-    """It decodes to a value that its own encoding gives again, or is refused."""
+    """The bytes decode to a value that survives encoding and decoding, or are refused."""
     topic = read(partial(_topic, payload), (PayloadError,), most_bytes=_FACTOR * len(payload))
     is_taken = topic is not None
     for decode in DECODERS:
@@ -61,48 +61,48 @@ def check(payload: bytes) -> bool:
     return is_taken
 
 
-def mutate(payload: bytes, dice: random.Random, change: Change) -> bytes:
-    """Changes bytes, or a value somewhere in the message, spelled canonically again."""
-    if dice.randrange(4) == 0:
+def mutate(payload: bytes, rng: random.Random, change: Change) -> bytes:
+    """Changes bytes, or a value somewhere in the message, which is then re-encoded canonically."""
+    if rng.randrange(4) == 0:
         return change(payload)
     try:
-        value = _changed(cbor2.loads(payload), dice, change)
+        value = _changed(cbor2.loads(payload), rng, change)
         return cbor2.dumps(value, canonical=True)
-    except Exception:  # no message any more: what cbor2 raises then is of many kinds
+    except Exception:  # no longer a message: cbor2 raises many kinds of exceptions
         return change(payload)
 
 
-def _changed(value: Any, dice: random.Random, change: Change) -> Any:
-    """The value, with one thing in it replaced, changed, added, doubled or dropped."""
-    if isinstance(value, dict | list) and value and dice.randrange(5):
-        return _changed_inside(value, dice, change)
-    if isinstance(value, bytes) and dice.randrange(2):
+def _changed(value: Any, rng: random.Random, change: Change) -> Any:
+    """The value, with one thing in it replaced, changed, added, duplicated or removed."""
+    if isinstance(value, dict | list) and value and rng.randrange(5):
+        return _changed_inside(value, rng, change)
+    if isinstance(value, bytes) and rng.randrange(2):
         return change(value)
-    if isinstance(value, str) and dice.randrange(2):
+    if isinstance(value, str) and rng.randrange(2):
         return change(value.encode()).decode(errors="replace")
-    if type(value) is int and dice.randrange(2):
-        return value + dice.choice((-1, 1, 256, -256))
-    return dice.choice(_EDGES)
+    if type(value) is int and rng.randrange(2):
+        return value + rng.choice((-1, 1, 256, -256))
+    return rng.choice(_EDGES)
 
 
-def _changed_inside(value: Any, dice: random.Random, change: Change) -> Any:
-    """A dict or list that is not empty, with one of its parts changed."""
+def _changed_inside(value: Any, rng: random.Random, change: Change) -> Any:
+    """A non-empty dict or list with one of its parts changed."""
     copy = dict(value) if isinstance(value, dict) else list(value)
-    key = dice.choice(list(copy) if isinstance(copy, dict) else range(len(copy)))
-    match dice.randrange(8):
+    key = rng.choice(list(copy) if isinstance(copy, dict) else range(len(copy)))
+    match rng.randrange(8):
         case 0:
             del copy[key]
         case 1 if isinstance(copy, dict):
-            copy[dice.choice(("extra", 1, *copy))] = dice.choice(_EDGES)
+            copy[rng.choice(("extra", 1, *copy))] = rng.choice(_EDGES)
         case 1 if isinstance(copy, list):
             copy.insert(key, copy[key])
         case _:
-            copy[key] = _changed(copy[key], dice, change)
+            copy[key] = _changed(copy[key], rng, change)
     return copy
 
 
 def report(n_examples: int = 3) -> bytes:
-    """A message of statistics that fits the model."""
+    """A statistics message that fits the model."""
     parts = (np.array(part, np.float64) for part in ((3, 2), (1.5, -2), (4, 0)))
     one = FeatureStatistics(*parts)
     return StatisticsReport(

@@ -1,4 +1,4 @@
-"""Payloads of every scheme, with a right checksum."""
+"""Payloads of every scheme, with a correct checksum."""
 
 import random
 import zlib
@@ -16,13 +16,13 @@ from tests.fuzz.target import Change, Target, read
 from tests.golden.payloads import delta
 
 _WEIGHT = np.float32(0.75)
-_LARGEST_OUT = 2**17  # parameters; a payload that claims more meets an out of another size
-_FACTOR = 64  # of its size: what `codecs.decode` says it needs at most
+_LARGEST_OUT = 2**17  # parameters; a payload that claims more gets an `out` of another size
+_FACTOR = 64  # times its size: the most that `codecs.decode` says it needs
 _EDGES = (0, 1, 2, 127, 128, 255, 256, 257, 2**14, 2**29, 2**29 + 1, 2**32 - 1, 2**32, 2**35)
 
 
 def check(data: bytes) -> bool:
-    """Decoded in three ways, by the kernels and by their twins, it is one delta or refused."""
+    """Decoding in three ways, by kernels and twins, gives one and the same delta, or a refusal."""
     header = read(lambda: codecs.read_header(data), (PayloadError,), most_bytes=len(data))
     most_bytes = _FACTOR * len(data)
     decoded = read(lambda: codecs.decode(data), (PayloadError,), most_bytes=most_bytes)
@@ -34,7 +34,7 @@ def check(data: bytes) -> bool:
     size = header.n_params if header is not None and header.n_params <= _LARGEST_OUT else 30
     fits = decoded if decoded is not None and decoded.n_params == size else None
     _check_accumulate(data, fits, np.full(size, 0.5, np.float32))
-    # The twins are Python: their branches are what guides a coverage-guided fuzzer.
+    # The twins are Python: their branches guide a coverage-guided fuzzer.
     with mock.patch.object(decoding, "_kernels", reference):
         twin = read(lambda: codecs.decode(data), (PayloadError,), most_bytes=2**30)
         _check_accumulate(data, fits, np.full(size, 0.5, np.float32))
@@ -65,7 +65,7 @@ def _check_accumulate(
         assert decoded is None
     else:
         assert decoded is not None
-    assert out.tobytes() == expected.tobytes()  # where it was refused: as it was
+    assert out.tobytes() == expected.tobytes()  # unchanged if it was refused
 
 
 def _bits(decoded: codecs.Sparse | codecs.Dense | None) -> tuple[bytes, ...] | None:
@@ -75,35 +75,35 @@ def _bits(decoded: codecs.Sparse | codecs.Dense | None) -> tuple[bytes, ...] | N
     return indices, decoded.values.tobytes(), str(decoded.n_params).encode()
 
 
-def mutate(data: bytes, dice: random.Random, change: Change) -> bytes:
+def mutate(data: bytes, rng: random.Random, change: Change) -> bytes:
     """Changes what the checksum covers, or one of the header's numbers, and seals it again."""
     frame = data[:-4]
-    match dice.randrange(8):
+    match rng.randrange(8):
         case 0:
-            return change(data)  # the checksum too
+            return change(data)  # may change the checksum too
         case 1 if len(frame) > 1:
-            frame = frame[:1] + bytes([dice.choice(list(codecs.Scheme))]) + frame[2:]
+            frame = frame[:1] + bytes([rng.choice(list(codecs.Scheme))]) + frame[2:]
         case 2:
-            frame = _with_numbers(frame, dice)
+            frame = _with_numbers(frame, rng)
         case _:
             frame = change(frame)
     return sealed(frame)
 
 
 def sealed(frame: bytes) -> bytes:
-    """With the checksum that anybody can compute."""
+    """The frame with its checksum, which anybody can compute."""
     return frame + zlib.crc32(frame).to_bytes(4, "little")
 
 
-def _with_numbers(frame: bytes, dice: random.Random) -> bytes:
+def _with_numbers(frame: bytes, rng: random.Random) -> bytes:
     """One or more of the header's varints replaced, often by the same number."""
-    start, edge = 6, dice.choice((*_EDGES, dice.randrange(400)))
+    start, edge = 6, rng.choice((*_EDGES, rng.randrange(400)))
     parts = [frame[:start]]
-    for _ in range(dice.randrange(1, 7)):
+    for _ in range(rng.randrange(1, 7)):
         end = start
         while end < len(frame) and frame[end] >= 128:
             end += 1
-        parts.append(varint(edge) if dice.randrange(2) else frame[start : end + 1])
+        parts.append(varint(edge) if rng.randrange(2) else frame[start : end + 1])
         start = end + 1
     return b"".join([*parts, frame[start:]])
 
@@ -115,7 +115,7 @@ def varint(number: int) -> bytes:
 
 
 def seeds() -> dict[str, bytes]:
-    """Small ones of every scheme; the golden payloads are run too, where they are."""
+    """Small payloads of every scheme; the golden payloads are run too, if present."""
     stamp = codecs.Stamp(schema=b"abcd", round=300, n_examples=7)
     return {
         f"{scheme.name.lower()}-{n}": make_payload(scheme, n, stamp)
@@ -125,9 +125,9 @@ def seeds() -> dict[str, bytes]:
 
 
 def large() -> bytes:
-    """More kept values than the kernel holds: it reads the body twice. Too large to be stored."""
-    dice = np.random.default_rng(0)
-    return codecs.get("topk:1/sign").encode(delta(70_000), None, dice)
+    """More kept values than the kernel buffers, so it reads the body twice. Too large to store."""
+    rng = np.random.default_rng(0)
+    return codecs.get("topk:1/sign").encode(delta(70_000), None, rng)
 
 
 TARGET = Target("payload", check, mutate, seeds, n_mutations=2500)

@@ -1,8 +1,8 @@
-"""`make fuzz`: coverage-guided fuzzing of every target with atheris.
+"""`make fuzz`: coverage-guided fuzzing of every parser with atheris.
 
-Branches of fedge's Python guide it, those of the kernels' twins among them: every payload is
-decoded by both. What it found interesting is kept in build/fuzz/{target} for the next time; an
-input that breaks a law is left beside it as crash-* or timeout-* and can be given to --replay.
+It is guided by branches in fedge's Python code, including the kernels' twins: every payload is
+decoded by both. Interesting inputs are kept in build/fuzz/{target} for the next run; an input that
+breaks a law is stored next to them as crash-* or timeout-* and can be passed to --replay.
 """
 
 import argparse
@@ -17,16 +17,16 @@ ROOT = Path(__file__).parents[2]
 NAMES = ("payload", "messages", "update", "artifact", "npz")
 _MAX_BYTES = 8192
 _MAX_RSS_MB = 2048
-_MAX_INPUT_S = 20  # before libFuzzer itself calls it a hang; the targets count CPU time
+_MAX_INPUT_S = 20  # until libFuzzer itself reports a hang; the targets measure CPU time
 
 
 def main(argv: list[str]) -> int:
     """0 if no law was broken."""
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=60, help="for all targets together")
+    parser.add_argument("--seconds", type=int, default=60, help="in total, for all targets")
     parser.add_argument("--target", choices=NAMES, action="append", help="all by default")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "fuzz")
-    parser.add_argument("--seed", type=int, default=0, help="of the fuzzer; 0 draws one")
+    parser.add_argument("--seed", type=int, default=0, help="the fuzzer's seed; 0 draws one")
     parser.add_argument("--replay", type=Path, help="one input for one --target, without atheris")
     options = parser.parse_args(argv)
     names = options.target or NAMES
@@ -47,7 +47,7 @@ def _replay(name: str, path: Path) -> None:
 
 
 def _run(name: str, seconds: int, folder: Path, seed: int) -> int:
-    """Fuzzes in a process of its own, which libFuzzer ends; prints one line, or the finding."""
+    """Fuzzes in a separate process, which libFuzzer ends; prints one line, or the finding."""
     folder.mkdir(parents=True, exist_ok=True)
     options = {
         "max_total_time": seconds,

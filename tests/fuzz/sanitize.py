@@ -1,7 +1,7 @@
 """`make sanitize`: the targets against kernels built with AddressSanitizer and UBSan.
 
 The kernels are built in a temporary folder by gcc; the build in use is not touched. A load or store
-outside its memory, a shift too far or an overflow ends the run with a report.
+out of bounds, an invalid shift or an overflow ends the run with a report.
 """
 
 import argparse
@@ -13,19 +13,19 @@ import tempfile
 from pathlib import Path
 
 from tests.fuzz import payloads
-from tests.fuzz.target import attack, dice_of
+from tests.fuzz.target import attack, rng_of
 from tests.fuzz.targets import TARGETS, corpus
 
 ROOT = Path(__file__).parents[2]
 _FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
-# Kernels run on these only; the other targets are Python.
+# Only these run kernels; the other targets are Python.
 _TARGETS = ("payload", "update")
 
 
 def main(argv: list[str]) -> int:
     """0 if nothing was found."""
     parser = argparse.ArgumentParser(prog="make sanitize", description=__doc__)
-    parser.add_argument("--mutations", type=int, default=20_000, help="of each target")
+    parser.add_argument("--mutations", type=int, default=20_000, help="per target")
     parser.add_argument("--inputs", type=Path, help="a folder of more inputs, as make fuzz keeps")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
 
 
 def _build(copy: Path) -> None:
-    """The sources as they are now, with kernels of their own."""
+    """Copies the current sources and builds their kernels with sanitizers."""
     ignored = shutil.ignore_patterns("*.so", "__pycache__")
     for name in ("fedge", "tests"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
@@ -59,7 +59,7 @@ def _build(copy: Path) -> None:
 
 
 def _run(copy: Path, options: list[str]) -> int:
-    # Python itself is not instrumented, so the sanitizer must be there before it.
+    # Python itself is not instrumented, so the sanitizer must be loaded before it.
     library = subprocess.run(
         ["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -79,14 +79,14 @@ def _run(copy: Path, options: list[str]) -> int:
 
 
 def _attack(n: int, folder: Path | None, seed: int) -> None:
-    from fedge import _kernels  # noqa: PLC0415 - to say which build it is
+    from fedge import _kernels  # noqa: PLC0415 - to check which build it is
 
     built = Path(_kernels.__file__).parent
     assert built.is_relative_to(Path.cwd()), f"these are the kernels of {built}"
     for name in _TARGETS:
         more = sorted((folder / name).iterdir()) if folder else []
         inputs = [*corpus(name), payloads.large(), *(path.read_bytes() for path in more)]
-        attack(TARGETS[name], inputs, n, dice_of(seed))
+        attack(TARGETS[name], inputs, n, rng_of(seed))
         print(f"{name:9} {len(inputs):>5} inputs, {n} mutations: nothing found", flush=True)  # noqa: T201
 
 

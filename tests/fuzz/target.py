@@ -1,4 +1,4 @@
-"""A target: a reader of bytes from outside, the laws it is held to, and how to change its input."""
+"""A target: a parser of bytes from outside, the laws it must keep, and how to mutate its input."""
 
 import random
 import time
@@ -10,19 +10,19 @@ from typing import TypeVar
 T = TypeVar("T")
 Change = Callable[[bytes], bytes]  # changes bytes that have no structure
 
-MAX_CPU_S = 2.0  # for at most 8 KiB of input; a reader that takes longer can be kept busy
-_FIRST_CALL = 2**20  # bytes: tables and modules that the first call leaves behind
+MAX_CPU_S = 2.0  # for at most 8 KiB of input; a slower parser could be kept busy
+_FIRST_CALL = 2**20  # bytes: tables and modules that remain after the first call
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One reader of bytes from outside.
+    """One parser of bytes from outside.
 
     Attributes:
         name: of the target and of its folder in the corpus.
-        check: reads the bytes and says whether they were taken; raises anything at all if a law is
-            broken.
-        mutate: the bytes changed behind their checksums, so that the reader looks at the change.
+        check: parses the bytes and returns whether they were accepted; raises an exception if a
+            law is broken.
+        mutate: changes the bytes and fixes their checksums, so that the parser sees the change.
         seeds: well-formed inputs by name, for the corpus.
         n_mutations: how many the regression test runs, a second or two of them.
     """
@@ -37,9 +37,9 @@ class Target:
 def read(
     reader: Callable[[], T], refusals: tuple[type[Exception], ...], *, most_bytes: int
 ) -> T | None:
-    """What the reader returns, or None if it refuses in one sentence.
+    """What the parser returns, or None if it refuses in one sentence.
 
-    Any other exception flies through. Memory is what Python and NumPy allocate at most at a time.
+    Any other exception is passed on. Memory is the peak allocated by Python and NumPy.
     """
     found = None
     tracemalloc.start()
@@ -58,18 +58,18 @@ def read(
 
 
 def check_sentence(said: str) -> None:
-    """An error message is one line that any log takes, and not the message it complains of."""
+    """An error message is one line fit for any log, without the whole input in it."""
     assert 0 < len(said) < 1000, said[:2000]
     assert said.isprintable(), ascii(said)
 
 
-def attack(target: Target, inputs: list[bytes], n: int, dice: random.Random) -> None:
-    """Runs inputs through a target, then n mutations of them; a finding carries its input."""
+def attack(target: Target, inputs: list[bytes], n: int, rng: random.Random) -> None:
+    """Runs inputs through a target, then n mutations of them; a finding includes its input."""
     for number in range(len(inputs) + n):
         data = inputs[number % len(inputs)]
         if number >= len(inputs):
-            for _ in range(dice.choice((1, 1, 1, 2, 4))):
-                data = target.mutate(data, dice, lambda part: plain_change(part, dice))
+            for _ in range(rng.choice((1, 1, 1, 2, 4))):
+                data = target.mutate(data, rng, lambda part: plain_change(part, rng))
         try:
             target.check(data)
         except BaseException as finding:
@@ -77,25 +77,25 @@ def attack(target: Target, inputs: list[bytes], n: int, dice: random.Random) -> 
             raise
 
 
-def plain_change(data: bytes, dice: random.Random) -> bytes:
-    """One change as libFuzzer makes them: a bit, a number, noise, a cut, a copy."""
-    at = dice.randrange(len(data) + 1)
-    end = min(at + dice.choice((1, 1, 2, 4, 8, 64)), len(data))
+def plain_change(data: bytes, rng: random.Random) -> bytes:
+    """One change like libFuzzer's: a bit, a number, noise, a cut, a copy."""
+    at = rng.randrange(len(data) + 1)
+    end = min(at + rng.choice((1, 1, 2, 4, 8, 64)), len(data))
     part = data[at:end]
-    edge = dice.choice((0, 1, 127, 128, 255, 2**15, 2**16 - 1, 2**31, 2**32 - 1))
-    new = dice.choice(
+    edge = rng.choice((0, 1, 127, 128, 255, 2**15, 2**16 - 1, 2**31, 2**32 - 1))
+    new = rng.choice(
         (
-            bytes([part[0] ^ 1 << dice.randrange(8)]) + part[1:] if part else b"",
+            bytes([part[0] ^ 1 << rng.randrange(8)]) + part[1:] if part else b"",
             b"",
-            dice.randbytes(dice.choice((1, 2, 4, 16))) + part,
-            dice.randbytes(len(part)),
-            part * dice.choice((2, 3, 40)),
+            rng.randbytes(rng.choice((1, 2, 4, 16))) + part,
+            rng.randbytes(len(part)),
+            part * rng.choice((2, 3, 40)),
             edge.to_bytes(4, "little")[: len(part)],
         )
     )
-    return data[:at] + new + data[end if dice.randrange(16) else len(data) :]
+    return data[:at] + new + data[end if rng.randrange(16) else len(data) :]
 
 
-def dice_of(seed: int) -> random.Random:
+def rng_of(seed: int) -> random.Random:
     """Repeatable choices."""
     return random.Random(seed)  # noqa: S311 - no secrets here

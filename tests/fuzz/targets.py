@@ -1,4 +1,4 @@
-"""Every reader of bytes from outside."""
+"""Every parser of bytes from outside."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ TARGETS = {
 
 
 def corpus(name: str) -> list[bytes]:
-    """The stored inputs of a target, in the order of their names; payloads also the golden ones."""
+    """A target's stored inputs, in the order of their names; for payloads the golden ones too."""
     paths = sorted((CORPUS / name).iterdir())
     if name == "payload":
         paths += [path for path in sorted(GOLDEN.glob("*.payload")) if path.stat().st_size < 2000]

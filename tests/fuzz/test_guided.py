@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing for a bounded time; `make fuzz` runs it for as long as you like."""
+"""Coverage-guided fuzzing for a limited time; `make fuzz` runs it for as long as you like."""
 
 from pathlib import Path
 

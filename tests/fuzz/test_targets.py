@@ -1,6 +1,6 @@
-"""Every stored input and some thousand changed ones, without a fuzzer.
+"""Every stored input and some thousands of mutations, without a fuzzer.
 
-`make fuzz` looks further; what it finds is stored here as `found-*`.
+`make fuzz` searches further; its findings are stored here as `found-*`.
 """
 
 import pytest
@@ -8,20 +8,20 @@ import pytest
 from fedge import codecs
 from fedge.errors import PayloadError
 from tests.fuzz import artifacts, payloads
-from tests.fuzz.target import attack, dice_of, plain_change, read
+from tests.fuzz.target import attack, plain_change, read, rng_of
 from tests.fuzz.targets import CORPUS, TARGETS, corpus
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_stored_and_mutated_inputs_are_read_or_refused_within_bounds(name: str) -> None:
-    attack(TARGETS[name], corpus(name), TARGETS[name].n_mutations, dice_of(2024))
+    attack(TARGETS[name], corpus(name), TARGETS[name].n_mutations, rng_of(2024))
 
 
-def test_a_body_too_large_to_be_held_is_read_or_refused() -> None:
+def test_a_body_too_large_to_be_buffered_is_read_or_refused() -> None:
     payload = payloads.large()
     assert codecs.read_header(payload).n_kept > 2**16
     assert payloads.check(payload)
-    attack(payloads.TARGET, [payload], 30, dice_of(2024))
+    attack(payloads.TARGET, [payload], 30, rng_of(2024))
 
 
 def test_the_corpus_is_small_and_has_a_folder_for_each_target() -> None:
@@ -30,20 +30,20 @@ def test_the_corpus_is_small_and_has_a_folder_for_each_target() -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_every_stored_seed_is_taken(name: str) -> None:
-    """If a format has changed, `make golden` writes the seeds anew."""
+def test_every_stored_seed_is_accepted(name: str) -> None:
+    """If a format has changed, `make golden` rewrites the seeds."""
     stored = sorted((CORPUS / name).glob("seed-*"))
     assert {path.name for path in stored} == {f"seed-{seed}" for seed in TARGETS[name].seeds()}
     assert [path.name for path in stored if not TARGETS[name].check(path.read_bytes())] == []
 
 
 @pytest.mark.parametrize("name", ["payload", "artifact", "npz", "update"])
-def test_half_of_the_mutations_are_behind_the_checksums(name: str) -> None:
-    """What only ever fails a checksum tests a checksum."""
-    dice, target, n_behind = dice_of(7), TARGETS[name], 0
+def test_half_of_the_mutations_get_past_the_checksums(name: str) -> None:
+    """Inputs that only ever fail a checksum test nothing else."""
+    rng, target, n_behind = rng_of(7), TARGETS[name], 0
     for number in range(200):
         data = corpus(name)[number % len(corpus(name))]
-        changed = target.mutate(data, dice, lambda part: plain_change(part, dice))
+        changed = target.mutate(data, rng, lambda part: plain_change(part, rng))
         n_behind += _is_sealed(name, changed)
     assert n_behind > 100
 
@@ -60,7 +60,7 @@ def _is_sealed(name: str, data: bytes) -> bool:
             return TARGETS[name].mutate is not None
 
 
-def test_a_law_that_is_broken_is_found() -> None:
+def test_a_broken_law_is_found() -> None:
     def forgets(size: int) -> bytes:
         return bytes(size)
 

@@ -1,4 +1,4 @@
-"""Updates as the aggregator verifies them: what it accepts, it must be able to count."""
+"""Updates, as the aggregator verifies them: what it accepts, it must be able to count."""
 
 import random
 from functools import partial
@@ -18,11 +18,11 @@ from tests.fuzz.target import Change, Target, read
 
 _ROUND = RoundId(7)
 _MAX_EXAMPLES = 1000
-_FACTOR = 256  # of its size: the larger of a payload's and a message's
+_FACTOR = 256  # times its size: the larger of a payload's and a message's
 
 
 def check(update: bytes) -> bool:
-    """In a round of either kind it is refused for a reason, or counted to finite numbers."""
+    """In a round of either kind it is refused with a reason, or counted with finite results."""
     is_taken = False
     for kind in RoundKind:
         verify = partial(check_update, update, ARTIFACT, _ROUND, kind, max_examples=_MAX_EXAMPLES)
@@ -51,14 +51,14 @@ def _counted(update: bytes, n_examples: int) -> Vector:
     return mean
 
 
-def mutate(update: bytes, dice: random.Random, change: Change) -> bytes:
-    """As a payload or as a message, by how it begins."""
+def mutate(update: bytes, rng: random.Random, change: Change) -> bytes:
+    """Mutates it as a payload or as a message, depending on how it starts."""
     is_map = update[:1] >= b"\xa0"
-    return (messages.mutate if is_map else payloads.mutate)(update, dice, change)
+    return (messages.mutate if is_map else payloads.mutate)(update, rng, change)
 
 
 def seeds() -> dict[str, bytes]:
-    """An update of every scheme for the small model, and statistics."""
+    """An update for the small model in every scheme, and statistics."""
     stamp = codecs.Stamp(schema=SCHEMA[:4], round=_ROUND, n_examples=12)
     updates = {
         scheme.name.lower(): make_payload(scheme, N_TRAINABLE, stamp) for scheme in codecs.Scheme

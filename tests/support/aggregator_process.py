@@ -1,4 +1,4 @@
-"""`fedge aggregate` as a process of its own, to be killed, and a fleet of scripted devices."""
+"""`fedge aggregate` in its own process, to be killed, and a fleet of scripted devices."""
 
 import os
 import signal
@@ -13,8 +13,8 @@ from fedge.artifact import Artifact
 from fedge.transport.mqtt import MqttTransport
 from tests.support.scripted import ScriptedDevice, will_of
 
-# The real command in a process of its own; one function of it ends in SIGKILL. The first call of
-# most of them is the beginning, so the second one is taken where there are two.
+# The real command in its own process, in which one function ends in SIGKILL. The first call of most
+# functions happens at the start, so the second one is used if there are two.
 _CRASH = """
 import importlib, os, signal, sys
 place, when, *words = sys.argv[1:]
@@ -55,7 +55,7 @@ sys.exit(main(sys.argv[2:]))
 
 
 class AggregatorProcess:
-    """Starts the command again and again with the same flags."""
+    """Starts the command, again and again, with the same flags."""
 
     def __init__(self, folder: Path, url: str, artifact: Artifact, **flags: object) -> None:
         self.folder, self.n_starts = folder, 0
@@ -74,7 +74,7 @@ class AggregatorProcess:
 
     @property
     def log(self) -> str:
-        """What all processes so far have logged."""
+        """The log of all processes so far."""
         return (self.folder / "log").read_text()
 
     def start(self, *more: str) -> None:
@@ -97,16 +97,16 @@ class AggregatorProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """The exit code; None while it runs."""
         return None if self._process is None else self._process.poll()
 
     @property
     def process_id(self) -> int | None:
-        """Of the process that was started last."""
+        """The id of the process started last."""
         return None if self._process is None else self._process.pid
 
     def kill(self, number: int = signal.SIGKILL) -> int:
-        """Send a signal and wait for the end; the exit code."""
+        """Send a signal and wait for the end; returns the exit code."""
         assert self._process is not None
         self._process.send_signal(number)
         return self._process.wait(20)
@@ -124,7 +124,7 @@ class AggregatorProcess:
 
 
 class ScriptedFleet:
-    """Scripted devices over a real broker, moved by the test's own loop."""
+    """Scripted devices on a real broker, driven by the test's own loop."""
 
     def __init__(
         self, url: str, artifact: Artifact, names: Sequence[str], **options: object
@@ -141,7 +141,7 @@ class ScriptedFleet:
         ]
 
     def play(self, until: Callable[[], bool], *, timeout_s: float = 30.0) -> bool:
-        """Let the devices act until something holds; whether it did in time."""
+        """Let the devices act until a condition holds; whether it did in time."""
         end_s = time.monotonic() + timeout_s
         while time.monotonic() < end_s:
             if until():

@@ -1,4 +1,4 @@
-"""A little Debian archive on loopback, for apt itself to fetch from; it may lose its files."""
+"""A small Debian archive on loopback, for the real apt to fetch from; it can lose its files."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ Description: of a test
 
 
 class Archive:
-    """An unsigned archive with one suite, for armel; a context that serves it.
+    """An unsigned archive with one suite, for armel; as a context it is served.
 
     Attributes:
         n_asked: how many requests it has had.
@@ -33,16 +33,16 @@ class Archive:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, self))
 
     def source(self, architecture: str, suite: str) -> str:
-        """The line of a sources.list, as the machine's own mirror gives it."""
+        """The sources.list line, in the form used for the machine's own mirror."""
         port = self._server.server_address[1]
         return f"deb [arch={architecture} trusted=yes] http://127.0.0.1:{port}/ {suite} main"
 
     def deb(self, name: str) -> Path:
-        """The package's file."""
+        """The path of the package."""
         return self.folder / f"{name}_{self._versions[name]}_armel.deb"
 
     def add(self, name: str, version: str = "1") -> Path:
-        """Put a package with one file in; it takes the place of an older version."""
+        """Add a package with one file, replacing an older version."""
         self._versions[name] = version
         tree = self.folder / f"{name}-{version}"
         (tree / "DEBIAN").mkdir(parents=True)
@@ -64,7 +64,7 @@ class Archive:
             f"Suite: {self.suite}\nCodename: {self.suite}\nArchitectures: armel\n"
             f"Components: main\nSHA256:\n {digest} {len(packages)} main/binary-armel/Packages\n"
         )
-        self._moment_s += 60  # apt asks for what is newer, and HTTP counts whole seconds
+        self._moment_s += 60  # apt asks for newer files, and HTTP has whole seconds
         for file in (place / "Release", place / "main/binary-armel/Packages"):
             os.utime(file, (self._moment_s, self._moment_s))
 

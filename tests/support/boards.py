@@ -1,4 +1,4 @@
-"""Emulated boards for tests: skipped, or failed under CI, where this machine lacks a tool."""
+"""Emulated boards for tests, which are skipped, or fail under CI, if a tool is missing."""
 
 from firmware_sim.boards import Board, board
 from firmware_sim.tiers.base import RunsPrograms
@@ -6,7 +6,7 @@ from tests.support.tools import missing
 
 
 def ready(tier: RunsPrograms, name: str) -> Board:
-    """The board of this name, prepared on this tier; quick once the cache is warm."""
+    """The board with this name, prepared on this tier; quick once the cache is warm."""
     found = board(name)
     lacking = [need.name for need in tier.needs(found) if not need.is_met]
     if lacking:

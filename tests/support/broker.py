@@ -15,7 +15,7 @@ from tests.support.tools import need_tool
 
 
 class Broker:
-    """A broker whose process may die; its address stays."""
+    """A broker whose process may die while its address stays."""
 
     def __init__(self, kind: BrokerKind, folder: Path, version: Version = "5") -> None:
         self.kind: BrokerKind = kind
@@ -30,7 +30,7 @@ class Broker:
         return self._running.process.pid
 
     def kill(self) -> None:
-        """SIGKILL: it says nothing to anybody and keeps nothing."""
+        """SIGKILL: it says goodbye to nobody and keeps nothing."""
         self._running.process.kill()
         self._running.process.wait()
 
@@ -41,7 +41,7 @@ class Broker:
         )
 
     def freeze(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
+        """SIGSTOP: connections stay open but nothing answers."""
         os.kill(self.process_id, signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -55,7 +55,7 @@ class Broker:
 
 @contextmanager
 def running(kind: BrokerKind, folder: Path, version: Version = "5") -> Iterator[Broker]:
-    """A broker for the length of a test; the test is skipped if the program is missing."""
+    """A broker for the duration of a test, which is skipped if the program is missing."""
     if kind == "mosquitto":
         need_tool("mosquitto")
     broker = Broker(kind, folder, version)
@@ -73,7 +73,7 @@ def mosquitto(tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.fixture
 def old_broker(tmp_path: Path) -> Iterator[Broker]:
-    """One that speaks MQTT 3.1.1 only."""
+    """One that speaks only MQTT 3.1.1."""
     with running("iotcore", tmp_path / "broker", "3.1.1") as broker:
         yield broker
 

@@ -2,7 +2,7 @@
 
 It keeps the laws of `fedge.transport.base.Transport`, retained messages, wills
 and the receive maximum; nothing is delivered before `receive` is called, so a
-test decides who moves when. Faults are asked for by name:
+test decides who moves when. Faults are requested by name:
 
     bus = Bus()
     aggregator = bus.transport("aggregator", will=(topic, b"offline"))
@@ -11,7 +11,7 @@ test decides who moves when. Faults are asked for by name:
     aggregator.kill()             # the process is gone: will, and nothing more
     bus.copies = lambda topic, payload: 0 if ... else 1     # lost; 2 = delivered twice
 
-It may be used from several threads, one for each transport.
+It may be used from several threads, one per transport.
 """
 
 import threading
@@ -43,7 +43,7 @@ class Bus:
     Attributes:
         retained: the last retained payload of each topic.
         log: every message that reached the bus, oldest first.
-        copies: how often a message is delivered to each subscriber; 1 unless a test says so.
+        copies: how often a message is delivered to each subscriber; 1 unless a test changes it.
     """
 
     def __init__(self, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES, mqtt5: bool = True) -> None:
@@ -58,11 +58,11 @@ class Bus:
     def transport(
         self, name: str, *, will: tuple[str, bytes] | None = None, receive_maximum: int = 64
     ) -> "BusTransport":
-        """A transport that joins when it is started."""
+        """A transport that joins when started."""
         return BusTransport(self, name, will, receive_maximum)
 
     def join(self, transport: "BusTransport") -> None:
-        """The connection stands: renew the subscriptions, then send what waited."""
+        """The connection is up: renew the subscriptions, then send what was waiting."""
         with self.changed:
             self._joined.append(transport)
             protocol = "MQTT 5" if self.mqtt5 else "MQTT 3.1.1"
@@ -74,7 +74,7 @@ class Bus:
                 transport.publish(topic, payload, retain=retain)
 
     def cut(self, transport: "BusTransport") -> None:
-        """The link breaks: what was on its way to the transport is lost, its will is published."""
+        """The link breaks: messages in transit to the transport are lost, its will is published."""
         with self.changed:
             self.leave(transport)
             transport.lose("the link broke")
@@ -85,7 +85,7 @@ class Bus:
         self._joined = [other for other in self._joined if other is not transport]
 
     def restart(self, *, keep_retained: bool = False) -> None:
-        """The broker is killed and comes back: everybody is cut and joins again."""
+        """The broker is killed and restarted: everybody is cut off and joins again."""
         with self.changed:
             everybody, self._joined = self._joined, []
             if not keep_retained:
@@ -99,7 +99,7 @@ class Bus:
         return any(other is transport for other in self._joined)
 
     def deliver(self, sender: str, topic: str, payload: bytes, *, retain: bool) -> bool:
-        """Hand a message to all that subscribed; whether anybody did."""
+        """Deliver a message to all subscribers; whether there were any."""
         with self.changed:
             self.log.append(Sent(sender, topic, payload, retain))
             if retain:
@@ -113,7 +113,7 @@ class Bus:
             return bool(heard)
 
     def send_retained(self, transport: "BusTransport", topic_filter: str) -> None:
-        """What a new subscription gets at once."""
+        """Send what a new subscription gets immediately."""
         for topic, payload in self.retained.items():
             if matches(topic_filter, topic):
                 transport.push_message(topic, payload, is_retained=True)
@@ -130,7 +130,7 @@ class Bus:
 
 
 class BusTransport:
-    """One client of the bus; obeys the laws of `Transport`."""
+    """One client of the bus; it keeps the laws of `Transport`."""
 
     def __init__(
         self, bus: Bus, name: str, will: tuple[str, bytes] | None, receive_maximum: int
@@ -209,7 +209,7 @@ class BusTransport:
             self._is_closed = True
 
     def kill(self) -> None:
-        """The process is gone: the broker publishes the will; nothing more comes from here."""
+        """The process is gone: the broker publishes the will, and nothing more is sent."""
         self._bus.kill(self)
         self._is_closed = True
 
@@ -226,13 +226,13 @@ class BusTransport:
         self.push(Message(topic, payload, is_retained, self._handles))
 
     def lose(self, reason: str) -> None:
-        """The connection is gone, and with it all that was under way."""
+        """The connection is gone, and everything in transit with it."""
         self._events = deque(e for e in self._events if not isinstance(e, Message))
         self._undone.clear()
         self.push(Disconnected(reason, retry_in_s=0.1))
 
     def _is_ready(self) -> bool:
-        """Whether an event may come out: past the receive maximum a message has to wait."""
+        """Whether an event may be delivered: beyond the receive maximum, messages wait."""
         if not self._events:
             return False
         is_message = isinstance(self._events[0], Message)
@@ -249,7 +249,7 @@ class BusTransport:
 
 
 def matches(topic_filter: str, topic: str) -> bool:
-    """Whether an MQTT topic filter (`+` one level, `#` the rest) takes a topic."""
+    """Whether an MQTT topic filter (`+` one level, `#` the rest) matches a topic."""
     wanted, levels = topic_filter.split("/"), topic.split("/")
     if wanted[-1] == "#":
         wanted, levels = wanted[:-1], levels[: len(wanted) - 1]

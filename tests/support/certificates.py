@@ -1,4 +1,4 @@
-"""Certificates for a broker on 127.0.0.1, valid when a test says."""
+"""Certificates for a broker on 127.0.0.1, valid for a period that the test chooses."""
 
 import ipaddress
 from datetime import UTC, datetime
@@ -15,10 +15,10 @@ def certify(folder: Path, name: str, first: str, last: str) -> Path:
     """A self-signed certificate, `{name}.pem`; its key is `key.pem`.
 
     Args:
-        folder: of both; the key is made if it is not there.
-        name: of the file, and of the subject: lest one be taken for the issuer of another.
-        first: from when it holds, YYYYMMDDHHMMSSZ.
-        last: until when.
+        folder: for both; the key is created if missing.
+        name: of the file and the subject, so that no certificate passes for another's issuer.
+        first: start of validity, YYYYMMDDHHMMSSZ.
+        last: end of validity.
     """
     key = _key(folder / "key.pem")
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -39,7 +39,7 @@ def certify(folder: Path, name: str, first: str, last: str) -> Path:
 
 
 def certify_for_now(folder: Path) -> Path:
-    """One that holds, `cert.pem`."""
+    """A currently valid one, `cert.pem`."""
     return certify(folder, "cert", *_NOW_AND_LATER)
 
 

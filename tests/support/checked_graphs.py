@@ -1,4 +1,4 @@
-"""Graphs for the tests of the check: one node or a few, and what may be wrong with them."""
+"""Graphs for tests of the check: one node or a few, and what can be wrong with them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ OPSET = 18
 
 
 def node(op_type: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
-    """Names are parted by spaces; `-` is an input that is left out."""
+    """Names are separated by spaces; `-` is an omitted input."""
     names = ["" if name == "-" else name for name in inputs.split()]
     return helper.make_node(op_type, names, outputs.split(), **attributes)
 
@@ -23,7 +23,7 @@ def model(
     shape: Sequence[int | str] = (4,),
     opset: int = OPSET,
 ) -> onnx.ModelProto:
-    """From `x`, float32 of this shape, to `y`."""
+    """A model from `x`, float32 of this shape, to `y`."""
     graph = helper.make_graph(
         list(nodes),
         "g",
@@ -35,7 +35,7 @@ def model(
 
 
 def elsewhere(name: str = "w", location: str = "secret.bin") -> onnx.TensorProto:
-    """A tensor of 64 bytes that lies in another file."""
+    """A tensor of 64 bytes that is stored in another file."""
     tensor = TensorProto(name=name, data_type=TensorProto.UINT8, dims=[64])
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value=location)

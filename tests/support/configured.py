@@ -1,4 +1,4 @@
-"""mosquitto as its owner configures it: users, rights, limits."""
+"""mosquitto with a configuration: users, rights, limits."""
 
 import os
 import socket
@@ -16,13 +16,13 @@ _START_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """A running mosquitto; what it logs, with every packet's kind, is in `log`."""
+    """A running mosquitto; its output, including every packet's type, is in `log`."""
 
     port: int
     log: Path
 
     def url(self, login: str = "", scheme: str = "mqtt", path: str = "") -> str:
-        """How to reach it; `login` is `user:password`."""
+        """The URL that reaches it; `login` is `user:password`."""
         return f"{scheme}://{login}{'@' if login else ''}127.0.0.1:{self.port}{path}"
 
     def said(self) -> str:
@@ -38,14 +38,14 @@ def configured(
     rights: str = "",
     port: int = 0,
 ) -> Iterator[Configured]:
-    """A mosquitto for the length of a test; it listens on loopback.
+    """A mosquitto for the duration of a test, listening on loopback.
 
     Args:
-        folder: of its files.
-        lines: of its configuration; those right after the listener's.
-        users: name to password; without any everybody is let in.
-        rights: an ACL file, if it is to have one.
-        port: where to listen; 0 takes a free one.
+        folder: for its files.
+        lines: configuration lines to put right after the listener's.
+        users: name to password; if there are none, everybody is let in.
+        rights: the content of an ACL file, if wanted.
+        port: where to listen; 0 for a free one.
     """
     program = need_tool("mosquitto")
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def configured(
         port = probe.getsockname()[1]
     conf = f"listener {port} 127.0.0.1\n{lines}\nallow_anonymous {str(not users).lower()}\n"
     if os.geteuid() == 0:
-        conf += "user root\n"  # or it becomes a user who may not read the folder
+        conf += "user root\n"  # otherwise it switches to a user who may not read the folder
     if users:
         (folder / "passwords").touch(mode=0o600)
         for name, password in users.items():

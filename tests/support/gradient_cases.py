@@ -1,15 +1,15 @@
-"""The cases on which every gradient rule is tried.
+"""The cases on which every gradient rule is tested.
 
 A case is one node. One operand, the first unless `data` says otherwise, is the
-model's input, the others are stored in the model; a shape stands for numbers
-drawn at random, an array is given as it is.
+model's input, the others are stored in the model; a shape stands for random
+numbers, an array for itself.
 
-`engine` says who computes the operator and its gradient in float64:
-"onnxruntime" where it has kernels of that type for both; else "reference",
-onnx's own in NumPy, and the gradient of onnxruntime in float32 must be within
-1e-4 of it; or "float32" where the reference cannot do the gradient either (its
-ConvTranspose knows no groups): then only the slope is of float64, and the
-gradient of onnxruntime in float32 must be within 1e-4 of it.
+`engine` says what computes the operator and its gradient in float64:
+"onnxruntime" if it has float64 kernels for both; else "reference", onnx's own in
+NumPy, and onnxruntime's float32 gradient must be within 1e-4 of it; or "float32"
+if the reference cannot compute the gradient either (its ConvTranspose does not
+support groups): then only the slope is in float64, and onnxruntime's float32
+gradient must be within 1e-4 of it.
 """
 
 from collections.abc import Mapping

@@ -24,7 +24,7 @@ def draw_operands(case: Case, rng: np.random.Generator) -> dict[str, npt.NDArray
 def make_models(
     case: Case, operands: Arrays, dtype: npt.DTypeLike
 ) -> tuple[onnx.ModelProto, onnx.ModelProto, list[str]]:
-    """The operator alone, its gradient, and the operands that have one."""
+    """The operator alone, its gradient, and the operands that have a gradient."""
     model = _model(case, operands, dtype)
     n = operands[f"x{case.data}"].shape[0]
     traced = trace(model, batch_size=n, wanted=_differentiable(case.op_type, model))
@@ -41,7 +41,7 @@ def make_models(
 
 
 def _differentiable(op_type: str, model: onnx.ModelProto) -> list[str]:
-    """Every operand but those that set something; an exponent sets, and has a gradient too."""
+    """Every operand that is not a setting; an exponent is one, but has a gradient too."""
     return [
         name
         for name, found in find_stored(model).items()
@@ -74,7 +74,7 @@ def draw_seeds(forward: onnx.ModelProto, rng: np.random.Generator) -> dict[str, 
 
 
 def draw_factors(forward: onnx.ModelProto, rng: np.random.Generator) -> dict[str, npt.NDArray]:
-    """Any numbers for what dropout multiplies by: an input that has no gradient."""
+    """Random numbers for dropout's factors, an input that has no gradient."""
     shapes = {i.name: i.type.tensor_type.shape.dim for i in forward.graph.input}
     sizes = [dim.dim_value for dim in shapes.get(FACTORS, ())]
     return {FACTORS: rng.standard_normal(sizes).astype(np.float32)} if sizes else {}

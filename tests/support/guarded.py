@@ -1,4 +1,4 @@
-"""Real brokers as a network needs them: TLS, and passwords."""
+"""Real brokers with what a network needs: TLS and passwords."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ keypath = "{folder}/key.pem"
 def guarded(
     kind: BrokerKind, port: int, certificate: Path, login: tuple[str, str] | None = None
 ) -> Iterator[None]:
-    """A broker behind TLS on 127.0.0.1; with a login it lets in that user only."""
+    """A broker with TLS on 127.0.0.1; with a login it lets in only that user."""
     words = (_mosquitto if kind == "mosquitto" else _iotcore)(port, certificate, login)
     with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
         try:

@@ -1,4 +1,4 @@
-"""Artifacts that mean ill: each a file with right hashes, and words of the refusal it meets."""
+"""Malicious artifacts, each with correct hashes, and words from the refusal to expect."""
 
 import hashlib
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from tests.support import models
 
 Change = Callable[[onnx.GraphProto], None]
 
-_SIDE = 4096  # of the matrices of a slow graph: 69 thousand million multiplications a product
+_SIDE = 4096  # size of a slow graph's matrices: 69 billion multiplications per product
 
 
 def repacked(artifact: Artifact, **contents: bytes) -> bytes:
-    """An artifact with some members exchanged, and hashes and CRCs made to fit again."""
+    """An artifact with some members replaced, and hashes and CRCs updated."""
     parts = container.unpack(artifact.to_bytes(), MEMBERS)
     members = dict(zip(MEMBERS, map(bytes, parts), strict=True))
     members |= {name.replace("_", "."): data for name, data in contents.items()}
@@ -28,7 +28,7 @@ def repacked(artifact: Artifact, **contents: bytes) -> bytes:
 
 
 def spoilt(change: Change) -> bytes:
-    """The linear model, its training graph changed."""
+    """The linear model with a changed training graph."""
     sound = models.linear()
     model = onnx.load_from_string(sound.train_graph)
     change(model.graph)
@@ -36,7 +36,7 @@ def spoilt(change: Change) -> bytes:
 
 
 def slow_artifact() -> Artifact:
-    """A linear model that multiplies large matrices beside, for at least half a minute a step."""
+    """A linear model that also multiplies large matrices, taking at least 30 s per step."""
     sound = models.linear()
     model = onnx.load_from_string(sound.train_graph)
     graph = model.graph
@@ -89,7 +89,7 @@ def _has_another_input(graph: onnx.GraphProto) -> None:
 
 
 def _has_another_type(graph: onnx.GraphProto) -> None:
-    """Double where the device gives float32; what reads it is cast first."""
+    """float64 where the device provides float32; readers cast it first."""
     graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
     name = graph.input[0].name
     for node in graph.node:

@@ -1,4 +1,4 @@
-"""What holds of an aggregator's state directory at any instant, also after a SIGKILL."""
+"""What is true of an aggregator's state directory at any instant, even after a SIGKILL."""
 
 import sqlite3
 from pathlib import Path
@@ -8,7 +8,7 @@ from fedge.aggregator.state.folder import StateFolder
 
 
 def check_laws(state: Path, *, keep_models: int = 20) -> None:
-    """What `fedge.aggregator.state.schema` promises of a state directory at any instant."""
+    """Checks what `fedge.aggregator.state.schema` promises about a state directory."""
     with sqlite3.connect(state / "state.sqlite3") as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert db.execute("PRAGMA foreign_key_check").fetchall() == []

@@ -13,7 +13,7 @@ def shell_script(document: Path) -> str:
     """All `sh` blocks, one after the other, in one shell that stops at the first failure.
 
     A comment `<!-- test: NAME="value" -->` right above a block sets variables for
-    that block only, so that a test can shorten a run that a reader would not.
+    that block only, so that a test can shorten a run that readers see in full.
     """
     lines = ["set -euo pipefail"]
     for block in _BLOCK.finditer(document.read_text()):
@@ -23,7 +23,7 @@ def shell_script(document: Path) -> str:
 
 
 def n_shell_blocks(document: Path) -> int:
-    """How many fenced blocks claim to be shell, whatever their indentation."""
+    """How many fenced blocks are marked as shell, whatever their indentation."""
     return len(_FENCE.findall(document.read_text()))
 
 
@@ -33,11 +33,11 @@ def n_run(document: Path) -> int:
 
 
 def needed_tools(document: Path) -> list[str]:
-    """The programs that a comment `<!-- test needs: NAME ... -->` of the document names."""
+    """The programs named in the document's comment `<!-- test needs: NAME ... -->`."""
     return [tool for found in _NEEDS.finditer(document.read_text()) for tool in found[1].split()]
 
 
 def needed_packages(document: Path) -> list[str]:
-    """The Python packages that a comment `<!-- test needs packages: NAME ... -->` names."""
+    """The Python packages named in a comment `<!-- test needs packages: NAME ... -->`."""
     text = document.read_text()
     return [name for found in _NEEDS_PACKAGES.finditer(text) for name in found["names"].split()]

@@ -1,4 +1,4 @@
-"""Artifacts written by hand, node by node, so that tests of training need no autodiff."""
+"""Artifacts written by hand, node by node, so that training tests do not need autodiff."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,7 +36,7 @@ def linear(
 
 
 def dropping(artifact: Artifact, ratio: float) -> Artifact:
-    """The same with dropout of its input x in training."""
+    """The same artifact with dropout on its input x in training."""
     model = onnx.load_from_string(artifact.train_graph)
     graph, shape = model.graph, (artifact.manifest.batch_size, *artifact.manifest.inputs[0].shape)
     for node in graph.node:

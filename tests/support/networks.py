@@ -1,4 +1,4 @@
-"""Small networks of the kinds that devices train, for the engines' tests and benchmarks."""
+"""Small networks like those that devices train, for the engines' tests and benchmarks."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,7 +17,7 @@ def digits() -> ModelProto:
 
 
 def waves() -> ModelProto:
-    """A window of a sensor: two strided convolutions, two layers."""
+    """For windows of a sensor signal: two strided convolutions, two layers."""
     return wave_net(generated.N_SAMPLES, generated.N_WAVES, seed=0)
 
 
@@ -27,7 +27,7 @@ def words() -> ModelProto:
 
 
 def images() -> ModelProto:
-    """28 x 28 pixels: two convolutions of 3 x 3 with normalisation, pooling and dropout."""
+    """28 x 28 pixels: two 3 x 3 convolutions with normalisation, pooling and dropout."""
     return model_of(
         "c = Conv <pads = [1, 1, 1, 1]> (x, w1) n = BatchNormalization (c, s, b, m, v) "
         "r = Relu (n) p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (r) d = Dropout (p) "
@@ -49,7 +49,7 @@ def images() -> ModelProto:
 
 
 def attention() -> ModelProto:
-    """Six steps of eight numbers: one head over them, GELU, layer normalisation."""
+    """Six steps of eight numbers: one attention head, GELU, layer normalisation."""
     return model_of(
         "q = MatMul (x, wq) k = MatMul (x, wk) v = MatMul (x, wv) "
         "t = Transpose <perm = [0, 2, 1]> (k) a = MatMul (q, t) w = Softmax (a) h = MatMul (w, v) "

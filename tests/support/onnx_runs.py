@@ -15,7 +15,7 @@ Arrays = Mapping[str, npt.NDArray]
 
 
 def run_onnxruntime(model: onnx.ModelProto, feeds: Arrays) -> list[npt.NDArray]:
-    """What onnxruntime computes, on one thread."""
+    """onnxruntime's results, on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
@@ -26,7 +26,7 @@ def run_onnxruntime(model: onnx.ModelProto, feeds: Arrays) -> list[npt.NDArray]:
 
 
 def run_reference(model: onnx.ModelProto, feeds: Arrays) -> list[npt.NDArray]:
-    """What onnx's reference implementation in NumPy computes."""
+    """The results of onnx's reference implementation in NumPy."""
     with np.errstate(all="ignore"):
         return [np.asarray(value) for value in ReferenceEvaluator(model).run(None, dict(feeds))]
 

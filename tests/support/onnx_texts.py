@@ -16,7 +16,7 @@ def model_of(
     opset: int = 17,
     **tensors: npt.ArrayLike,
 ) -> onnx.ModelProto:
-    """Tensors are initialisers: given by value, or drawn where a shape (a tuple) is given."""
+    """Tensors become initialisers: arrays as given, shapes (tuples) filled with random numbers."""
     text = f'<ir_version: 8, opset_import: ["": {opset}]> m ({inputs}) => ({outputs}) {{ {nodes} }}'
     model = parser.parse_model(text)
     for name, value in tensors.items():

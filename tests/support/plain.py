@@ -1,4 +1,4 @@
-"""What an undisturbed job of scripted devices comes to, by the plain formulas."""
+"""The result of an undisturbed job of scripted devices, by the plain formulas."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def plain_models(
     downlink: str = "topk:0.03/sign",
     seed: int = 0,
 ) -> list[tuple[Vector, Vector]]:
-    """After each round, which these devices took part in: the model, and what devices hold of it.
+    """After each round that these devices took part in: the model, and the devices' copy of it.
 
     Both are float32 (n_params,).
     """
@@ -47,9 +47,9 @@ def mean_of_payloads(n_examples: Sequence[int], payloads: Sequence[bytes], n_par
 
 
 def _follow(model: Vector, held: Vector, spec: str, n: int, stamp: Stamp, seed: int) -> Vector:
-    """Held with the decoded difference added to it, value by value."""
-    dice = np.random.default_rng((seed, stamp.round))
-    payload = codecs.get(spec).encode(model[:n] - held[:n], None, dice, stamp=stamp)
+    """`held` plus the decoded difference, value by value."""
+    rng = np.random.default_rng((seed, stamp.round))
+    payload = codecs.get(spec).encode(model[:n] - held[:n], None, rng, stamp=stamp)
     if spec == "none" or len(payload) >= 4 * model.size:
         return model
     after, sent = held.copy(), codecs.decode(payload)

@@ -1,4 +1,4 @@
-"""An MQTT 5 client that shows what a broker does: every property, reason and flag, as it came."""
+"""An MQTT 5 client that shows what a broker does: every property, reason and flag, unaltered."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 
 def properties(packet: int, **values: object) -> Properties:
-    """Properties of a packet by paho's names of them."""
+    """A packet's properties, by paho's names."""
     made = Properties(packet)  # type: ignore[no-untyped-call]
     for name, value in values.items():
         setattr(made, name, value)
@@ -21,7 +21,7 @@ def properties(packet: int, **values: object) -> Properties:
 
 
 def eventually(holds: Callable[[], Any], timeout_s: float = 8.0) -> bool:
-    """Whether it comes to hold in time."""
+    """Whether it becomes true in time."""
     deadline = time.monotonic() + timeout_s
     while not holds():
         if time.monotonic() > deadline:
@@ -31,11 +31,11 @@ def eventually(holds: Callable[[], Any], timeout_s: float = 8.0) -> bool:
 
 
 class Probe:
-    """One connection, and all that came over it.
+    """One connection, and everything received on it.
 
     Attributes:
-        messages: in order; with `is_manual` none is acknowledged.
-        endings: for each end of the connection the broker's reason; None if it gave none.
+        messages: in order; with `is_manual`, none is acknowledged.
+        endings: the broker's reason for each end of the connection; None if it gave none.
     """
 
     def __init__(self, port: int, name: str, *, is_manual: bool = False) -> None:
@@ -95,12 +95,12 @@ class Probe:
         return self._answers.get(key)
 
     def payloads(self, n: int, timeout_s: float = 8.0) -> list[bytes]:
-        """Of what has come, once n have or the time is over."""
+        """The payloads received, once there are n of them or the time is up."""
         eventually(lambda: len(self.messages) >= n, timeout_s)
         return [bytes(message.payload) for message in self.messages]
 
     def vanish(self) -> None:
-        """End the connection without a word."""
+        """End the connection without a goodbye."""
         sock = self.client.socket()
         self.client.loop_stop()
         if sock is not None:
@@ -121,7 +121,7 @@ class Probe:
 
 @contextmanager
 def probing(port: int) -> Iterator[Callable[..., Probe]]:
-    """Makes probes at this port, and ends them all."""
+    """Creates probes on this port, and ends them all."""
     made: list[Probe] = []
 
     def make(name: str, *, is_manual: bool = False) -> Probe:

@@ -1,4 +1,4 @@
-"""`fedge` commands as processes of their own."""
+"""`fedge` commands in their own processes."""
 
 import os
 import subprocess
@@ -19,13 +19,13 @@ def write_examples(path: Path, n: int = 40, n_in: int = 2, seed: int = 5) -> Pat
 
 
 def environment(home: Path) -> dict[str, str]:
-    """What a stranger's shell gives: no CI, an empty home, nothing of fedge."""
+    """The environment of a new user's shell: no CI, an empty home, nothing of fedge."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
     return {**kept, "HOME": str(home), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class FedgeProcess:
-    """A running `fedge COMMAND`; what it says goes to `COMMAND.log` in its folder."""
+    """A running `fedge COMMAND`; its output goes to `COMMAND.log` in its folder."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class FedgeProcess:
         return self.process.wait(timeout_s)
 
     def stop(self) -> None:
-        """Whatever the test has left of it."""
+        """Stop whatever is still running."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -77,7 +77,7 @@ def wait_until(
     *,
     work: Callable[[], None] = lambda: None,
 ) -> None:
-    """Let `work` work until something holds; AssertionError after the time."""
+    """Run `work` until a condition holds; AssertionError when the time is up."""
     end_s = time.monotonic() + timeout_s
     while not is_there():
         assert time.monotonic() < end_s, f"it did not happen within {timeout_s} s"

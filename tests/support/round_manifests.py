@@ -1,4 +1,4 @@
-"""Round manifests and dice for the device's tests."""
+"""Round manifests and an rng for the device's tests."""
 
 import hashlib
 import random
@@ -35,5 +35,5 @@ def manifest(round_: int = 1, **changes: Any) -> RoundManifest:
     return replace(BASE, round=RoundId(round_), **fields)
 
 
-def dice(seed: int = 0) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - dice for pauses hide nothing
+def rng(seed: int = 0) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - jitter in pauses is no secret

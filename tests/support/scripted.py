@@ -1,4 +1,4 @@
-"""Devices that follow a script: an update depends on the device's name and the round only."""
+"""Devices that follow a script: an update depends only on the device's name and the round."""
 
 import hashlib
 from collections.abc import Callable
@@ -49,12 +49,12 @@ def will_of(fleet: str, device: str, instance: bytes) -> tuple[str, bytes]:
 
 
 class ScriptedDevice:
-    """Sends its update whenever a round opens, and again until it is answered.
+    """Sends its update whenever a round opens, and resends it until it is answered.
 
     Attributes:
-        replies: all that came, oldest first.
+        replies: all received, oldest first.
         accepted: rounds whose update was accepted.
-        run: to name in updates instead of the manifest's.
+        run: the run to name in updates instead of the manifest's.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ScriptedDevice:
         self._transport, self._topics, self._job = transport, Topics(fleet), job
         self._payload, self._chunk_bytes, self._resend_s = payload, chunk_bytes, resend_s
         self.instance = self.instance_of(name)
-        self.is_able = True  # else it says of every round that it cannot do it
+        self.is_able = True  # if not, it says of every round that it cannot do it
         self.replies: list[Reply] = []
         self.accepted: list[int] = []
         self.manifest: RoundManifest | None = None
@@ -110,7 +110,7 @@ class ScriptedDevice:
         self._transport.publish(topic, _state(Presence.ONLINE, self.instance), retain=True)
 
     def skip(self, round_: RoundId) -> None:
-        """Say, retained, that this round is not for this device."""
+        """Announce, retained, that this device skips the round."""
         assert self.manifest is not None
         topic = self._topics.device_state(self.name)
         skipped = Skipped(self.manifest.run, round_, "it diverged")
@@ -118,7 +118,7 @@ class ScriptedDevice:
         self._transport.publish(topic, state, retain=True)
 
     def send(self) -> None:
-        """Send the open round's update, if there is one and it was not answered."""
+        """Send the open round's update, if there is one and it has not been answered."""
         if self.manifest is None or not self._owes_answer:
             return
         self._sent_s = self._now_s

@@ -1,4 +1,4 @@
-"""An aggregator that does what a test says, and nothing on its own but to serve blobs."""
+"""An aggregator that does what a test says, and on its own only serves blobs."""
 
 import hashlib
 from collections.abc import Callable
@@ -41,11 +41,11 @@ class ScriptedAggregator:
     """Speaks the protocol over any transport.
 
     Attributes:
-        reply: what it answers to a complete update; None for silence.
+        reply: its answer to a complete update; None for silence.
         updates: (device, round, nonce, payload) of every complete update, repeats included.
-        requests: what the devices asked for.
-        states: of devices, as they came.
-        serves: whether it sends the chunks that are asked for.
+        requests: the devices' requests.
+        states: device states, in order of arrival.
+        serves: whether it sends requested chunks.
     """
 
     def __init__(self, transport: Transport, artifact: Artifact) -> None:
@@ -70,7 +70,7 @@ class ScriptedAggregator:
         return blob
 
     def announce(self, round_: int, **changes: Any) -> RoundManifest:
-        """Publish a manifest; an open training round of the first model unless told otherwise."""
+        """Publish a manifest, by default of an open training round of the first model."""
         manifest = RoundManifest(
             job=JOB,
             run=RUN,
@@ -89,12 +89,12 @@ class ScriptedAggregator:
         return manifest
 
     def work(self, timeout_s: float = 0.0) -> None:
-        """Deal with everything that has come."""
+        """Handle everything that has arrived."""
         while (event := self._transport.receive(timeout_s)) is not None:
             if isinstance(event, Connected):
                 self.is_connected = True
             if isinstance(event, Message):
-                with suppress(PayloadError):  # a test that sends nonsense means the device
+                with suppress(PayloadError):  # a test that sends nonsense aims at the device
                     self._read(event.topic, event.payload)
                 self._transport.done(event)
 

@@ -1,7 +1,7 @@
-"""A slow way to a broker: a TCP proxy that takes only so many bytes a second from its clients.
+"""A slow link to a broker: a TCP proxy that accepts only so many bytes per second from clients.
 
-It reads in small pieces through a small receive buffer, so that what it has not taken stays with
-the client; what the broker answers passes at once.
+It reads in small pieces through a small receive buffer, so that whatever it has not accepted stays
+with the client; the broker's answers pass immediately.
 """
 
 import socket
@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _PIECE_BYTES = 1024
-_BUFFER_BYTES = 4096  # Linux makes it twice as large
+_BUFFER_BYTES = 4096  # Linux doubles it
 
 
 @contextmanager
 def slow_link(port: int, up_bytes_per_s: float) -> Iterator[str]:
-    """The URL of a broker on a local port, as it is reached over the slow way."""
+    """The URL of a broker on a local port, through the slow link."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
         listener.bind(("127.0.0.1", 0))
@@ -44,7 +44,7 @@ def _accept(listener: socket.socket, port: int, up_bytes_per_s: float) -> None:
 
 
 def _carry(source: socket.socket, sink: socket.socket, bytes_per_s: float) -> None:
-    """Until one side closes; time that nothing was sent in is not made up for."""
+    """Forward until one side closes; idle time is not made up for."""
     free_at_s = 0.0
     with suppress(OSError):
         while piece := source.recv(_PIECE_BYTES):

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Calls that change something under a path, and which of the paths they name they write.
+# Calls that change something at a path, and which of their path arguments they write to.
 _WRITERS = {
     "creat", "mkdir", "mkdirat", "mknod", "mknodat", "rmdir", "unlink", "unlinkat",
     "rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat",
@@ -20,11 +20,11 @@ _INET = re.compile(r'sa_family=AF_INET6?, .*?htons\((\d+)\).*?"([^"]+)"')
 
 @dataclass(slots=True)
 class Trace:
-    """Where a process and its children connected, and what they opened for writing or changed.
+    """Where a process and its children connected, and what they changed or opened for writing.
 
     Attributes:
         peers: "host:port" of every connect, sendto or sendmsg that names an internet address.
-        others: whole lines of connects and binds to anything else, Unix sockets among them.
+        others: whole lines of connects and binds to anything else, including Unix sockets.
         written: absolute paths.
     """
 

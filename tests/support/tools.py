@@ -1,4 +1,4 @@
-"""What a test needs from the machine: named when missing, and then skipped, or failed under CI."""
+"""What a test needs from the machine; if it is missing, the test is skipped, or fails under CI."""
 
 import importlib.util
 import os
@@ -8,11 +8,11 @@ from typing import NoReturn
 
 import pytest
 
-UNAVAILABLE = "unavailable: "  # how an ArchiveError begins
+UNAVAILABLE = "unavailable: "  # how an ArchiveError starts
 
 
 def data_file(name: str) -> Path:
-    """A file of the development data folder, which the variable FEDGE_DATA names."""
+    """A file in the development data folder, which the variable FEDGE_DATA names."""
     folder = os.environ.get("FEDGE_DATA")
     if not folder:
         missing(f"FEDGE_DATA is not set, so there is no {name}")
@@ -37,12 +37,12 @@ def need_package(name: str) -> None:
 
 
 def unavailable(sentence: str) -> NoReturn:
-    """Skip for an archive's fault, under FEDGE_REQUIRE too: nothing on this machine mends it."""
+    """Skip for an archive's fault, even under FEDGE_REQUIRE: nothing on this machine can fix it."""
     pytest.skip(sentence)
 
 
 def missing(what: str) -> NoReturn:
     """Skip for this reason; under FEDGE_REQUIRE, as in CI, fail."""
     if os.environ.get("FEDGE_REQUIRE"):
-        pytest.fail(f"{what}, and FEDGE_REQUIRE forbids to skip")
+        pytest.fail(f"{what}, and FEDGE_REQUIRE forbids skipping")
     pytest.skip(what)

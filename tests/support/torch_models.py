@@ -1,4 +1,4 @@
-"""Small models of kinds whose gradients are hard to judge, through torch's exporter."""
+"""Small models whose gradients are hard to judge, through torch's exporter."""
 
 import io
 import warnings
@@ -39,7 +39,7 @@ class Attention(nn.Module):
 
 
 class Embedded(nn.Module):
-    """Words and positions, some layers, the first step's scores."""
+    """Words and positions, some layers, scores of the first step."""
 
     def __init__(self, layers: list[nn.Module], *, std: float = 0.02) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class Bottleneck(nn.Module):
 
 
 class Disentangled(nn.Module):
-    """A layer of DeBERTa: what is said meets what is said, and where, and the other way about."""
+    """A layer of DeBERTa: content attends to content and position, and position to content."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class Disentangled(nn.Module):
 
 
 class Causal(nn.Module):
-    """Names a sequence's next word: pre-normalised layers, each step sees those before it."""
+    """Predicts a sequence's next word: pre-normalised layers, each step sees earlier ones."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class Causal(nn.Module):
 
 
 class ConvNeXt(nn.Module):
-    """A block whose branch begins at a millionth."""
+    """A block whose branch starts with a scale of a millionth."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,7 +205,7 @@ MODELS: Mapping[str, tuple[Callable[[], nn.Module], Mapping[str, Tensor]]] = {
 
 
 def exported(name: str) -> bytes:
-    """The model as ONNX, its weights drawn by a fixed seed."""
+    """The model as ONNX, with weights from a fixed seed."""
     make, inputs = MODELS[name]
     torch.manual_seed(0)
     file = io.BytesIO()

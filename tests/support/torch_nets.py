@@ -1,4 +1,4 @@
-"""Networks of torch, exported as they are, and trained there. To import after `need_package`."""
+"""Networks in torch, exported unchanged and trained there. Import it after `need_package`."""
 
 import io
 import warnings
@@ -16,7 +16,7 @@ N_TOKENS, LONGEST = 40, 24
 
 
 class LeNet(nn.Module):  # type: ignore[misc] # torch is not typed here
-    """Convolution, pool, then ReLU, as in torch's own MNIST example; 16 x 16 pixels."""
+    """Convolution, pooling, then ReLU, as in torch's own MNIST example; 16 x 16 pixels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Keras(nn.Module):  # type: ignore[misc]
 
 
 class TextCnn(nn.Module):  # type: ignore[misc]
-    """Word vectors, windows of three of them, the largest over time; most tokens are padding."""
+    """Word vectors, windows of three, maximum over time; most tokens are padding."""
 
     def __init__(self, *, pooled_by_kernel: bool) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class TextCnn(nn.Module):  # type: ignore[misc]
 
 
 class Normalised(nn.Module):  # type: ignore[misc]
-    """Two layer normalisations, each before a layer."""
+    """Two layer normalisations, each followed by a layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Normalised(nn.Module):  # type: ignore[misc]
 
 
 class UnitRows(nn.Module):  # type: ignore[misc]
-    """Features after ReLU scaled to length one, as for cosine scores: blank images have none."""
+    """Features after ReLU scaled to unit length, as for cosine scores; a blank image's are 0."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class MeanOfWords(nn.Module):  # type: ignore[misc]
 
 
 def pictures() -> tuple[Array, Array]:
-    """The digits, twice as large: zero background, values from 0 to 1; and blank ones."""
+    """The digits at twice the size: zero background, values from 0 to 1; and blank images."""
     digits = load_digits()
     x = (digits.images[:640] / 16).astype(np.float32).repeat(2, 1).repeat(2, 2)
     x[::16] = 0
@@ -104,7 +104,7 @@ def pictures() -> tuple[Array, Array]:
 
 
 def sentences() -> tuple[Array, Array]:
-    """Three to nine tokens and padding; the class is that of most words, a few labels are wrong."""
+    """Three to nine tokens and padding; the class is most words', a few labels are wrong."""
     rng = np.random.default_rng(0)
     x, y = np.zeros((640, LONGEST), np.int64), rng.integers(0, 4, 640)
     for row, topic in zip(x, y, strict=True):
@@ -133,17 +133,17 @@ TASKS: Mapping[str, Task] = {
 
 
 def make_net(task: Task) -> nn.Module:
-    """The same weights every time; batch statistics are frozen, as they are on devices."""
+    """Always the same weights; batch statistics are frozen, as on devices."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     return task.make().eval()
 
 
 def export(net: nn.Module, x: Array) -> bytes:
-    """By torch's exporter without further packages, the batch open."""
+    """Exported by torch without extra packages, with an open batch axis."""
     file = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is deprecated, and says so more than once
+        warnings.simplefilter("ignore")  # it is deprecated, and says so repeatedly
         torch.onnx.export(
             net,
             (torch.tensor(x[:2]),),
@@ -159,7 +159,7 @@ def export(net: nn.Module, x: Array) -> bytes:
 
 
 def train(net: nn.Module, data: tuple[Array, Array], batches: list[Array], lr: float) -> float:
-    """Plain SGD; the loss over all examples after it."""
+    """Plain SGD; returns the loss over all examples afterwards."""
     x, y = map(torch.tensor, data)
     optimizer = torch.optim.SGD(net.parameters(), lr)
     for rows in batches:

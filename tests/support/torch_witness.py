@@ -1,7 +1,7 @@
 """torch as a second witness: a graph of canonical nodes, run and differentiated by torch.
 
-Where torch has an operator of its own it is taken, so that its choice of subgradient is torch's.
-Of MaxPool torch chooses the first of equal elements, and fedge may share among them.
+Where torch has the operator itself, that is used, so that the choice of subgradient is torch's.
+In MaxPool torch chooses the first of equal elements, while fedge may share among them.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ Torch = Any  # a tensor, or several
 
 
 def torch_gradients(model: onnx.ModelProto, feeds: Arrays, wanted: Sequence[str]) -> list[Any]:
-    """What torch gives where `make_models` gives the operator's gradient, in float64.
+    """torch's counterpart of the operator's gradient from `make_models`, in float64.
 
     Args:
-        model: the operator alone, of opset 18, with everything given that may be left out.
+        model: the operator alone, of opset 18, with nothing omitted.
         feeds: its inputs, and "seed0", "seed1", ... for the gradients of its outputs.
-        wanted: the inputs to differentiate by.
+        wanted: the inputs to differentiate with respect to.
     """
     values: dict[str, Torch] = {"": None}
     values |= {t.name: torch.tensor(numpy_helper.to_array(t)) for t in model.graph.initializer}
@@ -84,7 +84,7 @@ def _max_pool(a: Attributes, x: Torch) -> Torch:
 
 
 def _average_pool(a: Attributes, x: Torch) -> Torch:
-    """The mean over windows, of what is not padding unless padding counts."""
+    """The mean over windows, excluding padding unless padding counts."""
     run = [F.avg_pool1d, F.avg_pool2d][x.dim() - 3]
     strides = a.get("strides", [1] * (x.dim() - 2))
     mean = run(_padded(a, x, 0.0), a["kernel_shape"], strides)
@@ -138,7 +138,7 @@ def _gather_elements(a: Attributes, x: Torch, i: Torch) -> Torch:
 
 
 def _largest(sign: int) -> Callable[..., Torch]:
-    """Of several tensors: amax shares among equal ones, as maximum does of two."""
+    """The largest of several tensors: amax shares among equal ones, like maximum for two."""
 
     def largest(_: Attributes, *xs: Torch) -> Torch:
         return sign * (sign * torch.stack(torch.broadcast_tensors(*xs))).amax(0)

@@ -1,4 +1,4 @@
-"""Brokers that speak MQTT in WebSockets, as firewalls that pass only 443 demand."""
+"""Brokers that speak MQTT over WebSockets, for firewalls that let only port 443 through."""
 
 import subprocess
 import sys
@@ -50,16 +50,16 @@ keypath = "{folder}/key.pem"
 
 @dataclass(frozen=True)
 class WebSocketBroker:
-    """Where it is, which certificate it shows, and the MQTT that it speaks there."""
+    """Its URL, the certificate it presents, and the MQTT version it speaks there."""
 
     url: str
     ca_file: Path | None
     protocol: str
-    is_slow: bool  # 2.0.11's library sends 4 kB at a time, and waits for its next look: 0.1 MB/s
+    is_slow: bool  # 2.0.11's library sends 4 kB, then waits for its next poll: 0.1 MB/s
 
 
 def mosquitto_lines(certificate: Path | None = None) -> str:
-    """For a listener of WebSockets; 2.0.11 does not start if there is none for plain MQTT too."""
+    """For a WebSocket listener; 2.0.11 does not start without one for plain MQTT too."""
     tls = f"certfile {certificate}\nkeyfile {certificate.parent}/key.pem\n" if certificate else ""
     return f"protocol websockets\n{tls}listener {_free_port()} 127.0.0.1"
 
@@ -72,7 +72,7 @@ def _free_port() -> int:
 
 @contextmanager
 def websocket_broker(kind: BrokerKind, folder: Path, *, is_tls: bool) -> Iterator[WebSocketBroker]:
-    """One for the length of a test; rumqttd speaks MQTT 3.1.1 in WebSockets, and only that."""
+    """One for the duration of a test; over WebSockets rumqttd speaks only MQTT 3.1.1."""
     folder.mkdir(parents=True, exist_ok=True)
     certificate = certify_for_now(folder) if is_tls else None
     scheme = "wss" if is_tls else "ws"

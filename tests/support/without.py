@@ -1,4 +1,4 @@
-"""An environment in which a package is not installed, for tests of what happens then."""
+"""An environment without certain packages, to test what happens then."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ PathFinder.find_spec = find_spec
 
 
 def without(folder: Path, *packages: str, env: Mapping[str, str]) -> dict[str, str]:
-    """The same environment, but no interpreter in it finds these packages."""
+    """The same environment, except that no interpreter finds these packages in it."""
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(_HIDE.format(packages=set(packages)))
     paths = [str(folder), *filter(None, [env.get("PYTHONPATH")])]

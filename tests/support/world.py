@@ -1,7 +1,7 @@
 """A fleet of real devices and real aggregators on one bus, with a clock that is moved by hand.
 
-Everything that happens follows from a seed: the order in which processes move, the faults,
-the dice of the devices. A failure is seen again with the seed that its message names.
+Everything that happens follows from a seed: the order in which processes move, the faults, the
+devices' random choices. A failure can be reproduced with the seed in its message.
 """
 
 import random
@@ -33,13 +33,13 @@ TICK_S = 0.25
 
 @dataclass
 class Books:
-    """What one device has learned, and where it says that it went; by nonce.
+    """What one device has learned, and what it says became of it; by nonce.
 
     Attributes:
-        learned: the delta of each update, as training gave it.
+        learned: the delta of each update, as training produced it.
         sent: its payload.
-        given_back: updates that were refused and went back into the residual.
-        dropped: updates that are gone for good, as the log said aloud.
+        given_back: refused updates that went back into the residual.
+        dropped: updates that are gone for good, as the log said.
     """
 
     learned: dict[bytes, Vector] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Books:
 
 
 class Process(ABC):
-    """A device or an aggregator that can be killed, put back and started again."""
+    """A device or an aggregator that can be killed, restored and restarted."""
 
     def __init__(self, world: "World", name: str, folder: Path) -> None:
         self.world, self.name, self.folder = world, name, folder
@@ -63,7 +63,7 @@ class Process(ABC):
         return self.core is not None
 
     def kill(self, *, silently: bool = False) -> None:
-        """The process is gone; silently, when the broker does not notice it."""
+        """The process is gone; `silently` if the broker does not notice."""
         if self.core is None or self.transport is None:
             return
         if silently:
@@ -73,13 +73,13 @@ class Process(ABC):
         self.core = self.transport = None
 
     def leave(self) -> None:
-        """It is stopped in order, and says goodbye."""
+        """It is shut down in an orderly way, and says goodbye."""
         if self.core is not None:
             self.core.close()
             self.core = self.transport = None
 
     def save(self) -> Path:
-        """A copy of its folder, as of a stopped machine."""
+        """A copy of its folder, as if from a stopped machine."""
         was_up = self.is_up
         self.kill()
         copy = self.folder.with_name(f"{self.folder.name}.saved")
@@ -91,7 +91,7 @@ class Process(ABC):
         return copy
 
     def put_back(self, copy: Path) -> None:
-        """Its folder is what it was when it was saved."""
+        """Restore its folder to a saved copy."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
         if copy.is_dir():
@@ -110,15 +110,15 @@ class Process(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Begin in its folder, unless it runs."""
+        """Start in its folder, unless it is running."""
 
     @abstractmethod
     def step(self) -> None:
-        """Do what is to be done now."""
+        """Do whatever is due now."""
 
     @abstractmethod
     def _release(self) -> None:
-        """Let go of files, as a process does that ends."""
+        """Release files, as a process does when it ends."""
 
 
 class AggregatorProcess(Process):
@@ -154,8 +154,8 @@ class DeviceProcess(Process):
     def __init__(self, world: "World", name: str, job: str) -> None:
         super().__init__(world, name, world.folder / name)
         self.job, self.books = job, Books()
-        rng = np.random.default_rng(world.dice.randrange(2**32))
-        x = rng.normal(size=(12, 2)).astype(np.float32)
+        numbers = np.random.default_rng(world.rng.randrange(2**32))
+        x = numbers.normal(size=(12, 2)).astype(np.float32)
         self.data = ArrayData({"x": x}, x.sum(axis=1, keepdims=True))
 
     def start(self) -> None:
@@ -194,12 +194,12 @@ class World:
     """All processes of a test.
 
     Attributes:
-        dice: whatever is drawn by chance.
-        stepping: the device that is at work at this moment.
+        rng: for every random choice.
+        stepping: the device that is currently at work.
     """
 
     def __init__(self, folder: Path, seed: int, patch: pytest.MonkeyPatch) -> None:
-        self.folder, self.dice = folder, random.Random(seed)  # noqa: S311 - replayable
+        self.folder, self.rng = folder, random.Random(seed)  # noqa: S311 - replayable
         self.bus, self.now_s = Bus(), 1000.0
         self.artifact: Artifact = linear()
         self.artifact_path = folder / "model.fedge"
@@ -207,7 +207,7 @@ class World:
         self.aggregators: dict[str, AggregatorProcess] = {}
         self.devices: dict[str, DeviceProcess] = {}
         self.stepping: DeviceProcess | None = None
-        self._own_the_dice(patch)
+        self._seed_jitter(patch)
         self._keep_books(patch)
 
     @property
@@ -215,7 +215,7 @@ class World:
         return Clock(lambda: self.now_s)
 
     def add_job(self, job: str, n_devices: int, **settings: Any) -> AggregatorProcess:
-        """An aggregator and devices of its own, all started."""
+        """An aggregator and its devices, all started."""
         self.aggregators[job] = AggregatorProcess(self, job, settings)
         self.aggregators[job].start()
         for index in range(n_devices):
@@ -229,10 +229,10 @@ class World:
         return [*self.aggregators.values(), *self.devices.values()]
 
     def live(self, seconds: float) -> None:
-        """Everybody moves, in any order, while so much time passes."""
+        """Everybody moves, in any order, while this much time passes."""
         for _ in range(round(seconds / TICK_S)):
             processes = self.processes
-            self.dice.shuffle(processes)
+            self.rng.shuffle(processes)
             for process in processes:
                 process.step()
             self.now_s += TICK_S
@@ -241,15 +241,15 @@ class World:
         for process in self.processes:
             process.kill()
 
-    def _own_the_dice(self, patch: pytest.MonkeyPatch) -> None:
-        own = random.Random(self.dice.random())  # noqa: S311 - replayable
+    def _seed_jitter(self, patch: pytest.MonkeyPatch) -> None:
+        own = random.Random(self.rng.random())  # noqa: S311 - replayable
         patch.setattr("os.urandom", own.randbytes)
         patch.setattr("secrets.token_bytes", own.randbytes)
         seeded = SimpleNamespace(Random=lambda: random.Random(own.random()))  # noqa: S311
         patch.setattr("fedge.device.parts.random", seeded)
 
     def _keep_books(self, patch: pytest.MonkeyPatch) -> None:
-        """Record what every device learns, and what becomes of it on its side."""
+        """Record what every device learns, and what becomes of it on the device's side."""
         encode, put = Learner.encode, Outbox.put
         refuse, forget = Outbox.refuse, Outbox.forget
         last: list[Vector] = []
@@ -296,7 +296,7 @@ def left_behind(device: DeviceProcess) -> tuple[Vector, set[bytes]]:
 
 
 def value(payload: bytes, n_params: int) -> Vector:
-    """A payload as the dense delta that it stands for, float64."""
+    """A payload's dense delta, float64."""
     total = np.zeros(n_params, np.float32)
     codecs.accumulate(payload, 1.0, total)
     return total.astype(np.float64)

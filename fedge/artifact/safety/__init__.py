@@ -1,4 +1,4 @@
-"""Whether a graph may be given to an engine: what it is made of, how much it takes."""
+"""Whether a graph is safe to give to an engine: what it is made of, and what it costs to run."""
 
 from fedge.artifact.safety.check import check_graph, check_storage
 

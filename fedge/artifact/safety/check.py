@@ -1,18 +1,18 @@
-"""One function that looks at a graph before any engine does: what it is made of, what it takes.
+"""Checks a graph before any engine sees it: what it is made of, and what it costs to run.
 
 Whoever writes an artifact decides what a device runs. So a graph is refused here, from its bytes
-and without the onnx package, unless it is plain arithmetic of a size that is known beforehand:
+and without the onnx package, unless it is plain arithmetic of a size known in advance:
 
-- every tensor lies inside the model, dense; nothing names a file
-- operators are those of the default domain; no functions of the model's own, no Loop, no If;
-  a Scan is as long as an axis whose size is written down, and its state does not grow
+- every tensor is stored inside the model, dense; nothing refers to a file
+- operators are from the default domain; no functions of the model's own, no Loop, no If;
+  a Scan runs along an axis of known size, and its state does not grow
 - every value's shape follows from the graph's inputs and stored constants, by a rule for each
-  operator; it has at most `MAX_ELEMENTS` elements, and all of a step together `MAX_TOTAL`
-- one run takes at most `MAX_WORK` multiplications or moves, by the same shapes
-- at most `MAX_NODES` nodes, and `MAX_FIELDS` fields of protobuf
+  operator; it has at most `MAX_ELEMENTS` elements, and all values of one run `MAX_TOTAL`
+- one run takes at most `MAX_WORK` multiplications or moves, going by the same shapes
+- there are at most `MAX_NODES` nodes and `MAX_FIELDS` protobuf fields
 
-An inference graph has open sizes and is run by no device. There the same holds except that what
-is not known is passed over.
+An inference graph has open sizes, and no device runs it. The same rules apply to it, except that
+unknown sizes are allowed.
 """
 
 from collections.abc import Collection, Iterator
@@ -21,10 +21,10 @@ from fedge.artifact.safety.messages import Model, Node, Reader
 from fedge.artifact.safety.walk import Limits, Walk
 from fedge.errors import ArtifactError
 
-OPSET = 18  # that training graphs are written in, and rules know
+OPSET = 18  # of training graphs and of the rules
 MAX_FIELDS = 2**18
 MAX_NODES = 2**14
-MAX_DEPTH = 4  # of graphs in graphs
+MAX_DEPTH = 4  # of nested graphs
 MAX_ELEMENTS = 2**29  # of one value; as many as a model may have parameters
 MAX_TOTAL = 2**32  # of all values of one run
 MAX_WORK = 2**40  # multiplications or moves of one run: minutes on a small board
@@ -45,8 +45,8 @@ def check_graph(
     Args:
         model: a serialised ModelProto.
         what: its name, for the sentence.
-        is_sized: whether every size must be known, as in graphs that devices run.
-        others: domain and name of operators that are welcome beside those of the default domain.
+        is_sized: whether every size must be known, as in the graphs that devices run.
+        others: domain and name of operators allowed in addition to the default domain's.
 
     Raises:
         ArtifactError: naming what is wrong, and the node where it is.
@@ -63,9 +63,9 @@ def check_graph(
 
 
 def check_storage(model: bytes) -> None:
-    """Refuses a model, whatever it computes, unless all its tensors lie inside it and are dense.
+    """Refuses a model, whatever it computes, unless all its tensors are stored in it and dense.
 
-    Everywhere: in attributes, in graphs within, and in functions of the model's own.
+    Attributes, nested graphs and the model's own functions are searched too.
 
     Raises:
         ArtifactError: naming the tensor.
@@ -100,7 +100,7 @@ def _check_opset(model: Model) -> None:
 
 
 def _nodes(nodes: tuple[Node, ...]) -> Iterator[Node]:
-    """These and all in graphs within."""
+    """These nodes and those of all nested graphs."""
     for node in nodes:
         yield node
         for attribute in node.attributes:

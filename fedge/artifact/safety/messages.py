@@ -21,7 +21,7 @@ MAX_KNOWN = 1024  # elements of a tensor whose values may decide a size
 
 
 def _schema(**fields: tuple[int, ...]) -> dict[int, Kind]:
-    """Field numbers by kind, in lower case."""
+    """The kind of each field number; the keywords are the kinds in lower case."""
     return {number: Kind[kind.upper()] for kind, numbers in fields.items() for number in numbers}
 
 
@@ -53,7 +53,7 @@ _RAW = {_FLOAT: "<f4", _INT32: "<i4", _INT64: "<i8", _DOUBLE: "<f8"}
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A stored tensor; its values if it is small and of numbers that may decide a size."""
+    """A stored tensor, with its values if it is small and its numbers may decide a size."""
 
     name: str
     shape: Shape
@@ -106,18 +106,18 @@ class Model:
 
 
 class Reader:
-    """Reads one model. Nothing in it may lie in another file, and no tensor may be sparse.
+    """Reads one model. No tensor may be sparse or stored in another file.
 
     Args:
-        max_fields: that may be read in all.
-        max_depth: of graphs in graphs.
+        max_fields: how many may be read in all.
+        max_depth: of nested graphs.
     """
 
     def __init__(self, *, max_fields: int, max_depth: int) -> None:
         self._budget, self._max_depth = Budget(max_fields), max_depth
 
     def model(self, data: memoryview) -> Model:
-        """Raises ArtifactError for anything that is not just a model with all its tensors."""
+        """Raises ArtifactError for anything but a model that contains all its tensors."""
         found = read(data, "ONNX model", _MODEL, self._budget)
         if not found.has(7):
             raise ArtifactError("ONNX model", expected="a graph", found="none")

@@ -1,4 +1,4 @@
-"""Goes through a graph in order and sizes every value."""
+"""Walks through a graph in order and determines the size of every value."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fedge.errors import ArtifactError
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Elements of one value and of all values of a run; work of a run."""
+    """Most elements of one value and of all values of a run, and most work of a run."""
 
     elements: int
     total: int
@@ -21,7 +21,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of a value; shape None where it is not, which only a lenient walk takes."""
+    """What is known about a value; shape None if unknown, which only a lenient walk accepts."""
 
     shape: Shape | None
     values: tuple[Number, ...] | None = None
@@ -31,10 +31,10 @@ _UNKNOWN = _Known(None)
 
 
 class Walk:
-    """One run of a graph, without its numbers.
+    """One run of a graph, without the numbers.
 
     Args:
-        limits: what it may take.
+        limits: what the run may cost.
         is_strict: whether every size must be known.
     """
 
@@ -43,7 +43,7 @@ class Walk:
         self._total = self._work = 0
 
     def run(self, graph: Graph) -> None:
-        """Raises ArtifactError where a size is too large, or unknown in a strict walk."""
+        """Raises ArtifactError if a size is too large, or unknown in a strict walk."""
         known: dict[str, _Known] = {}
         for name, sizes_ in graph.inputs:
             shape = None if sizes_ is None else tuple(size for size in sizes_ if size is not None)
@@ -54,7 +54,7 @@ class Walk:
         self._body(graph, known, 1)
 
     def _body(self, graph: Graph, known: dict[str, _Known], times: int) -> None:
-        """The graph's own tensors and nodes; they happen so many times."""
+        """The graph's own tensors and nodes, which run `times` times."""
         given = {name for name, _ in graph.inputs}
         for tensor in graph.tensors:
             if tensor.name in given and not self._is_strict:
@@ -95,13 +95,13 @@ class Walk:
         if not sizes.knows(node.op_type):
             raise UnsizedError("no rule says how large its output is")
         if any(attribute.graphs for attribute in node.attributes):
-            raise UnsizedError("it has a graph within")
+            raise UnsizedError("it has a nested graph")
         found = sizes.shapes_of(call)
         self._do(node, times * sizes.work_of(call, found))
         return [_Known(shape, _value(node, call)) for shape in found]
 
     def _scan(self, node: Node, call: Call, known: dict[str, _Known], times: int) -> list[_Known]:
-        """The body as often as the axis is long; the state's shape must stay as it is."""
+        """The body once per element of the axis; the state's shape must not change."""
         (body,) = call.attributes["body"].graphs if "body" in call.attributes else ((),)
         n_states = len(call.shapes) - call.option("num_scan_inputs", 0)
         if not isinstance(body, Graph) or len(body.inputs) != len(call.shapes) or n_states < 0:
@@ -111,7 +111,7 @@ class Walk:
         axes = _axes(call, "scan_input_axes", rows)
         lengths = {row[axis] for row, axis in zip(rows, axes, strict=True)}
         if len(lengths) != 1:
-            raise UnsizedError("its inputs are not of one length")
+            raise UnsizedError("its inputs differ in length")
         (length,) = lengths
         steps = [(*r[:axis], *r[axis + 1 :]) for r, axis in zip(rows, axes, strict=True)]
         inner = dict(known)
@@ -169,10 +169,10 @@ def _value(node: Node, call: Call) -> tuple[Number, ...] | None:
 
 
 def _axes(call: Call, name: str, shapes: list[Shape]) -> tuple[int, ...]:
-    """An axis for each of these shapes; the first unless it says otherwise."""
+    """One axis for each of these shapes; the first unless the node says otherwise."""
     given = call.options(name, (0,) * len(shapes))
     if len(given) != len(shapes):
-        raise UnsizedError(f"its {name} are not one an input")
+        raise UnsizedError(f"its {name} are not one per input")
     found = []
     for axis, shape in zip(given, shapes, strict=True):
         if not -len(shape) <= axis < len(shape):
@@ -182,5 +182,5 @@ def _axes(call: Call, name: str, shapes: list[Shape]) -> tuple[int, ...]:
 
 
 def _short(size: int) -> str:
-    """A number that may have more digits than a line."""
+    """A number, which may have more digits than fit on a line."""
     return str(size) if size < 10**20 else "more than 10^20"

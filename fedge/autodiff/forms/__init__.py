@@ -1,4 +1,4 @@
-"""One form for every operator: what opset 18 says, with nothing left to defaults or old attributes.
+"""One form for every operator: that of opset 18, with no implied defaults and no old attributes.
 
 Importing this package fills the table. Sources: ONNX Changelog.md, the versions of each operator
 from opset 7 on.

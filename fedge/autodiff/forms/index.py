@@ -6,5 +6,5 @@ from fedge.autodiff.graph import Graph, Name
 
 @canonical("Scatter")
 def scatter(g: Graph, call: Call) -> tuple[Name, ...]:
-    """ScatterElements, as it is called since opset 11."""
+    """ScatterElements, its name since opset 11."""
     return (g.op("ScatterElements", *call.inputs, **call.attributes),)

@@ -1,4 +1,4 @@
-"""Operators that move elements about."""
+"""Operators that move elements around."""
 
 from math import prod
 
@@ -8,7 +8,7 @@ from fedge.autodiff.graph import Graph, Name
 
 @canonical("Reshape")
 def reshape(g: Graph, call: Call) -> tuple[Name, ...]:
-    """With a target written for the batch size fixed in the model, if there is one."""
+    """The target shape may have been written for a batch size that the model fixes."""
     x, target = call.inputs
     sizes = list(g.integers(target))
     fits = prod(sizes) == g.size(x) and 0 not in sizes
@@ -56,7 +56,7 @@ def slice_(g: Graph, call: Call) -> tuple[Name, ...]:
 
 @canonical("Split")
 def split(g: Graph, call: Call) -> tuple[Name, ...]:
-    """The sizes were an attribute before opset 13; left out they are equal but for the last."""
+    """The sizes were an attribute before opset 13; omitted, all are equal except the last."""
     x, given = call.inputs[0], call.input(1)
     axis, n = call.attributes.get("axis", 0), call.n_outputs
     sizes = call.attributes.get("split", ()) or (g.integers(given) if given else ())

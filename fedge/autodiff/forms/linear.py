@@ -1,4 +1,4 @@
-"""Products of matrices."""
+"""Matrix products."""
 
 from fedge.autodiff.forms.table import Call, canonical
 from fedge.autodiff.graph import Graph, Name

@@ -1,4 +1,4 @@
-"""Normalisations, with statistics of the model or of the example."""
+"""Normalisations, by statistics of the model or of the example."""
 
 from fedge.autodiff.forms.table import Call, canonical
 from fedge.autodiff.graph import Graph, Name
@@ -6,7 +6,7 @@ from fedge.autodiff.graph import Graph, Name
 
 @canonical("BatchNormalization")
 def batch_normalization(g: Graph, call: Call) -> tuple[Name, ...]:
-    """With frozen statistics; the attributes for training, and `spatial`, go."""
+    """With frozen statistics; the training attributes and `spatial` are removed."""
     if call.attributes.get("training_mode", 0) or call.n_outputs > 1:
         raise ValueError("is in training mode; export the model for inference")
     if not call.attributes.get("spatial", 1):
@@ -16,13 +16,13 @@ def batch_normalization(g: Graph, call: Call) -> tuple[Name, ...]:
 
 @canonical("LayerNormalization")
 def layer_normalization(g: Graph, call: Call) -> tuple[Name, ...]:
-    """Without the mean and deviation it can give too: whoever reads them is refused."""
+    """Without its optional outputs, mean and deviation: a model that reads them is refused."""
     return (g.op("LayerNormalization", *call.inputs, **call.attributes),)
 
 
 @canonical("GroupNormalization")
 def group_normalization(g: Graph, call: Call) -> tuple[Name, ...]:
-    """By its formula; scale and bias were one a group in opset 18, and are one a channel since 21.
+    """By its formula; scale and bias were per group in opset 18 and are per channel since 21.
 
     Shapes: x (n, channels, ...); each example's groups of channels get mean 0 and variance 1.
     """
@@ -50,7 +50,7 @@ def instance_normalization(g: Graph, call: Call) -> tuple[Name, ...]:
 
 
 def _normalised(g: Graph, call: Call, n_groups: int) -> Name:
-    """Mean 0 and variance 1 over the channels of each group and all positions, by example."""
+    """Mean 0 and variance 1 over the channels of a group and all positions, per example."""
     x = call.inputs[0]
     n, last = g.shape(x)[0], g.ints([2])
     rows = g.reshape(x, (n, n_groups, g.size(x) // (n * n_groups)))

@@ -19,7 +19,7 @@ from fedge.autodiff.graph import Graph, Name
     "ReduceProd",
 )
 def reduction(g: Graph, call: Call) -> tuple[Name, ...]:
-    """The axes were an attribute before opset 18 (ReduceSum: 13); none given means all."""
+    """The axes were an attribute before opset 18 (ReduceSum: 13); if omitted, all."""
     x, given = call.inputs[0], call.input(1)
     axes = call.attributes.get("axes", ()) or (g.integers(given) if given else ())
     if not axes and call.attributes.get("noop_with_empty_axes", 0):
@@ -31,7 +31,7 @@ def reduction(g: Graph, call: Call) -> tuple[Name, ...]:
 
 @canonical("Softmax", "LogSoftmax", "Hardmax")
 def softmax(g: Graph, call: Call) -> tuple[Name, ...]:
-    """Before opset 13 the axis (by default 1) parted rows from columns, as in Flatten."""
+    """Before opset 13 the axis (default 1) separated rows from columns, as in Flatten."""
     x = call.inputs[0]
     if call.opset >= 13:
         return (g.op(call.op_type, x, axis=call.attributes.get("axis", -1)),)
@@ -43,6 +43,6 @@ def softmax(g: Graph, call: Call) -> tuple[Name, ...]:
 
 @canonical("TopK")
 def top_k(g: Graph, call: Call) -> tuple[Name, ...]:
-    """How many was an attribute before opset 10."""
+    """k was an attribute before opset 10."""
     k = call.input(1) or g.ints([call.attributes["k"]])
     return g.ops(2, "TopK", call.inputs[0], k, **call.without("k"))

@@ -1,4 +1,4 @@
-"""Images of another size."""
+"""Operators that resize images."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ def upsample(g: Graph, call: Call) -> tuple[Name, ...]:
 
 @canonical("Resize")
 def resize(g: Graph, call: Call) -> tuple[Name, ...]:
-    """Opset 10 had scales only, positions that are multiples of them, and rounded to zero.
+    """Opset 10 had only scales, took positions as multiples of them, and rounded towards zero.
 
-    Its nearest neighbour when shrinking was the next one, which holds for all axes or none here.
+    Its nearest neighbour rounded up when shrinking; here that must hold for all axes or none.
     """
     if call.opset >= 11:
         return (g.op("Resize", *call.inputs, **call.attributes),)
@@ -32,7 +32,7 @@ def _resized(g: Graph, x: Name, scales: Name, mode: str) -> tuple[Name, ...]:
         raise ValueError("has scales that depend on data")
     shrinks = bool((g.constants[scales] < 1).any())
     if mode == "nearest" and shrinks and bool((g.constants[scales] > 1).any()):
-        raise ValueError("stretches one axis and shrinks another, which opset 18 rounds otherwise")
+        raise ValueError("stretches one axis and shrinks another; opset 18 rounds that differently")
     how: dict[str, Any] = {
         "coordinate_transformation_mode": "asymmetric",
         "nearest_mode": "ceil" if shrinks else "floor",
@@ -43,6 +43,6 @@ def _resized(g: Graph, x: Name, scales: Name, mode: str) -> tuple[Name, ...]:
 
 @canonical("RoiAlign")
 def roi_align(g: Graph, call: Call) -> tuple[Name, ...]:
-    """Positions were those of output_half_pixel before opset 16."""
+    """Before opset 16, positions were those of output_half_pixel."""
     how = {} if call.opset >= 16 else {"coordinate_transformation_mode": "output_half_pixel"}
     return (g.op("RoiAlign", *call.inputs, **{**call.attributes, **how}),)

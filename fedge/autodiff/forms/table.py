@@ -1,4 +1,4 @@
-"""The table of canonical forms: one operator, one function that emits it as opset 18 says."""
+"""The table of canonical forms: for each operator, a function that emits it in opset 18."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from fedge.autodiff.infer import Attributes
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A node of the user's model, its inputs already in the graph."""
+    """A node of the user's model whose inputs are already in the graph."""
 
     op_type: str
     inputs: tuple[Name, ...]
@@ -19,7 +19,7 @@ class Call:
     n_outputs: int
     opset: int
     reads_data: bool = False  # whether an input depends on the model's inputs
-    batch: tuple[int, int] | None = None  # the size fixed in the model, the size wanted
+    batch: tuple[int, int] | None = None  # the size the model fixes, the size wanted
 
     def without(self, *names: str) -> dict[str, Any]:
         return {key: value for key, value in self.attributes.items() if key not in names}
@@ -33,7 +33,7 @@ FORMS: dict[str, Canonical] = {}
 
 
 def canonical(*op_types: str) -> Callable[[Canonical], Canonical]:
-    """Enters a function as the one that emits an operator's canonical form."""
+    """Registers a function as the one that emits an operator's canonical form."""
 
     def enter(form: Canonical) -> Canonical:
         for op_type in op_types:
@@ -46,7 +46,7 @@ def canonical(*op_types: str) -> Callable[[Canonical], Canonical]:
 
 
 def emit(g: Graph, call: Call) -> tuple[Name, ...]:
-    """Adds a node in canonical form; ValueError says why that is not possible."""
+    """Adds a node in canonical form; a ValueError says why that is impossible."""
     if call.op_type in FORMS:
         return FORMS[call.op_type](g, call)
     return (_as_it_is if functions.is_known(call.op_type) else _by_definition)(g, call)
@@ -57,7 +57,7 @@ def _as_it_is(g: Graph, call: Call) -> tuple[Name, ...]:
 
 
 def _by_definition(g: Graph, call: Call) -> tuple[Name, ...]:
-    """An operator of another opset, as the operators that onnx defines it by."""
+    """An operator from another opset, in terms of the operators that onnx defines it by."""
     tensors = [g.tensors[name] if name else None for name in call.inputs]
     function = functions.body(call.op_type, call.attributes, tensors, call.opset)
     opset = max((o.version for o in function.opset_import), default=call.opset)

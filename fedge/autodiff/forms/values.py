@@ -1,4 +1,4 @@
-"""Constants, types, and operators that take numbers as settings."""
+"""Constants, type conversions, and operators configured by numbers."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from fedge.autodiff.graph import Graph, Name, element_type
 
 @canonical("Constant")
 def constant(g: Graph, call: Call) -> tuple[Name, ...]:
-    """A tensor, or numbers in an attribute of their own (opset 12)."""
+    """A tensor, or numbers in an attribute of their own (since opset 12)."""
     ((kind, value),) = call.attributes.items()
     if isinstance(value, onnx.TensorProto):
         return (g.constant(numpy_helper.to_array(value)),)
@@ -37,7 +37,7 @@ def size(g: Graph, call: Call) -> tuple[Name, ...]:
 
 @canonical("Cast")
 def cast(g: Graph, call: Call) -> tuple[Name, ...]:
-    """Nothing, if the type is already that."""
+    """Nothing if the type is already right."""
     if element_type(g.tensors[call.inputs[0]].dtype) == call.attributes["to"]:
         return (call.inputs[0],)
     return (g.op("Cast", call.inputs[0], to=call.attributes["to"]),)
@@ -52,27 +52,27 @@ def cast_like(g: Graph, call: Call) -> tuple[Name, ...]:
 
 @canonical("Dropout")
 def dropout(g: Graph, call: Call) -> tuple[Name, ...]:
-    """The identity, with its ratio where that is above 0; the mask is not among the outputs.
+    """The identity, carrying its ratio if that is above 0, and without the mask output.
 
-    The ratio was an attribute before opset 12. A `training_mode` says what the exporter did, not
-    what is wanted here.
+    The ratio was an attribute before opset 12. `training_mode` says what mode the exporter was in,
+    not what is wanted here.
     """
     x, given = call.inputs[0], call.input(1)
-    with np.errstate(over="ignore"):  # a ratio of float64 that becomes infinite is refused below
+    with np.errstate(over="ignore"):  # a float64 ratio that overflows is refused below
         ratio = np.float32(_number(g, given) if given else call.attributes.get("ratio", 0.5))
     if call.input(2):
         _number(g, call.input(2))
     if not 0 <= ratio < 1:
-        raise ValueError(f"its ratio is {ratio:g}, not from 0 to below 1")
+        raise ValueError(f"has the ratio {ratio:g}; it must be at least 0 and below 1")
     if ratio == 0:
         return (g.op("Dropout", x),)
-    # A seed of its own keeps two on the same value apart; without training_mode nothing reads it.
+    # Its own seed keeps two on the same value distinct; without training_mode nothing reads it.
     return (g.op("Dropout", x, g.constant(np.asarray(ratio)), seed=len(g.nodes), fold=False),)
 
 
 def _number(g: Graph, name: Name) -> float:
     if name not in g.constants or g.size(name) != 1:
-        raise ValueError("its ratio and training_mode must be constants of one element")
+        raise ValueError("needs a ratio and a training_mode that are constants of one element")
     return float(g.constants[name].item())
 
 

@@ -1,4 +1,4 @@
-"""Convolutions and pools: explicit pads, no rounding up."""
+"""Convolution and pooling: explicit pads, no rounding up."""
 
 from dataclasses import replace
 
@@ -16,9 +16,9 @@ def convolution(g: Graph, call: Call) -> tuple[Name, ...]:
 
 @canonical("MaxPool")
 def max_pool(g: Graph, call: Call) -> tuple[Name, ...]:
-    """Always with its indices: its rule may read them, and if not they are cut away again.
+    """Always with its indices: its rule may read them; if it does not, they are removed again.
 
-    Those are row by row; a model that reads its own column by column gets them of another node.
+    The indices are row-major; a model that reads column-major ones gets them from another node.
     """
     call = _explicit_pads(g, call, call.attributes["kernel_shape"])
     call = _rounded_down(g, call)
@@ -29,10 +29,10 @@ def max_pool(g: Graph, call: Call) -> tuple[Name, ...]:
 
 
 def _rounded_down(g: Graph, call: Call) -> Call:
-    """Padding at the end instead of ceil_mode: a maximum does not see it.
+    """Padding at the end instead of ceil_mode: a maximum is unaffected by it.
 
-    With ceil_mode a window that would begin behind the image and its first padding is left out,
-    as onnxruntime and torch do; onnx's shape inference counted it before version 1.17.
+    With ceil_mode, a window that would start beyond the image and its leading padding is left out,
+    as in onnxruntime and torch; onnx's shape inference counted it before version 1.17.
     """
     if not call.attributes.get("ceil_mode", 0):
         return call
@@ -68,7 +68,7 @@ def average_pool(g: Graph, call: Call) -> tuple[Name, ...]:
 
 
 def _explicit_pads(g: Graph, call: Call, kernel: tuple[int, ...]) -> Call:
-    """Replaces auto_pad by pads. SAME gives ceil(size / stride) positions."""
+    """Replaces auto_pad with pads. SAME gives ceil(size / stride) positions."""
     how = call.attributes.get("auto_pad", "NOTSET")
     rest = call.without("auto_pad")
     if how == "NOTSET":

@@ -96,9 +96,9 @@ def hard_swish(g: Graph, node: Node, dy: Name) -> Grads:
 def clip(g: Graph, node: Node, dy: Name) -> Grads:
     """y = min(max(x, low), high); slope 1, bounds included, but from 0 to 6 (Relu6) excluded.
 
-    So do torch.clamp and torch.nn.functional.relu6. A parameter that starts on its bound must be
-    able to leave it; an image's zero background must not reach Relu6's input. The bounds take no
-    gradient.
+    torch.clamp and torch.nn.functional.relu6 do the same. A parameter that starts on its bound
+    must be able to leave it; an image's zero background must not reach Relu6's input. The bounds
+    get no gradient.
     """
     x, y = node.inputs[0], node.outputs[0]
     low, high = (*node.inputs[1:], "", "")[:2]

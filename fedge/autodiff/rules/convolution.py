@@ -30,7 +30,7 @@ def conv(g: Graph, node: Node, dy: Name) -> Grads:
 def _input_gradient(g: Graph, window: Window, x: Name, w: Name, dy: Name, group: int) -> Name:
     if group == 1 and set(window.kernel + window.strides) == {1} and not any(window.pads):
         perm = (1, 0, *range(2, g.rank(w)))
-        return g.op("Conv", dy, g.transpose(w, perm))  # a product of matrices, twice as fast
+        return g.op("Conv", dy, g.transpose(w, perm))  # a matrix product, twice as fast
     return g.op(
         "ConvTranspose",
         dy,
@@ -44,7 +44,7 @@ def _input_gradient(g: Graph, window: Window, x: Name, w: Name, dy: Name, group:
 
 
 def _kernel_gradient(g: Graph, window: Window, x: Name, dy: Name, group: int) -> Name:
-    """The gradient of w, its elements in order."""
+    """The gradient of w, with w's elements in order."""
     n, m, *y = g.shape(dy)
     c = g.shape(x)[1]
     if is_depthwise(g, x, dy, group):
@@ -58,7 +58,7 @@ def _kernel_gradient(g: Graph, window: Window, x: Name, dy: Name, group: int) ->
 
 
 def _one_product(g: Graph, rows: Name, seen: list[Name]) -> Name:
-    """All kernel elements in one product: copies more, multiplies better."""
+    """All kernel elements in one product: copies more, multiplies faster."""
     product = _product(g, rows, _joined(g, seen, axis=2))  # (group, m / group, taps c / group)
     *lead, width = g.shape(product)
     split = g.reshape(product, (*lead, len(seen), width // len(seen)))

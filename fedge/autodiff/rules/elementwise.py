@@ -133,7 +133,7 @@ def erf(g: Graph, node: Node, dy: Name) -> Grads:
 def power(g: Graph, node: Node, dy: Name) -> Grads:
     """y = a^b, broadcast; da = dy b a^(b-1), 0 at a = 0 if b < 1; db = dy y ln a, 0 if a <= 0.
 
-    An integer b takes no gradient.
+    An integer b gets no gradient.
     """
     a, b = node.inputs
     da = db = None
@@ -151,7 +151,7 @@ def power(g: Graph, node: Node, dy: Name) -> Grads:
 
 
 def _without_poles(g: Graph, a: Name, exponent: Name, steep: Name) -> Name:
-    """The slope of a^b by a, with 0 in place of what is infinite, or 0 times infinite, at a = 0."""
+    """d(a^b)/da, with 0 in place of anything infinite, or 0 times infinity, at a = 0."""
     if exponent in g.constants and np.all(g.constants[exponent] >= 1):
         return steep
     zero = g.scalar(0, like=a)
@@ -173,9 +173,9 @@ def maximum(g: Graph, node: Node, dy: Name) -> Grads:
 
 @vjp("Where")
 def where(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = a where c, else b, broadcast; c takes no gradient. Shapes: c, a, b any."""
+    """y = a where c, else b, broadcast; c gets no gradient. Shapes: c, a, b any."""
     c, a, b = node.inputs
-    # Where, not a product with a mask: what is not chosen may be infinite, and 0 inf is no number.
+    # Where, not a product with a mask: the value not chosen may be infinite, and 0 * inf is NaN.
     zero = g.scalar(0, like=dy)
     return (
         None,

@@ -22,7 +22,7 @@ def slice_(g: Graph, node: Node, dy: Name) -> Grads:
 
 
 def _picked(g: Graph, node: Node) -> dict[int, range]:
-    """For each sliced axis, the indices it takes."""
+    """The indices taken along each sliced axis."""
     shape = g.shape(node.inputs[0])
     starts, ends, *rest = (g.integers(name) for name in node.inputs[1:] if name)
     axes = rest[0] if rest else range(len(starts))
@@ -34,12 +34,12 @@ def _picked(g: Graph, node: Node) -> dict[int, range]:
 
 
 def _bounds(start: int, end: int, step: int) -> slice:
-    # Going backwards, an end far below zero says "past the first element", as None does.
+    # Going backwards, an end far below zero means "past the first element", like None.
     return slice(start, None if step < 0 and end < -(2**30) else end, step)
 
 
 def _spread(g: Graph, dy: Name, axis: int, picked: range, size: int) -> Name:
-    """Puts slices back at their places: each index of x takes its slice, or a slice of zeros."""
+    """Puts slices back in their places: each index of x gets its slice, or a slice of zeros."""
     zeros = g.zeros([1 if i == axis else n for i, n in enumerate(g.shape(dy))], like=dy)
     source = np.full(size, len(picked), np.int64)
     source[list(picked)] = np.arange(len(picked))
@@ -48,7 +48,7 @@ def _spread(g: Graph, dy: Name, axis: int, picked: range, size: int) -> Name:
 
 @vjp("Pad")
 def pad(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = x with constants around it, or cut where a pad is negative."""
+    """y = x with constants around it, or cropped where a pad is negative."""
     if node.attributes["mode"] != "constant":
         raise ValueError(f"mode {node.attributes['mode']!r} instead of 'constant'")
     x, pads = node.inputs[0], g.integers(node.inputs[1])

@@ -57,7 +57,7 @@ def _matmul_da(g: Graph, dy: Name, a: Name, b: Name) -> Name:
 
 def _matmul_db(g: Graph, dy: Name, a: Name, b: Name) -> Name:
     if g.rank(b) == 2:
-        # The leading axes of a are rows like any other: one product instead of a sum of many.
+        # The leading axes of a are just more rows: one product instead of a sum of many.
         rows = prod(g.shape(a)[:-1])
         return g.op("Gemm", _rows(g, a, rows), _rows(g, dy, rows), transA=1)
     return g.unbroadcast(g.op("MatMul", swapped(g, a), dy), like=b)
@@ -68,6 +68,6 @@ def _rows(g: Graph, x: Name, n_rows: int) -> Name:
 
 
 def swapped(g: Graph, x: Name) -> Name:
-    """The transpose of the last two axes; onnxruntime fuses it into a product that reads it."""
+    """The last two axes transposed; onnxruntime fuses this into the product that reads it."""
     *lead, last, previous = (*range(g.rank(x) - 2), g.rank(x) - 1, g.rank(x) - 2)
     return g.transpose(x, (*lead, last, previous))

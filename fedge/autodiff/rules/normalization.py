@@ -8,8 +8,8 @@ from fedge.autodiff.table import Grads, vjp
 def batch_normalization(g: Graph, node: Node, dy: Name) -> Grads:
     """y = s (x - m) / sqrt(v + e) + b, per channel. Shapes: x (n, c, ...); s, b, m, v (c,).
 
-    The statistics m and v are those of the model, frozen: on a device the
-    statistics of a batch of its own data would shift those of the fleet.
+    The statistics m and v are the model's, frozen: on a device, batch statistics
+    of its own data would shift those of the fleet.
     """
     x, s, _, m, v = node.inputs
     variance = g.op("Add", v, g.scalar(node.attributes["epsilon"], like=v))

@@ -9,15 +9,15 @@ from fedge.autodiff.rules.edge import at_least
 from fedge.autodiff.rules.window import Window
 from fedge.autodiff.table import Grads, vjp
 
-_ROW = 32  # elements of windows added in one row of a product: 16 to 64 are equally fast
+_ROW = 32  # window elements added in one row of a product: 16 to 64 are equally fast
 
 
 @vjp("MaxPool")
 def max_pool(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = max of x over windows; elements that tie share equally, where windows overlap one wins.
+    """y = max of x over windows; ties share equally, but where windows overlap one element wins.
 
-    Shapes: x (n, c, ...), y (n, c, ...). One wins also where windows reach beyond x or run along
-    three axes: onnxruntime's index says which. torch lets the first win everywhere.
+    Shapes: x (n, c, ...), y (n, c, ...). One also wins where windows reach beyond x or span three
+    axes: onnxruntime's index says which. In torch the first wins everywhere.
     """
     x = node.inputs[0]
     window = Window.of(node, tuple(node.attributes["kernel_shape"]))
@@ -36,9 +36,9 @@ def max_pool(g: Graph, node: Node, dy: Name) -> Grads:
 
 
 def _tiled_maximum(g: Graph, node: Node, window: Window, dy: Name) -> Name:
-    """Blows y and dy up to the size of x and compares: no index is ever asked for.
+    """Enlarges y and dy to the size of x and compares: no indices are needed.
 
-    Asking onnxruntime's MaxPool for indices makes it six times slower. Elements that tie share:
+    Asking onnxruntime's MaxPool for indices makes it six times slower. Ties share the gradient:
     real images are full of ties, such as a background of zeros.
     """
     x, y = node.inputs[0], node.outputs[0]
@@ -56,7 +56,7 @@ def _tiled_maximum(g: Graph, node: Node, window: Window, dy: Name) -> Name:
 
 
 def _shared(g: Graph, chosen: Name, window: Window, dy: Name) -> Name:
-    """dy over how many elements of its window are chosen. Shapes: (n, c, *y kernel), (n, c, *y)."""
+    """dy / number of chosen elements in its window. Shapes: (n, c, *y kernel), (n, c, *y)."""
     if len(window.kernel) == 1:
         n_chosen = at_least(g, _n_chosen(g, chosen, window, dy), g.scalar(1, like=dy))
         return g.op("Div", dy, n_chosen)
@@ -66,10 +66,10 @@ def _shared(g: Graph, chosen: Name, window: Window, dy: Name) -> Name:
 
 
 def _n_chosen(g: Graph, chosen: Name, window: Window, dy: Name) -> Name:
-    """The same count along one axis, where windows lie one behind the other in memory.
+    """The number of chosen elements per window along one axis, where windows are contiguous.
 
-    A product with a matrix of zeros and ones adds several windows at a time, in half the time that
-    AveragePool takes along one axis.
+    A product with a matrix of zeros and ones adds up several windows at once, in half the time
+    that AveragePool takes along one axis.
     """
     (k,) = window.kernel
     n_windows = gcd(g.size(dy), max(1, _ROW // k))
@@ -123,7 +123,7 @@ def average_pool(g: Graph, node: Node, dy: Name) -> Grads:
 def _shares(
     g: Graph, window: Window, x: tuple[int, ...], y: tuple[int, ...], *, like: Name, padded: bool
 ) -> Name:
-    """One over the number of elements each mean was taken of, shape () or y."""
+    """1 / number of elements in each mean, shape () or y."""
     if padded or not any(window.pads):
         return g.scalar(1 / prod(window.kernel), like=like)
     counts = np.ones(())

@@ -1,4 +1,4 @@
-"""Reductions. In a traced graph their axes are a constant input, never left out."""
+"""Reductions. In a traced graph their axes are a constant input, never omitted."""
 
 from math import prod
 
@@ -65,7 +65,7 @@ def _axes(g: Graph, node: Node) -> list[int]:
 
 
 def _kept(g: Graph, node: Node, y: Name) -> Name:
-    """A value of the output's shape with the reduced axes as size 1, so that it broadcasts."""
+    """A value of the output's shape with the reduced axes kept as size 1, so that it broadcasts."""
     axes = _axes(g, node)
     shape = [1 if i in axes else n for i, n in enumerate(g.shape(node.inputs[0]))]
     return g.reshape(y, shape)

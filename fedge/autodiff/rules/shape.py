@@ -8,7 +8,7 @@ from fedge.autodiff.table import Grads, vjp
 
 @vjp("Reshape")
 def reshape(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = x in another shape of as many elements."""
+    """y = x in another shape with the same number of elements."""
     return _restored(g, node, dy)
 
 
@@ -34,8 +34,8 @@ def unsqueeze(g: Graph, node: Node, dy: Name) -> Grads:
 def dropout(_g: Graph, _node: Node, dy: Name) -> Grads:
     """y = x; in training y = x f, where f is 0 with probability ratio, else 1 / (1 - ratio).
 
-    `apply_dropout` has put a product in the place of each node that drops, so those that come
-    here are identities.
+    `apply_dropout` has replaced each node that drops with a product, so any that get here are
+    identities.
     """
     return (dy,)
 
@@ -64,7 +64,7 @@ def tile(g: Graph, node: Node, dy: Name) -> Grads:
 
 @vjp("Concat")
 def concat(g: Graph, node: Node, dy: Name) -> Grads:
-    """y = x1, x2, ... one behind the other along an axis."""
+    """y = x1, x2, ... one after another along an axis."""
     axis = int(node.attributes["axis"]) % g.rank(dy)
     sizes = g.ints(g.shape(x)[axis] for x in node.inputs)
     return g.ops(len(node.inputs), "Split", dy, sizes, axis=axis)

@@ -1,4 +1,4 @@
-"""The geometry that convolution and pooling share, for any number of spatial axes."""
+"""The geometry shared by convolution and pooling, for any number of spatial axes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Window:
 
     @classmethod
     def of(cls, node: Node, kernel: tuple[int, ...]) -> "Window":
-        """Reads a node's attributes; a stride or dilation not given is 1, a pad 0."""
+        """Reads a node's attributes; strides and dilations default to 1, pads to 0."""
         rank = len(kernel)
         ones, given = (1,) * rank, node.attributes
         pads = tuple(given.get("pads", (0,) * (2 * rank)))
@@ -45,7 +45,7 @@ class Window:
         ]  # fmt: skip
 
     def taps(self, g: Graph, x: Name, y: tuple[int, ...]) -> Iterator[Name]:
-        """For each element of the kernel, what of x it meets at every position.
+        """For each kernel element, the values of x that it meets at every position.
 
         Args:
             g: the graph.
@@ -53,7 +53,7 @@ class Window:
             y: the output's spatial shape.
 
         Yields:
-            Values of shape (n, c, *y), in row-major order of the kernel's elements.
+            Values of shape (n, c, *y), in row-major order of the kernel elements.
         """
         if any(self.pads):
             sides = (0, 0, *self.before, 0, 0, *self.after)

@@ -1,4 +1,4 @@
-"""The way down: what devices have of the model, and what they had to fetch for it."""
+"""The way down: which model the devices have, and what they had to fetch to get it."""
 
 from dataclasses import replace
 from typing import Protocol
@@ -12,7 +12,7 @@ from fedge.types import Vector
 
 
 class Downlink(Protocol):
-    """Gives devices the aggregator's model, or something near it.
+    """Gives devices the aggregator's model, or something close to it.
 
     The first model comes with the artifact and costs nothing.
     """
@@ -20,14 +20,14 @@ class Downlink(Protocol):
     model: Vector  # what an up-to-date device has; float32 (n_trainable,)
 
     def catch_up(self, device: int) -> int:
-        """Bytes that a device fetches before it trains, to be up to date."""
+        """Bytes that a device fetches before it trains, to get up to date."""
 
     def publish(self, parameters: Vector, rng: np.random.Generator) -> int:
-        """The next model; gives the bytes that a device fetches which has the last one."""
+        """Publish the next model; returns the bytes fetched by a device that has the last one."""
 
 
 class WholeModel:
-    """Every model as float32, fetched by who trains on it."""
+    """Every model as float32, fetched by the devices that train on it."""
 
     def __init__(self, model: Vector) -> None:
         self.model = model
@@ -49,8 +49,8 @@ class WholeModel:
 class Difference:
     """The difference between the aggregator's model and the devices', by a codec.
 
-    What a payload leaves out is still in the next difference: that is its error feedback. A
-    device that was away fetches every payload it missed, or the whole model where that is less.
+    What a payload leaves out is part of the next difference, which serves as error feedback. A
+    device that was away fetches every payload it missed, or the whole model if that is smaller.
     """
 
     def __init__(self, model: Vector, way: Way, stamp: Stamp) -> None:

@@ -1,4 +1,4 @@
-"""Data made from a seed: nothing to download, the same examples everywhere NumPy draws alike."""
+"""Data generated from a seed: no download, the same examples wherever NumPy draws the same."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ N_TOPICS = 8
 
 
 def waves(seed: int = 0, n_examples: int = 3600) -> Dataset:
-    """A sensor's window: x float32 (n, 1, 128), y which of six shapes it holds.
+    """Windows of a sensor signal: x float32 (n, 1, 128); y is which of six shapes it contains.
 
     The shapes are sine, square, sawtooth, chirp, decaying ring and a burst of pulses; each with
     1.5 to 6 periods, any phase, an amplitude of 0.6 to 1.4, an offset and a drift of up to 0.3,
@@ -41,11 +41,11 @@ def waves(seed: int = 0, n_examples: int = 3600) -> Dataset:
 
 
 def words(seed: int = 0, n_examples: int = 4000) -> Dataset:
-    """Short texts: x int64 (n, 24) numbers of words, y which of eight topics they are about.
+    """Short texts: x int64 (n, 24), the indices of words; y is which of eight topics they have.
 
-    A word's frequency falls as 1 / rank (Zipf). Each topic makes 60 words of its own, of any
-    rank, twelve times as frequent. A model of such data has a table of vectors of which an
-    example touches 24 rows.
+    A word's frequency falls as 1 / rank (Zipf). Each topic makes 60 words, of any rank, twelve
+    times as frequent. A model of such data has a table of word vectors, of which an example
+    touches 24 rows.
     """
     rng = np.random.default_rng(seed)
     odds = np.tile(1 / np.arange(1, N_WORDS + 1), (N_TOPICS, 1))
@@ -53,6 +53,6 @@ def words(seed: int = 0, n_examples: int = 4000) -> Dataset:
         odds[topic, rng.permutation(N_WORDS)[:60]] *= 12
     below = np.cumsum(odds / odds.sum(axis=1, keepdims=True), axis=1)
     y = rng.integers(N_TOPICS, size=n_examples)
-    dice: Array = rng.random((n_examples, N_TOKENS))
-    x = np.stack([np.searchsorted(below[topic], row) for topic, row in zip(y, dice, strict=True)])
+    draws: Array = rng.random((n_examples, N_TOKENS))
+    x = np.stack([np.searchsorted(below[topic], row) for topic, row in zip(y, draws, strict=True)])
     return Dataset({"x": np.minimum(x, N_WORDS - 1).astype(np.int64)}, y.astype(np.int64))

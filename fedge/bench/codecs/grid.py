@@ -1,4 +1,4 @@
-"""Many runs: which, on how many processes, and what they say together."""
+"""Many runs: which ones, on how many processes, and what they show together."""
 
 import math
 import multiprocessing
@@ -22,14 +22,14 @@ class Grid:
     iid: tuple[bool, ...]
     participation: tuple[float, ...]
     n_seeds: int
-    shared: Setting  # whose task, scheme, iid, participation and seed do not matter
+    shared: Setting  # its task, scheme, iid, participation and seed do not matter
 
     def settings(self) -> list[Setting]:
-        """All runs, float32 first of each kind; refuses now what would be refused by a process.
+        """All runs, float32 first in each kind; refuses now what a process would refuse later.
 
         Raises:
-            ConfigError: an unknown task or scheme, or no target for a data file.
-            MissingDependencyError: a task's data come with a package that is not installed.
+            ConfigError: if a task or scheme is unknown, or a data file has no target.
+            MissingDependencyError: if a task's data need a package that is not installed.
         """
         names = list(dict.fromkeys([schemes.FLOAT32, *self.schemes]))
         for scheme in names:
@@ -45,11 +45,11 @@ class Grid:
 
 
 def run_all(settings: Sequence[Setting], n_jobs: int) -> Iterator[Result]:
-    """Results as they come; one job runs here, more in processes of their own."""
+    """Results as they arrive; a single job runs in this process, several in their own."""
     if n_jobs == 1:
         yield from map(run, settings)
         return
-    # Started afresh: a fork would copy a parent that may have threads.
+    # Spawned, because a fork would copy a parent that may have threads.
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(n_jobs, mp_context=fresh) as pool:
         futures = [pool.submit(run, setting) for setting in settings]
@@ -66,11 +66,11 @@ class Line:
 
     Attributes:
         cell: what the runs have in common; see `Setting.cell`.
-        n_reached: seeds that reached the target, of n_seeds.
-        rounds: to the target; like the bytes a mean over seeds, and None unless all reached it.
-        up, down: bytes to the target, mean over the fleet's devices.
-        up_factor, factor: float32's bytes over these, up and both ways.
-        best: highest accuracy of a round, mean over seeds.
+        n_reached: how many of the n_seeds seeds reached the target.
+        rounds: to the target; a mean over seeds, like the bytes, and None unless all reached it.
+        up, down: bytes to the target, averaged over the fleet's devices.
+        up_factor, factor: float32's bytes divided by these, up and both ways.
+        best: highest accuracy of any round, averaged over seeds.
     """
 
     cell: Setting
@@ -96,7 +96,7 @@ def summarise(results: Sequence[Result]) -> list[Line]:
     return [_line(cell, scheme, group, plain.get(cell)) for (cell, scheme), group in groups.items()]
 
 
-_Means = tuple[float, float, float]  # rounds, bytes up, bytes down, the last two a device
+_Means = tuple[float, float, float]  # rounds, bytes up, bytes down; the last two per device
 
 
 def _means(group: Sequence[Result]) -> _Means | None:

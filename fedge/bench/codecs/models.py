@@ -48,7 +48,7 @@ def word_net(n_words: int, n_tokens: int, n_classes: int, *, seed: int) -> Model
 
 
 class _Net:
-    """A chain of layers; each takes what the last one gave."""
+    """A chain of layers; each takes the output of the one before."""
 
     def __init__(self, seed: int) -> None:
         self.nodes: list[NodeProto] = []
@@ -81,7 +81,7 @@ class _Net:
         return self._keep(np.array(values, np.int64))
 
     def model(self, dtype: int, shape: tuple[int, ...], n_classes: int) -> ModelProto:
-        """The whole, from `x` to what the last layer gave."""
+        """The whole model, from `x` to the last layer's output."""
         self.nodes[-1].output[0] = "scores"
         graph = helper.make_graph(
             self.nodes,

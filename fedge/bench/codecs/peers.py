@@ -1,4 +1,4 @@
-"""Other projects' ways to send an update, small and plain, for comparison only.
+"""Other projects' ways to send an update, in short plain form, for comparison only.
 
 They see the layout, because they work tensor by tensor.
 """
@@ -14,12 +14,12 @@ from fedge.types import Vector
 
 
 class StcGzip:
-    """Top tenth of each tensor as minus, zero, plus, times their mean magnitude; gzip.
+    """Each tensor's top tenth as -1, 0 or +1 times their mean magnitude; gzipped.
 
-    As the pipeline `STCPipeline` of OpenFL 1.x, without error feedback, but with the mean over
-    the kept values (theirs is over all, zeros included, which shrinks every update tenfold), and
-    bytes instead of float32 words for gzip. Its level is 6: the slowest one, 9, gives a tenth
-    fewer in sixteen times the time. Bytes: 4 for each tensor's scale, then gzip.
+    Like `STCPipeline` of OpenFL 1.x, without error feedback, but with the mean over the kept
+    values (theirs is over all, zeros included, which shrinks every update tenfold), and bytes
+    instead of float32 words for gzip. Its level is 6: the slowest, 9, saves a tenth of the bytes
+    and takes sixteen times as long. Bytes: 4 for each tensor's scale, then gzip.
     """
 
     uses_residual = False
@@ -51,10 +51,10 @@ class StcGzip:
 
 
 class PowerSgd:
-    """Each matrix as a product of two thin ones, the rest float32, with error feedback.
+    """Each matrix as a product of two thin ones, the rest as float32, with error feedback.
 
-    A device works by itself: two power iterations from the same start, instead of one shared by
-    all in the middle of the round. Bytes: the factors and the other tensors as float32.
+    Each device works alone: two power iterations from the same start, instead of one that all
+    share in the middle of the round. Bytes: the factors and the other tensors as float32.
 
     Source: Vogels et al., 2019, arXiv:1905.13727 (PowerSGD), rank 1.
     """
@@ -91,13 +91,13 @@ class PowerSgd:
 
 
 def _matrix(slot: Slot, flat: Vector) -> Vector:
-    """A view: a tensor of two axes or more by its first one, any other as a column."""
+    """A view as a matrix: rows are the first axis of two or more; any other is one column."""
     rows = slot.shape[0] if len(slot.shape) > 1 else slot.size
     return flat[slot.offset : slot.offset + slot.size].reshape(rows, -1)
 
 
 def _factors(matrix: Vector) -> list[Vector]:
-    """left and right with left right^T near the matrix; or its one column."""
+    """left and right, with left right^T close to the matrix; or its only column."""
     if matrix.shape[1] == 1:
         return [matrix[:, 0]]
     left: Vector = np.zeros(matrix.shape[0], np.float32)

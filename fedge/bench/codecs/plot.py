@@ -12,9 +12,9 @@ _N_COLOURS = 10  # of matplotlib's default cycle
 
 
 def check_matplotlib() -> None:
-    """Raises MissingDependencyError before hours of work, not after."""
+    """Raises MissingDependencyError before hours of work rather than after."""
     try:
-        import matplotlib  # noqa: F401, PLC0415, ICN001 - only whether it is there
+        import matplotlib  # noqa: F401, PLC0415, ICN001 - only to see if it is installed
     except ImportError as error:
         raise MissingDependencyError(
             "the plot needs matplotlib: pip install 'fedge[bench]'"
@@ -22,7 +22,7 @@ def check_matplotlib() -> None:
 
 
 def plot(results: Sequence[Result], path: Path) -> None:
-    """Save the first seed's runs: mean accuracy of the last rounds by bytes, both ways together.
+    """Plot the first seed's runs: mean accuracy of the last rounds against bytes, up plus down.
 
     Raises:
         MissingDependencyError: if matplotlib is not installed.

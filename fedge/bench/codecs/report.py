@@ -1,4 +1,4 @@
-"""What the runs said: a table for people, a value for JSON."""
+"""The results of the runs: a table for people, a value for JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,7 +16,7 @@ _HEAD = ("up", "down", "rounds", "kB up", "kB down", "up ÷", "both ÷", "best")
 
 
 def tables(lines: Sequence[Line], *, as_markdown: bool = False) -> str:
-    """A table a cell."""
+    """One table per cell."""
     draw = markdown if as_markdown else table
     parts = []
     for cell, group in groupby(lines, key=lambda line: line.cell):
@@ -27,7 +27,7 @@ def tables(lines: Sequence[Line], *, as_markdown: bool = False) -> str:
 
 
 def describe(cell: Setting) -> str:
-    """A cell as a person says it."""
+    """A cell in words."""
     name = Path(cell.task).stem if cell.task.endswith(".npz") else cell.task
     split = "alike" if cell.iid else _unlike(cell)
     return f"{name}, {cell.n_devices} devices {split}, {cell.participation:.0%} in a round"
@@ -78,7 +78,7 @@ def _row(line: Line) -> list[str]:
 
 
 def _number(value: float | None, scale: float = 1.0) -> str:
-    """Three digits; whole where that is enough."""
+    """Three significant digits, or a whole number if that has as many."""
     if value is None:
         return "-"
     value *= scale

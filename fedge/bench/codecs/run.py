@@ -25,7 +25,7 @@ WINDOW = 5  # rounds whose mean accuracy must reach the target
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """After a round: what the devices' model gets right, and all bytes so far, of all devices."""
+    """After a round: the accuracy of the devices' model, and the bytes of all devices so far."""
 
     round: int
     accuracy: float
@@ -35,18 +35,18 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a run gave."""
+    """The result of a run."""
 
     setting: Setting
     target: float
     n_params: int
     points: tuple[Point, ...]
-    reached: Point | None  # the first whose mean over the last rounds is at the target
+    reached: Point | None  # the first one with the mean of the last rounds at the target
     failure: str | None = None  # why it ended early
 
 
 def run(setting: Setting) -> Result:
-    """Plays until the target is reached, the rounds are over, or training breaks down."""
+    """Runs until the target is reached, the rounds are over, or training diverges."""
     task = tasks.get(setting.task)
     data = task.load()
     artifact = task.build(data, setting.seed)
@@ -76,7 +76,7 @@ def run(setting: Setting) -> Result:
 
 
 def is_reached(points: list[Point], target: float) -> bool:
-    """Whether the mean accuracy of the last rounds is at the target."""
+    """Whether the mean accuracy of the last rounds has reached the target."""
     last = [point.accuracy for point in points[-WINDOW:]]
     return len(last) == WINDOW and sum(last) / WINDOW >= target
 
@@ -116,7 +116,7 @@ class _Federation:
             size = down.publish(state.parameters, self._rng)
             self._parameters[: self._n] = down.model
             accuracy = self._trainer.evaluate(self._parameters, test).accuracy or 0.0
-            # The model of this round counts as fetched by its cohort, so that rounds end alike.
+            # This round's model counts as fetched by its cohort, so that all rounds end alike.
             yield Point(round_, accuracy, up_bytes, down_bytes + size * len(cohort))
 
     def _downlink(self, model: Vector) -> Downlink:
@@ -124,7 +124,7 @@ class _Federation:
         return WholeModel(model) if way is None else Difference(model, way, self._stamp)
 
     def _cohort(self, n_devices: int) -> list[int]:
-        """Devices of this round, in order, none twice."""
+        """The devices of this round, in order, without repeats."""
         n = max(1, round(self._setting.participation * n_devices))
         return sorted(int(i) for i in self._rng.permutation(n_devices)[:n])
 

@@ -1,7 +1,7 @@
 """Ways to send, by name: `UP` or `UP,DOWN`.
 
-UP is a codec's spec, or a peer's name. Without DOWN devices fetch the whole model as float32;
-with it they get its difference to the model they have, by that codec.
+UP is a codec's spec or a peer's name. Without DOWN, devices fetch the whole model as float32;
+with it, they fetch its difference from the model they have, encoded by that codec.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ _NO_TENSORS: tuple[Slot, ...] = ()
 
 
 class Encoder(Protocol):
-    """The half of a codec that the bench uses; see `fedge.codecs.Codec`."""
+    """The half of a codec that the benchmark uses; see `fedge.codecs.Codec`."""
 
     @property
     def uses_residual(self) -> bool: ...

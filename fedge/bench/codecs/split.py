@@ -1,4 +1,4 @@
-"""Examples dealt out to devices: alike, or each device with a mix of its own."""
+"""Deals examples to devices: the same mix for all, or a different one for each."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ ALPHA: float = default_of(DemoOptions, "alpha")  # concentration of the Dirichle
 
 
 def hold_out(data: Dataset, seed: int) -> tuple[Dataset, Dataset]:
-    """What is trained on, and what is tested on: as the data say, or a fifth drawn evenly."""
+    """Training and test examples: as the data say, or a fifth drawn uniformly for testing."""
     if data.is_test is None:
         is_test = np.zeros(data.n_examples, np.bool_)
         chosen = np.random.default_rng([seed, 1]).permutation(data.n_examples)
@@ -25,13 +25,13 @@ def hold_out(data: Dataset, seed: int) -> tuple[Dataset, Dataset]:
 
 
 def deal(train: Dataset, n_devices: int, *, iid: bool, seed: int) -> list[Dataset]:
-    """Every example to one device.
+    """Gives every example to one device.
 
     Args:
-        train: with `client`, clients stay together where not iid: client i is device i, modulo
-            n_devices in sorted order.
+        train: if it has `client` and iid is false, clients stay together: client i, in sorted
+            order, goes to device i modulo n_devices.
         n_devices: at least 1.
-        iid: shuffled and cut into even parts; else by class, in shares of a Dirichlet draw.
+        iid: shuffle and cut into even parts; otherwise split each class by a Dirichlet draw.
         seed: of the draws.
 
     Raises:
@@ -50,7 +50,7 @@ def deal(train: Dataset, n_devices: int, *, iid: bool, seed: int) -> list[Datase
 
 
 def _by_class(targets: Array, n_devices: int, rng: np.random.Generator) -> Array:
-    """Drawn again until nobody has too little, at most ten examples.
+    """Redrawn until every device has enough, ten examples at most.
 
     Source: Hsu et al., 2019, arXiv:1909.06335 (shares of each class by Dirichlet).
     """

@@ -1,4 +1,4 @@
-"""What the codecs are tried on: data, network, learning rate, and the accuracy to reach."""
+"""What the codecs are tried on: data, network, learning rate, and the target accuracy."""
 
 import math
 from collections.abc import Callable
@@ -20,14 +20,14 @@ from fedge.simulation.data import digits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One kind of learning.
+    """One learning task.
 
     Attributes:
-        about: a line for people.
+        about: a one-line description.
         target: test accuracy to reach.
-        lr: the devices' learning rate, chosen for float32.
-        load: the data; may need a package.
-        model: the network for the data, weights by a seed.
+        lr: the devices' learning rate, tuned for float32.
+        load: gives the data; may need a package.
+        model: gives the network for the data, with weights from a seed.
     """
 
     about: str
@@ -45,7 +45,7 @@ def get(name: str) -> Task:
 
     Raises:
         ConfigError: if there is no such task.
-        DataError: if the file is no classification by numbers called x.
+        DataError: if the file is not a classification task on numbers called x.
         MissingDependencyError: if the task's data come with a package that is not installed.
     """
     if name.endswith(".npz"):
@@ -66,7 +66,7 @@ def _digits() -> Dataset:
 
 
 def _standard(features: np.ndarray) -> np.ndarray:
-    """Mean 0 and deviation 1 for each column; missing values as the mean, constants as 0."""
+    """Mean 0 and deviation 1 for each column; missing values become the mean, constants 0."""
     mean, deviation = np.nanmean(features, axis=0), np.nanstd(features, axis=0)
     scaled = (features - mean) / np.where(deviation > 0, deviation, np.inf)
     filled: np.ndarray = np.nan_to_num(scaled).astype(np.float32)

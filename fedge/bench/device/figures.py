@@ -1,4 +1,4 @@
-"""Figures, what is to be said of them, and the card that they make."""
+"""Figures with their notes, and the card they make up."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,11 +7,11 @@ from typing import Any, Self
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Numbers by name; a name says its unit, and per-round ones are means of a round.
+    """Numbers by name; the name includes the unit, and per-round ones are means over rounds.
 
     Attributes:
-        values: None where it could not be measured.
-        notes: why, or what a number leaves out, by the same names.
+        values: by name; None if it could not be measured.
+        notes: by name; why not, or what the number leaves out.
     """
 
     values: Mapping[str, float | None]
@@ -36,11 +36,11 @@ class Card:
     installed: Mapping[str, int]
 
     def to_json(self) -> dict[str, Any]:
-        """As a file holds it."""
+        """The form stored in a file."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """What `to_json` gave, in this release."""
+        """The inverse of `to_json`, for files of this release."""
         figures = Figures(data["figures"]["values"], data["figures"]["notes"])
         return cls(who=data["who"], figures=figures, installed=data["installed"])

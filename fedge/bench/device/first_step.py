@@ -1,7 +1,7 @@
-"""A program for `fresh`: what a device loads before its first step, and that step.
+"""A program for `fresh`: loads what a device needs for its first step, and takes that step.
 
-Arguments: the engine, the artifact, the examples. Run by its path, so that nothing of fedge is
-loaded before the clock starts.
+Arguments: the engine, the artifact, the examples. It is run by its path, so that nothing of fedge
+is loaded before the clock starts.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import cast
 
 
 def main() -> None:
-    """Import, train one step, print when."""
+    """Import, train one step, print the times."""
     begin_s = time.monotonic()
     from fedge import Device, Plan, Trainer, load_artifact  # noqa: PLC0415 - the clock runs
     from fedge.data import read_npz  # noqa: PLC0415
@@ -20,9 +20,9 @@ def main() -> None:
     from fedge.training.engines import EngineName, load  # noqa: PLC0415
 
     engine = cast(EngineName, sys.argv[1])
-    load(engine)  # as the trainer would with its first graph
+    load(engine)  # as the trainer does for its first graph
     imported_s = time.monotonic()
-    del Device  # only its imports count here
+    del Device  # only the cost of importing it matters here
     artifact = load_artifact(sys.argv[2])
     data = ArrayData.of(read_npz(Path(sys.argv[3])).train())
     trainer = Trainer(artifact, engine=engine)

@@ -1,8 +1,8 @@
 """A program for a peer's interpreter: the same work on Flower with torch.
 
-Of fedge it imports only what needs the standard library. It uses `start_client`, Flower's
-lightest: one process, one gRPC stream. Its present `flower-supernode` starts a process for every
-task, which imports torch anew.
+From fedge it imports only what needs nothing but the standard library. It uses `start_client`,
+Flower's lightest client: one process, one gRPC stream. The current `flower-supernode` starts a new
+process for every task, which imports torch again.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments; a client and a start take the same."""
+    """Parses the arguments; `client` and `start` take the same ones."""
     parser = argparse.ArgumentParser()
     roles = parser.add_subparsers(dest="role", required=True)
     server = roles.add_parser("server")
@@ -50,12 +50,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def batches(n_examples: int, size: int, draw: Any) -> Iterator[list[int]]:
-    """Positions of the examples of one step after another, each pass in a new order.
+    """Indices of the examples for one step after another, each epoch in a new order.
 
     Args:
         n_examples: how many there are.
-        size: of a batch; the last one of a pass may be smaller.
-        draw: gives a new order of so many positions.
+        size: of a batch; the last one in an epoch may be smaller.
+        draw: returns a random permutation of the given length.
     """
     while True:
         order = draw(n_examples)
@@ -76,7 +76,7 @@ def _serve(port: int, n_rounds: int) -> None:
 
 
 def _take_part(args: argparse.Namespace) -> None:
-    meter = Meter(args.port)  # before torch and gRPC begin threads
+    meter = Meter(args.port)  # before torch and gRPC start threads
     client: Any = import_module("flwr.client")
     learner = _Learner(args)
 
@@ -96,7 +96,7 @@ def _take_part(args: argparse.Namespace) -> None:
 
 
 def _start(args: argparse.Namespace, begin_s: float) -> None:
-    import_module("flwr.client").start_client  # noqa: B018 - it is loaded when it is named
+    import_module("flwr.client").start_client  # noqa: B018 - naming it loads it
     import_module("torch")
     import_s = time.monotonic() - begin_s
     learner = _Learner(args)
@@ -106,7 +106,7 @@ def _start(args: argparse.Namespace, begin_s: float) -> None:
 
 
 class _Learner:
-    """A perceptron and the examples, with torch on one thread."""
+    """A perceptron and the examples, in torch with one thread."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._torch: Any = import_module("torch")
@@ -127,7 +127,7 @@ class _Learner:
         return [value.detach().numpy() for value in self._model.parameters()]
 
     def fit(self, parameters: list[Any]) -> None:
-        """The local steps of a round, from these parameters."""
+        """The local steps of a round, starting from these parameters."""
         torch = self._torch
         with torch.no_grad():
             for mine, given in zip(self._model.parameters(), parameters, strict=True):

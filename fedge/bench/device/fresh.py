@@ -1,4 +1,4 @@
-"""Start-up times: a new interpreter each time, its files in the system's cache."""
+"""Start-up times: a new interpreter each time, with its files in the system's cache."""
 
 import json
 import statistics
@@ -12,23 +12,23 @@ from fedge.errors import ConfigError
 
 _NAMES = ("import_s", "first_step_s", "first_step_cpu_s")
 _COUNT = "first_step_instructions"
-_PATIENCE_S = 600.0  # an emulated board takes its time
+_PATIENCE_S = 600.0  # an emulated board is slow
 
 
 def start_up(
     command: Sequence[str], *, repeats: int, env: Mapping[str, str] | None = None
 ) -> Figures:
-    """Medians of `import_s`, `first_step_s` and `first_step_cpu_s`, from the start of the process.
+    """Medians of `import_s`, `first_step_s` and `first_step_cpu_s` since the process started.
 
-    And `first_step_instructions`, of the whole process in user mode, where the processor's counter
-    can be read; what it takes to start a process is in it.
+    Also `first_step_instructions`, of the whole process in user mode including its start, if the
+    processor's counter can be read.
 
     Args:
         command: starts an interpreter that imports, trains one step and prints as JSON how long
-            the imports took (`import_s`) and, when the step is done, what `time.monotonic`
-            (`at_s`; all processes share it) and `time.process_time` (`cpu_s`) say.
-        repeats: how often, after once for the cache; if 0, nothing is started.
-        env: its environment; None for ours.
+            the imports took (`import_s`) and, once the step is done, the values of
+            `time.monotonic` (`at_s`; all processes share it) and `time.process_time` (`cpu_s`).
+        repeats: number of runs, after one to fill the cache; if 0, nothing is started.
+        env: its environment; None for this process's own.
     """
     if not repeats:
         return _unknown("no start-up was asked for")
@@ -51,7 +51,7 @@ def _unknown(why: str) -> Figures:
 
 
 def _instructions(command: Sequence[str], env: Mapping[str, str] | None) -> Figures:
-    """Of one more start: a counter follows into what its process starts."""
+    """Instructions of one more start; the counter includes child processes."""
     try:
         with Counter() as counter:
             _output(command, env)
@@ -64,11 +64,11 @@ def _output(command: Sequence[str], env: Mapping[str, str] | None) -> str:
     done = subprocess.run(  # noqa: S603 - our own scripts
         command, env=env, capture_output=True, text=True, timeout=_PATIENCE_S, check=True
     )
-    return done.stdout.strip().rpartition("\n")[2]  # others may print before
+    return done.stdout.strip().rpartition("\n")[2]  # libraries may print before
 
 
 def _why(error: Exception) -> str:
-    """The last line of what it said, or what is said of it."""
+    """The last line of its output, or the error itself."""
     said = getattr(error, "stderr", None)
     lines = said.strip().splitlines() if isinstance(said, str) else []
     return lines[-1] if lines else str(error)

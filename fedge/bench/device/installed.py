@@ -1,8 +1,8 @@
 """The size on disk of a distribution and of everything it requires, from their own metadata.
 
-Counts the files that each distribution says it brought, and what Python has compiled of them, so
-it takes a second and no new environment. Standard library only; run
-as a program it prints JSON, for the interpreter of a peer.
+Counts the files that each distribution says it installed, and what Python has compiled from them,
+so it takes a second and needs no new environment. Standard library only; run as a program it
+prints JSON, for the interpreter of a peer.
 """
 
 import json
@@ -16,17 +16,17 @@ from pathlib import Path
 _NAME = re.compile(r"\s*([A-Za-z0-9._-]+)\s*(?:\[([^\]]*)\])?[^;]*(?:;(.*))?$", re.DOTALL)
 _EXTRA = re.compile(r"extra\s*==\s*[\"']([^\"']+)[\"']")
 _OWN, _FOLDER = "fedge", Path(__file__).parents[2]
-_SUFFIXES = {".py", ".pyc", ".pyi", ".so", ".typed"}  # what a wheel of it brings
+_SUFFIXES = {".py", ".pyc", ".pyi", ".so", ".typed"}  # what its wheel contains
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What is there.
+    """What is installed.
 
     Attributes:
         sizes: bytes of each distribution.
-        versions: of each.
-        missing: distributions that are required and not there, or do not say what is theirs.
+        versions: version of each.
+        missing: distributions that are required but absent, or that do not list their files.
     """
 
     sizes: dict[str, int]
@@ -35,10 +35,10 @@ class Installed:
 
 
 def measure(roots: Iterable[str]) -> Installed:
-    """Distributions with all they require, extras only where a requirement asks for them.
+    """Distributions with all their requirements, extras only if a requirement asks for them.
 
     A requirement under any other condition (of the Python version, say) counts if it is
-    installed: then it was needed here.
+    installed, because then it was needed here.
     """
     found = Installed({}, {}, [])
     todo: list[tuple[str, frozenset[str], bool]] = [(name, frozenset(), True) for name in roots]
@@ -64,7 +64,7 @@ def measure(roots: Iterable[str]) -> Installed:
 def _requirements(
     one: Distribution, extras: frozenset[str]
 ) -> Iterator[tuple[str, frozenset[str], bool]]:
-    """Name, extras and whether it is needed on every machine."""
+    """Name, extras, and whether it is needed on every machine."""
     for text in one.requires or ():
         match = _NAME.match(text)
         if match is None:
@@ -78,8 +78,8 @@ def _requirements(
 
 
 def _size(name: str, one: Distribution) -> int:
-    """Bytes of its files; 0 if nothing says which they are."""
-    if name == _OWN:  # perhaps used from its sources, which list no files
+    """Bytes of its files; 0 if they are not listed anywhere."""
+    if name == _OWN:  # perhaps running from its source tree, which lists no files
         files = {file for file in _FOLDER.rglob("*") if file.suffix in _SUFFIXES}
     elif one.files is not None:
         listed = {Path(str(file.locate())) for file in one.files}
@@ -93,7 +93,7 @@ def _size(name: str, one: Distribution) -> int:
 
 
 def _compiled(file: Path) -> set[Path]:
-    """What Python made of a source, beside it; not every installer lists that."""
+    """The bytecode that Python compiled from a source; not every installer lists it."""
     if file.suffix != ".py":
         return set()
     return {file.parent / "__pycache__" / f"{file.stem}.{sys.implementation.cache_tag}.pyc"}

@@ -1,10 +1,10 @@
-"""What a process costs while it goes through rounds, read from inside it.
+"""What a process costs while it goes through rounds, measured from inside.
 
-Linux tells the most memory a process had since it was last asked to forget it, so every part of a
-round has a peak of its own. A round's cost is the mean over all rounds but the first, which also
-loads, connects and receives what comes only once. What the meter itself takes is taken off.
+Linux reports a process's peak memory since it was last reset, so every part of a round has its own
+peak. A round's cost is the mean over all rounds but the first, which also loads, connects and
+receives one-time data. The meter's own cost is subtracted.
 
-Standard library only: a peer's interpreter, which has nothing else of fedge's, runs it too.
+Standard library only: it also runs in a peer's interpreter, which has nothing else of fedge.
 """
 
 import time
@@ -22,7 +22,7 @@ from fedge.errors import ConfigError, FedgeError
 Part: TypeAlias = Literal["start", "training", "upload"]
 
 _STATUS, _FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_PEAK_RSS = "5"  # written there, the peak becomes what is resident now
+_PEAK_RSS = "5"  # writing this resets the peak to what is resident now
 _FEWEST = 2  # rounds
 _T = TypeVar("_T")
 
@@ -37,10 +37,10 @@ class _Reading:
 
 
 class Meter:
-    """Told where the process is, it reads what the way there has cost.
+    """Reads the cost of each part of a round as the process moves on to the next.
 
-    Make it before the process begins threads and connects: a counter of instructions sees only
-    the threads begun after it, and some systems' bytes are counted as they pass.
+    Create it before the process starts threads and connects: an instruction counter sees only
+    threads started after it, and on some systems bytes are counted as they pass.
 
     Args:
         port: of the server whose connections carry the rounds.
@@ -54,13 +54,13 @@ class Meter:
         self._part: Part = "start"
         self._peaks: dict[Part, int] = {}
         self._readings: list[_Reading] = []
-        self._own_s, self._own_instructions = 0.0, 0  # the meter's, to be taken off
+        self._own_s, self._own_instructions = 0.0, 0  # the meter's own, to be subtracted
         self._forget()
 
     def enter(self, part: Part) -> None:
-        """The process leaves one part of its work for another: its peak begins anew.
+        """The process moves from one part of its work to another: the peak is reset.
 
-        Whoever leaves `training` has ended a round's work, and the totals are read.
+        Leaving `training` ends a round's work, so the totals are read.
         """
         cpu_s, count = self._spent()
         if self._part == "training":
@@ -74,7 +74,7 @@ class Meter:
         self._own_instructions += (now or 0) - (count or 0)
 
     def figures(self) -> Figures:
-        """The costs so far; the upload after the last training is not among the bytes.
+        """The costs so far; the bytes do not include the upload after the last training.
 
         Raises:
             FedgeError: after fewer than two rounds.
@@ -83,7 +83,7 @@ class Meter:
         n_rounds = len(self._readings)
         if n_rounds < _FEWEST:
             raise FedgeError(
-                f"a round's cost takes {_FEWEST} rounds or more, there were {n_rounds}"
+                f"a round's cost takes at least {_FEWEST} rounds; there were {n_rounds}"
             )
         first, last = self._readings[0], self._readings[-1]
         between = n_rounds - 1
@@ -123,7 +123,7 @@ class Meter:
         self._try(lambda: _FORGET.write_text(_PEAK_RSS), "peak_training_bytes", "peak_upload_bytes")
 
     def _try(self, read: Callable[[], _T], *names: str) -> _T | None:
-        """What it reads; or None, and why, noted for the figures that need it."""
+        """What `read` returns; if it fails, None, and a note for the figures that need it."""
         try:
             return read()
         except (ConfigError, OSError) as error:
@@ -135,14 +135,14 @@ class Meter:
 def _peak_bytes() -> int:
     status = _STATUS.read_text()
     if "VmHWM:" not in status:
-        raise ConfigError("this system does not tell the peak memory of a process (VmHWM)")
+        raise ConfigError("this system does not report a process's peak memory (VmHWM)")
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def _traffic(
     first: wire.Wire | None, last: wire.Wire | None, between: int, notes: dict[str, str]
 ) -> dict[str, float | None]:
-    """Bytes a round, if one connection carried them all."""
+    """Bytes per round, if one connection carried them all."""
     nothing: dict[str, float | None] = {"sent_bytes": None, "received_bytes": None}
     if first is None or last is None:
         return nothing

@@ -1,4 +1,4 @@
-"""The whole card on one machine: broker, aggregator and the measured device, a process each."""
+"""The whole card on one machine: broker, aggregator and measured device, one process each."""
 
 import json
 import tempfile
@@ -22,21 +22,21 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Our card first, then the peer's; and what there is to say about peers not measured."""
+    """Our card, then the peer's, and notes about peers that were not measured."""
 
     cards: list[Card]
     missing: list[str]
 
 
 def measure(options: Options, tell: Callable[[str], None]) -> Result:
-    """Everything, one program after the other.
+    """Measures everything, one program after the other.
 
     Args:
-        options: of the work, the same for all.
+        options: the work, the same for all.
         tell: takes a line of progress.
 
     Raises:
-        FedgeError: if a process fails; with its last words.
+        FedgeError: if a process fails; with its last line of output.
     """
     with tempfile.TemporaryDirectory(prefix="fedge-card-") as folder:
         work = as_demo(options, Path(folder))

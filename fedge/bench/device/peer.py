@@ -1,4 +1,4 @@
-"""Flower's client beside ours: its own server on loopback, in an interpreter that has both."""
+"""Flower's client for comparison: with its own server on loopback, in its own interpreter."""
 
 import json
 import os
@@ -38,7 +38,7 @@ class Peer:
         """Which packages it lacks.
 
         Raises:
-            ConfigError: if it is none, or older than Python 3.11.
+            ConfigError: if it is not Python, or older than 3.11.
         """
         return [name for name in self._installed().missing if name in ROOTS]
 
@@ -46,12 +46,12 @@ class Peer:
         """The same rounds on the same examples, whole float32 models both ways.
 
         Args:
-            options: of the rounds.
-            ready: the files: the first device's examples, the network in the artifact.
-            repeats: of the start-up.
+            options: the rounds.
+            ready: the files: the first device's examples, and the network in the artifact.
+            repeats: number of start-ups.
 
         Raises:
-            FedgeError: if the server or the client fails; with its last words.
+            FedgeError: if the server or the client fails; with its last line of output.
         """
         with tempfile.TemporaryDirectory(prefix="fedge-peer-") as folder:
             (Path(folder) / "fedge").symlink_to(Path(fedge.__file__).parent)
@@ -79,10 +79,10 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """`flower.py` in the peer's interpreter, which finds of our packages only fedge."""
+    """`flower.py` in the peer's interpreter, which finds only fedge among our packages."""
 
     python: str
-    folder: Path  # holds a link to fedge, and nothing else that Python could import
+    folder: Path  # contains a link to fedge, and nothing else to import
 
     def start_up(self, work: Sequence[str], repeats: int) -> Figures:
         return fresh.start_up(self._command("start", *work), repeats=repeats, env=self._env())
@@ -119,7 +119,7 @@ class _Program:
         return self.folder / f"{name}.log"
 
     def _env(self) -> dict[str, str]:
-        """As our device: one compute thread, no report to the maker, nothing in the home."""
+        """Like our device: one compute thread, no telemetry, nothing in the home directory."""
         own = {"PYTHONPATH": str(self.folder), "FLWR_HOME": str(self.folder / "flwr")}
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         return {**os.environ, **threads, **own, "FLWR_TELEMETRY_ENABLED": "0"}
@@ -134,7 +134,7 @@ def _work(ready: Prepared) -> list[str]:
 
 
 def layer_sizes(layout: tuple[Slot, ...]) -> list[int]:
-    """Units of a perceptron's layers, from its weights [out, in] in order."""
+    """Units per layer of a perceptron, from its weights [out, in] in order."""
     weights = [slot.shape for slot in layout if slot.kind == "weight" and len(slot.shape) == 2]
     return [weights[0][1], *(shape[0] for shape in weights)]
 

@@ -1,8 +1,8 @@
-"""The device's half of the card: this process is the device, and reads its own costs.
+"""The device's half of the card: this process is the device, and measures its own costs.
 
-It runs the same runtime with the same settings as `fedge device`, by `Device.step`, and looks
-after every step at what the device is doing. That needs neither onnx nor anything of the
-aggregator, so it works on a board.
+It runs the same runtime with the same settings as `fedge device`, through `Device.step`, and checks
+after every step what the device is doing. That needs neither onnx nor any part of the aggregator,
+so it works on a board.
 """
 
 import sys
@@ -21,14 +21,14 @@ _ROOTS = {"onnxruntime": ["fedge"], "reference": ["fedge", "onnx"]}  # by engine
 
 
 def measure(config: DeviceConfig, *, repeats: int) -> Card:
-    """Take part in a job until it is finished, and tell what it cost.
+    """Take part in a job until it is finished, and return what it cost.
 
     Args:
-        config: of the device; its state directory should be empty, so that all is fetched.
-        repeats: of the start-up, in fresh interpreters.
+        config: the device's; its state directory should be empty, so that everything is fetched.
+        repeats: number of start-ups, in fresh interpreters.
 
     Raises:
-        FedgeError: as `Device.run`; or if the job had fewer than two rounds.
+        FedgeError: like `Device.run`; also if the job had fewer than two rounds.
     """
     if config.data is None:
         raise ConfigError("a device needs examples: give --data FILE.npz")
@@ -45,14 +45,14 @@ def measure(config: DeviceConfig, *, repeats: int) -> Card:
 
 
 def size(found: installed.Installed) -> Figures:
-    """The sum, and what is not in it."""
+    """The total, and a note of what it leaves out."""
     absent = ", ".join(found.missing)
     notes = {"installed_bytes": f"without {absent}: not installed here"} if absent else {}
     return Figures({"installed_bytes": sum(found.sizes.values())}, notes)
 
 
 def _take_part(config: DeviceConfig) -> tuple[Figures, str]:
-    """What it cost, and the engine that trained."""
+    """The cost, and the engine that trained."""
     meter = Meter(BrokerUrl.parse(config.broker).port)
     was_training = False
     with Device(config, exit_when_finished=True) as device:
@@ -67,6 +67,6 @@ def _take_part(config: DeviceConfig) -> tuple[Figures, str]:
 
 
 def _artifact(config: DeviceConfig) -> Path:
-    """What the device has fetched and trained last."""
+    """The artifact that the device fetched and trained last."""
     kept = (config.state_dir / "artifacts").iterdir()
     return max(kept, key=lambda path: path.stat().st_mtime_ns)

@@ -7,7 +7,7 @@ from fedge.bench.device.figures import Card
 from fedge.bench.table import markdown, table
 
 _MB = (1e6, "MB")
-# A figure's name, what it says, and how it is written.
+# A figure's name, its label, and its unit.
 LINES = (
     ("installed_bytes", "installed, with all it needs", _MB),
     ("import_s", "import", (1.0, "s")),
@@ -28,9 +28,9 @@ def text(cards: Sequence[Card], missing: Sequence[str] = (), *, as_markdown: boo
     """A table with a column for each card, then the notes.
 
     Args:
-        cards: ours first; of two, a last column has how many times ours the other is.
-        missing: peers that were to be measured, and how to get them.
-        as_markdown: for a document.
+        cards: ours first; if there are two, a last column has the ratio of the other to ours.
+        missing: peers that could not be measured, and how to install them.
+        as_markdown: format it for a document.
     """
     head = ["what", *(card.who for card in cards), *(["times ours"] if len(cards) == 2 else [])]
     rows = [[what, *_cells(cards, name, *scale)] for name, what, scale in LINES]
@@ -41,12 +41,12 @@ def text(cards: Sequence[Card], missing: Sequence[str] = (), *, as_markdown: boo
 
 
 def as_json(cards: Sequence[Card], missing: Sequence[str] = ()) -> dict[str, Any]:
-    """Numbers in the units of their names; None where the notes say why."""
+    """Numbers in the units of their names, or None with the reason in the notes."""
     return {"cards": [card.to_json() for card in cards], "missing": list(missing)}
 
 
 def cell(value: float | None, scale: float, unit: str) -> str:
-    """A number in so many of a unit; a dash for what is not known."""
+    """A number in multiples of a unit; a dash if unknown."""
     return "-" if value is None else f"{_three(value / scale)} {unit}"
 
 
@@ -60,7 +60,7 @@ def _cells(cards: Sequence[Card], name: str, scale: float, unit: str) -> list[st
 
 
 def _notes(cards: Sequence[Card]) -> list[str]:
-    """Each note once, with the lines that it is about."""
+    """Each note once, with the lines that it applies to."""
     titles = {name: what for name, what, _ in LINES}
     lines = []
     for card in cards:
@@ -72,6 +72,6 @@ def _notes(cards: Sequence[Card]) -> list[str]:
 
 
 def _three(value: float) -> str:
-    """Three digits, whole where that is enough."""
+    """Three significant digits, or a whole number if that has as many."""
     digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
     return f"{value:,.{digits}f}".replace(",", " ")

@@ -1,7 +1,7 @@
-"""Bytes that Python programs give to TCP and take from it, for systems that do not count them.
+"""Counts the bytes a Python program exchanges over TCP, on systems that do not count them.
 
 QEMU's user mode is one: `wire` reads nothing there. A tally sees what passes through the module
-`socket`, as MQTT does here, but not TLS, which takes another way.
+`socket`, as MQTT does here, but not TLS, which bypasses it.
 """
 
 import socket
@@ -13,10 +13,10 @@ from fedge.errors import ConfigError
 
 
 class Tally:
-    """From now on counts what new sockets of this process carry.
+    """Counts what new sockets of this process carry from now on.
 
-    It puts a class of its own in the place of `socket.socket`, and leaves it there: for a process
-    that does nothing but be measured.
+    It replaces `socket.socket` with its own class for good, so it is for a process that exists
+    only to be measured.
     """
 
     def __init__(self) -> None:
@@ -28,10 +28,10 @@ class Tally:
                 super().__init__(*args, **named)
                 sockets.add(self)
 
-        setattr(socket, "socket", Counted)  # noqa: B010 - type checkers forbid to assign a class
+        setattr(socket, "socket", Counted)  # noqa: B010 - type checkers forbid assigning a class
 
     def read(self, port: int) -> Wire:
-        """The totals over all open connections to a port, as `wire.read`.
+        """The totals over all open connections to a port, like `wire.read`.
 
         Raises:
             ConfigError: if there is no such connection.
@@ -64,7 +64,7 @@ class _Counted(socket.socket):
         return data
 
     def leads_to(self, port: int) -> bool:
-        """Whether it is connected to such a port."""
+        """Whether it is connected to this port."""
         if self.family not in {socket.AF_INET, socket.AF_INET6}:
             return False
         try:

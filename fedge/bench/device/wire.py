@@ -1,7 +1,7 @@
 """Bytes that this process exchanges with one TCP port, as the kernel counts them.
 
-What a connection carries, whichever library opened it: payloads, topics, framing, TLS. Not in it
-are the headers of TCP and IP, and what TCP sends again. Linux only, through TCP_INFO.
+Everything a connection carries, whichever library opened it: payloads, topics, framing, TLS. Not
+included are TCP and IP headers, and what TCP retransmits. Linux only, through TCP_INFO.
 """
 
 import os
@@ -16,17 +16,17 @@ from pathlib import Path
 from fedge.errors import ConfigError
 
 _BYTES = struct.Struct("=QQ")
-_BYTES_AT = 120  # of bytes_acked and bytes_received in struct tcp_info, since Linux 4.2
+_BYTES_AT = 120  # offset of bytes_acked and bytes_received in struct tcp_info, since Linux 4.2
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Totals since the connections began.
+    """Totals since the connections were opened.
 
     Attributes:
-        ports: our ends; when they change, somebody connected anew and the totals began again.
-        sent_bytes: what the other side has acknowledged.
-        received_bytes: what has arrived.
+        ports: ours; if they change, there was a new connection and the totals started over.
+        sent_bytes: acknowledged by the other side.
+        received_bytes: arrived so far.
     """
 
     ports: frozenset[int]
@@ -35,7 +35,7 @@ class Wire:
 
 
 def is_told() -> bool:
-    """Whether this system tells what a connection has carried; QEMU's user mode does not."""
+    """Whether this system reports what a connection has carried; QEMU's user mode does not."""
     if not sys.platform.startswith("linux"):
         return False
     with socket.socket() as one:
@@ -61,9 +61,9 @@ def read(port: int) -> Wire:
 
 
 def _connections(port: int) -> Iterator[tuple[int, int, int]]:
-    """Of each: our port, bytes sent, bytes received."""
+    """For each connection: our port, bytes sent, bytes received."""
     for entry in list(Path("/proc/self/fd").iterdir()):
-        with suppress(OSError):  # closed since, or not connected
+        with suppress(OSError):  # closed in the meantime, or not connected
             if entry.is_socket():
                 with socket.socket(fileno=os.dup(int(entry.name))) as copy:
                     yield from _count(copy, port)
@@ -74,7 +74,7 @@ def _count(connection: socket.socket, port: int) -> Iterator[tuple[int, int, int
     if not is_tcp or connection.getpeername()[1] != port:
         return
     info = _info(connection)
-    if len(info) == _BYTES_AT + _BYTES.size:  # QEMU's user mode gives four bytes of it
+    if len(info) == _BYTES_AT + _BYTES.size:  # QEMU's user mode returns only four bytes
         yield (connection.getsockname()[1], *_BYTES.unpack_from(info, _BYTES_AT))
 
 

@@ -15,20 +15,20 @@ from fedge.types import Array, Vector
 
 Tell = Callable[[str], None]  # takes one line of progress
 
-_MOVED = 1e-2  # how far parameters are from the artifact's own, of their size
-# How far a float32 gradient may be from float64's: a share of its norm; so many times what the
-# reference is off in float32; and a share of the whole gradient's norm, because a sum that should
-# be 0 is as large as the rounding of its terms.
+_MOVED = 1e-2  # perturbation of the artifact's parameters, relative to their size
+# How far a float32 gradient may be from float64's: a share of its norm; so many times the
+# reference's own float32 error; and a share of the whole gradient's norm, because a sum that
+# should be 0 is as large as the rounding of its terms.
 _OF_ITSELF, _OF_REFERENCE, _OF_WHOLE = 0.05, 10, 1e-5
 
 
 def check_artifact(
     artifact: Artifact, *, seed: int = 0, tell: Tell = lambda _: None
 ) -> CheckReport:
-    """Runs an artifact's graphs on examples of several kinds, at and near its own parameters.
+    """Runs an artifact's graphs on several kinds of examples, at and near its own parameters.
 
     Args:
-        artifact: what is checked.
+        artifact: the one to check.
         seed: of the examples and directions.
         tell: takes lines of progress.
 
@@ -83,7 +83,7 @@ def _check_slots(
 
 
 def _slope(witness: Witness, slot: Slot, own: Array, rng: np.random.Generator) -> Slope:
-    """Along the first direction that shows anything."""
+    """The slope along the first direction in which it is measurable."""
     if not np.isfinite(own).all():
         return Slope(float("nan"), float("nan"), "wrong")
     scale = _size(slot.view(witness.point))
@@ -95,11 +95,11 @@ def _slope(witness: Witness, slot: Slot, own: Array, rng: np.random.Generator) -
 
 
 def _ways(own: Array, rng: np.random.Generator) -> list[Array]:
-    """Half the gradient's unit vector and half a random direction, which has the same slope.
+    """Half the gradient's unit vector plus half a random direction, which has the same slope.
 
-    Along the gradient alone a part that is missing would not be seen, and along a random direction
-    alone a small gradient. Then the unit vector by itself, which shows the smallest. The slope of
-    each is the gradient's norm.
+    Along the gradient alone a missing part would go unseen, and along a random direction alone a
+    small gradient would. Then the unit vector by itself, which shows the smallest gradients. The
+    slope along each is the gradient's norm.
     """
     norm = np.linalg.norm(own)
     other = rng.standard_normal(own.shape)
@@ -119,7 +119,7 @@ def _batches(data: ArrayData, size: int) -> list[ArrayData]:
 
 
 def _near(artifact: Artifact, rng: np.random.Generator) -> Vector:
-    """The artifact's parameters, each trained one moved a little."""
+    """The artifact's parameters, with each trained one perturbed a little."""
     point = artifact.parameters.copy()
     for slot in artifact.layout:
         if slot.trainable:
@@ -130,7 +130,7 @@ def _near(artifact: Artifact, rng: np.random.Generator) -> Vector:
 
 
 def _size(values: Array) -> float:
-    """Root mean square, but at most 1, which is plenty to a mask of -1e9; 1 where all is 0."""
+    """Root mean square, but at most 1, which is plenty for a mask of -1e9; 1 if all are 0."""
     return min(float(np.sqrt(np.mean(values.astype(np.float64) ** 2))) or 1.0, 1.0)
 
 

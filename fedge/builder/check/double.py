@@ -1,4 +1,4 @@
-"""A graph in float64: the same function, computed to sixteen digits instead of seven."""
+"""A graph in float64: the same function, to sixteen digits instead of seven."""
 
 from collections.abc import Iterable
 
@@ -25,9 +25,9 @@ def read_graph(graph: bytes) -> onnx.ModelProto:
 
 
 def in_double(graph: bytes) -> onnx.ModelProto:
-    """The model with every float32 input, constant, conversion and output as float64.
+    """The model with every float32 input, constant, cast and output turned into float64.
 
-    Constants keep their float32 values, so that only the rounding between operators is gone.
+    Constants keep their float32 values, so only the rounding between operators disappears.
     """
     model = read_graph(graph)
     _widen(model.graph)

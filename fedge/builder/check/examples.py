@@ -1,7 +1,7 @@
-"""Examples to check a gradient on: random ones, and such as real data has and chance never draws.
+"""Examples to check a gradient on: random ones, and kinds found in real data but never by chance.
 
 A window of equal values, a background of zeros, a row of padding: there the rules of Max, MaxPool,
-Abs and their like must share a gradient out, and only there can a wrong share be seen.
+Abs and the like must divide a gradient, and only there does a wrong division show.
 """
 
 from collections.abc import Callable
@@ -18,17 +18,17 @@ Shape = tuple[int, ...]
 
 
 def random_examples(manifest: Manifest, rng: Rng) -> ArrayData:
-    """One full batch of what the manifest says: numbers are normal, integers 0."""
+    """One full batch as the manifest describes it: numbers normally distributed, integers 0."""
     n = manifest.batch_size
     inputs = {spec.name: _normal_or_zero(spec, n, rng) for spec in manifest.inputs}
     return ArrayData(inputs, _random_targets(manifest.target, n, rng)).check(manifest)
 
 
 def kinds_of_examples(manifest: Manifest, eval_graph: bytes, rng: Rng) -> ArrayData:
-    """Whole batches, the kinds of `NUMBERS` and `INDICES` in turn, each kind at least once.
+    """Whole batches that cycle through the kinds in `NUMBERS` and `INDICES`, each at least once.
 
-    Integers that the graph looks up in a table are indices into it; others are a mask, of ones
-    with zeros at the end of some; those of 8 or 16 bits are numbers from 0 on.
+    Integers that the graph looks up in a table are indices into it; others are a mask of ones,
+    with zeros at the end in some examples; 8- and 16-bit ones are numbers from 0 up.
     """
     bounds = index_bounds(eval_graph, [spec.name for spec in manifest.inputs])
     size = manifest.batch_size
@@ -41,7 +41,7 @@ def kinds_of_examples(manifest: Manifest, eval_graph: bytes, rng: Rng) -> ArrayD
 
 
 def _zero_background(shape: Shape, rng: Rng) -> Array:
-    """Positive numbers in a box of about half of each axis but the first of several; else 0."""
+    """Positive numbers in a box of about half of each axis (but all of a leading axis); else 0."""
     inside = np.ones(shape, bool)
     for axis in range(1 if len(shape) > 1 else 0, len(shape)):
         start = int(rng.integers(0, shape[axis] // 2 + 1))
@@ -72,7 +72,7 @@ NUMBERS: tuple[Callable[[Shape, Rng], Array], ...] = (
     lambda shape, _: np.zeros(shape),
 )
 
-# Indices below n, each kind beside that of NUMBERS at the same place; padding is 0.
+# Indices below n, each kind paired with the one in NUMBERS at the same position; padding is 0.
 INDICES: tuple[Callable[[Shape, int, Rng], Array], ...] = (
     lambda shape, n, rng: rng.integers(0, n, shape),
     lambda shape, n, rng: rng.integers(0, n, shape) * _mask(shape, is_padded=True),
@@ -81,7 +81,7 @@ INDICES: tuple[Callable[[Shape, int, Rng], Array], ...] = (
     lambda shape, n, rng: rng.choice([0, n - 1], shape),
     lambda shape, _n, _rng: np.zeros(shape),
 )
-_PADDED = (1, 3)  # places of the kinds with padding
+_PADDED = (1, 3)  # positions of the kinds with padding
 
 
 def _mask(shape: Shape, *, is_padded: bool) -> Array:

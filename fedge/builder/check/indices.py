@@ -1,4 +1,4 @@
-"""Which inputs of a graph are looked up in tables, and how long the shortest of those is."""
+"""Which inputs of a graph are indices into tables, and the length of the shortest table."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ import onnx
 
 from fedge.builder.check.double import read_graph
 
-# Operators that hand on what their first inputs hold, element by element.
+# Operators that pass on the elements of their first inputs.
 _CARRY = {
     "Cast": 1, "Identity": 1, "Reshape": 1, "Squeeze": 1, "Unsqueeze": 1, "Transpose": 1,
     "Flatten": 1, "Slice": 1, "Expand": 1, "Tile": 1, "Split": 1, "Gather": 1,
@@ -15,9 +15,9 @@ _CARRY = {
 
 
 def index_bounds(graph: bytes, inputs: Iterable[str]) -> dict[str, int]:
-    """For each input that reaches a table as indices: one more than the largest that all take.
+    """For each input that indexes a table: one more than the largest index that all tables accept.
 
-    An input whose values are computed with on the way is not followed.
+    An input whose values enter a computation on the way is not followed.
     """
     model = onnx.shape_inference.infer_shapes(read_graph(graph))
     sizes = _sizes(model.graph)
@@ -41,7 +41,7 @@ def _sizes(graph: onnx.GraphProto) -> dict[str, list[int]]:
 
 
 def _table_size(node: onnx.NodeProto, sizes: dict[str, list[int]]) -> int:
-    """How many entries a node's second input chooses from; 0 if it chooses nothing."""
+    """How many entries a node's second input selects from; 0 if it selects nothing."""
     if node.op_type not in ("Gather", "GatherElements"):
         return 0
     axis = next((each.i for each in node.attribute if each.name == "axis"), 0)

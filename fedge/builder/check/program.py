@@ -1,4 +1,4 @@
-"""A graph run node by node in NumPy, so that after a change only what depends on it runs again."""
+"""A graph run node by node in NumPy, so that a change reruns only what depends on it."""
 
 import math
 from collections.abc import Mapping
@@ -28,10 +28,10 @@ class Erf(OpRun):
 
 
 class Program:
-    """The nodes of a model, each on onnx's reference or on an operator of ours.
+    """The nodes of a model, each on onnx's reference or on an operator of our own.
 
     Raises:
-        ArtifactError: if a node is not known to onnx's reference.
+        ArtifactError: if onnx's reference does not know a node's operator.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -42,7 +42,7 @@ class Program:
         self._last = {name: i for i, node in enumerate(self._nodes) for name in node.inputs}
 
     def outputs(self, feeds: Values) -> dict[str, Array]:
-        """The graph's outputs; what no later node reads is dropped on the way."""
+        """The graph's outputs; values that no later node reads are freed along the way."""
         values = self._constants | dict(feeds)
         for i, node in enumerate(self._nodes):
             values |= node.run(values)
@@ -84,7 +84,7 @@ class _Node:
         mine = [each for each in ours if each.__name__ == node.op_type]
         try:
             self._evaluator = ReferenceEvaluator(model, new_ops=mine)
-        except Exception as error:  # its exceptions share no other base class
+        except Exception as error:  # its exceptions share no narrower base class
             raise ArtifactError(
                 self._what, expected="an operator onnx's reference knows", found=first_line(error)
             ) from None
@@ -99,7 +99,7 @@ class _Node:
 
 
 def _read(node: NodeProto) -> set[str]:
-    """What a node reads, its subgraphs' outer values included."""
+    """The names a node reads, including its subgraphs' outer values."""
     names = {name for name in node.input if name}
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.GRAPH:

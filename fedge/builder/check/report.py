@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of a check."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,15 @@ _OUTPUT_TOLERANCE = 1e-4  # of the largest score
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotCheck:
-    """The gradient of one parameter beside the slope of the loss.
+    """The gradient of one parameter compared with the slope of the loss.
 
     Attributes:
         name: of the slot.
         shape: of the slot.
-        claimed: the norm of the gradient in float64, which is its slope in some direction.
+        claimed: norm of the gradient in float64, which is the slope in some direction.
         measured: the loss's slope in that direction.
         float32_error: norm of the difference between onnxruntime's gradient and float64's.
-        verdict: "right", "wrong", or "none": no gradient arrives here, and none should.
+        verdict: "right", "wrong", or "none": no gradient arrives here, rightly.
     """
 
     name: str
@@ -36,12 +36,12 @@ class SlotCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
-    """What was found. Hashes and layout were verified when the artifact was read."""
+    """The findings. Hashes and layout were verified when the artifact was read."""
 
     loss: float  # mean over the examples, at the artifact's own parameters
-    gradient_norm: float  # there
+    gradient_norm: float  # at the same parameters
     slots: tuple[SlotCheck, ...]
-    inference_error: float  # between scores in a batch and those of inference, of the largest
+    inference_error: float  # batched scores against inference, relative to the largest
 
     @property
     def is_right(self) -> bool:

@@ -1,4 +1,4 @@
-"""Whether a claimed slope of the loss is the one that is measured, by differences in float64."""
+"""Whether a claimed slope of the loss matches the one measured, by differences in float64."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,19 +12,19 @@ from fedge.types import Array
 Verdict = Literal["right", "wrong", "none"]
 
 TOLERANCE = 0.003  # of the slope
-# The first step is the one on which the loss's rounding makes up this share of the tolerance: as
-# small as can be, because a longer one crosses more corners of Relu. One of these multiples of it
-# must agree; at a hundred times and more, corners hid an error of 1 % in a SqueezeNet.
+# On the first step the loss's rounding makes up this share of the tolerance. It is as short as
+# possible, because a longer one crosses more corners of Relu. The slope must agree on one of these
+# multiples of it; at a hundred times and more, corners hid an error of 1 % in a SqueezeNet.
 _ROUNDING_SHARE = 0.03
 _STEPS = (1, 10, 0.1)
-_REACH = 0.3  # the longest step, of the size of the parameters that move
+_REACH = 0.3  # the longest step, relative to the size of the parameters that move
 
 
 @dataclass(frozen=True, slots=True)
 class Slope:
     """Along one direction: what the gradient claims, what was measured, and whether they agree.
 
-    The verdict is "none" where neither is enough to be seen in the loss's last digits.
+    The verdict is "none" if both are too small to show in the loss's last digits.
     """
 
     claimed: float
@@ -33,14 +33,14 @@ class Slope:
 
 
 def compare(witness: Witness, slot: Slot, own: Array, way: Array, scale: float) -> Slope:
-    """The slope along a direction of one slot.
+    """The slope along a direction within one slot.
 
     Args:
         witness: the loss.
         slot: which parameter moves.
-        own: its gradient, of its shape.
-        way: the direction, of its shape, of any length but 0.
-        scale: size of one of the parameter's values.
+        own: its gradient, in its shape.
+        way: the direction, in its shape; any length but 0.
+        scale: typical size of the parameter's values.
     """
     claimed = float(np.vdot(own, way))
     reach = _REACH * scale * float(np.linalg.norm(way) / np.linalg.norm(way**2))
@@ -48,7 +48,7 @@ def compare(witness: Witness, slot: Slot, own: Array, way: Array, scale: float) 
         return _compare_faint(witness, slot, way, claimed, reach)
     first = witness.rounding / (abs(claimed) * TOLERANCE * _ROUNDING_SHARE)
     measured = (witness.loss_at({slot.name: first * way}) - witness.loss) / first
-    if _agree(claimed, measured):  # most do, and the other side would cost as much again
+    if _agree(claimed, measured):  # most do, and the other side would cost the same again
         return Slope(claimed, measured, "right")
     for step in dict.fromkeys(min(each * first, reach) for each in _STEPS):
         measured = _difference(witness, slot, step * way) / (2 * step)
@@ -62,7 +62,7 @@ def _agree(claimed: float, measured: float) -> bool:
 
 
 def _compare_faint(witness: Witness, slot: Slot, way: Array, claimed: float, reach: float) -> Slope:
-    """Where the gradient claims less than can be seen, no more may be there."""
+    """If the gradient claims less than can be measured, the slope must not be larger."""
     measured = 0.0
     for step in (reach, reach / 10, reach / 100):
         change = _difference(witness, slot, step * way)

@@ -1,4 +1,4 @@
-"""An artifact's loss and gradient in float64, by NumPy alone: nothing of it is onnxruntime's."""
+"""An artifact's loss and gradient in float64, by NumPy alone: onnxruntime has no part in it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,21 +17,21 @@ _TINY = 1e-30  # the least rounding, for a loss of 0
 
 
 class Witness:
-    """The loss of some examples near a point, each example with a weight of its own.
+    """The loss of some examples near a point, each example with its own weight.
 
     Dropout drops nothing. Every value that the loss needs is kept, in float64.
 
     Attributes:
         point: the parameters.
-        slots: those of them that are trained.
+        slots: the trained ones among them.
         loss: sum of weight times loss over the examples, at the point.
-        rounding: how far `loss` is off by the rounding of float64: what changes when every
-            parameter changes in its last digit, several times over.
+        rounding: the float64 rounding error of `loss`: its largest change when the last digit
+            of every parameter changes, tried several times.
 
     Args:
-        artifact: whose graphs are run.
+        artifact: the one whose graphs run.
         point: parameters, float32 (n_params,).
-        batches: examples, as many in each as the graphs take.
+        batches: examples, each batch of the size that the graphs take.
         weights: one per example.
     """
 
@@ -52,7 +52,7 @@ class Witness:
         self.rounding = self._rounding()
 
     def loss_at(self, steps: Mapping[str, Array]) -> float:
-        """The loss with some slots moved from the point, each by a step of its shape."""
+        """The loss with some slots moved from the point, each by a step in its shape."""
         moved = {name: self._start[name] + step for name, step in steps.items()}
         losses = [self._eval.rerun(each, moved, "fedge.losses") for each in self._values]
         return self._total(losses)
@@ -67,7 +67,7 @@ class Witness:
         return _MARGIN * _EPSILON * max(*changes, _TINY)
 
     def gradient(self) -> Vector:
-        """Of the loss, at the point, by the training graph: float64, (n_trainable,)."""
+        """The training graph's gradient of the loss at the point: float64, (n_trainable,)."""
         program = Program(in_double(self._artifact.train_graph))
         total = np.zeros(self._artifact.n_trainable)
         for feeds in self._feeds:
@@ -99,7 +99,7 @@ class Witness:
 
 
 def _factors(artifact: Artifact) -> dict[str, Array]:
-    """What keeps every activation, where the training graph would drop some."""
+    """Factors that keep every activation where the training graph would drop some."""
     n = sum(spec.size for spec in artifact.manifest.dropout)
     return {"fedge.dropout": np.ones(n, np.float32)} if n else {}
 

@@ -1,1 +1,1 @@
-"""Models on their way down, by the shortest way from what is here already."""
+"""Models on their way down, by the cheapest way from what is already here."""

@@ -1,4 +1,4 @@
-"""One blob on its way down: which chunks came, when to ask for the rest."""
+"""One blob on its way down: which chunks have arrived, and when to ask for the rest."""
 
 import random
 
@@ -6,24 +6,24 @@ from fedge.device.backoff import Backoff
 from fedge.errors import PayloadError
 from fedge.messages import CHUNK_BYTES, Assembly, BlobChunk, BlobRef, BlobRequest, n_chunks
 
-MAX_BLOB_BYTES = 2**30  # a device keeps the whole in memory; more than this is a mistake
+MAX_BLOB_BYTES = 2**30  # a device holds it all in memory; more than this is a mistake
 _ASK_FIRST_S, _ASK_MOST_S = 1.0, 30.0
 
 
 class Download:
-    """The chunks of a blob as they come; asks again, with growing pauses, while none comes.
+    """A blob's chunks as they arrive; asks again, with growing pauses, while none arrive.
 
-    What is here survives a cut link: the next request names only what is missing.
+    Chunks survive a broken link: the next request names only the missing ones.
 
     Args:
-        ref: hash and size of the whole.
-        dice: for the pauses.
+        ref: hash and size of the whole blob.
+        rng: for the pauses.
 
     Raises:
         PayloadError: on construction, if the blob is too large for a device.
     """
 
-    def __init__(self, ref: BlobRef, dice: random.Random) -> None:
+    def __init__(self, ref: BlobRef, rng: random.Random) -> None:
         if ref.size_bytes > MAX_BLOB_BYTES:
             raise PayloadError(
                 f"size of blob {ref.key}",
@@ -31,7 +31,7 @@ class Download:
                 found=ref.size_bytes,
             )
         self.ref = ref
-        self._dice = dice
+        self._rng = rng
         self._chunks = self._empty()
         self._ask_at_s = 0.0
         self._backoff = Backoff(_ASK_FIRST_S, _ASK_MOST_S)
@@ -43,23 +43,23 @@ class Download:
         return self._ask_at_s
 
     def ask(self, now_s: float) -> BlobRequest:
-        """The request to send now: at most 64 ranges of what is missing, lowest first."""
-        self._ask_at_s = now_s + self._backoff.pause_s(self._dice)
+        """The request to send now: at most 64 ranges of missing chunks, lowest first."""
+        self._ask_at_s = now_s + self._backoff.pause_s(self._rng)
         self._backoff = self._backoff.next()
         self.n_unanswered += 1
         return BlobRequest(self.ref.key, tuple(self._chunks.missing()))
 
     def hurry(self, at_s: float) -> None:
-        """Ask by then: the link or the aggregator is new."""
+        """Ask no later than this: the link or the aggregator is new."""
         self._ask_at_s = min(self._ask_at_s, at_s)
         self._backoff = Backoff(_ASK_FIRST_S, _ASK_MOST_S)
 
     def add(self, chunk: BlobChunk, now_s: float) -> bytes | None:
-        """Take a chunk; the whole blob once it is complete.
+        """Take a chunk; returns the whole blob once it is complete.
 
         Raises:
-            PayloadError: if the chunk does not belong to this blob, or the whole has another
-                hash; then it starts from nothing.
+            PayloadError: if the chunk does not belong to this blob, or if the whole has the
+                wrong hash, in which case the download starts over.
         """
         self._check(chunk)
         self._chunks.add(chunk.index, chunk.data)
@@ -72,7 +72,7 @@ class Download:
             return self._chunks.whole()
         except PayloadError:
             self._chunks = self._empty()
-            self._ask_at_s = now_s + self._backoff.pause_s(self._dice)
+            self._ask_at_s = now_s + self._backoff.pause_s(self._rng)
             raise
 
     def _empty(self) -> Assembly:

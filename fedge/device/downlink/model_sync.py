@@ -1,8 +1,8 @@
-"""Global models on a device: which ones are here, and the cheapest way to the one asked for.
+"""Global models on a device: which ones are here, and the cheapest way to the one needed.
 
-All devices hold the same model in a round, so the SHA-256 in the manifest judges the
-result, whatever way led to it. Broadcasts that do not lead there are not tried again;
-the whole model is fetched.
+All devices hold the same model in a round, so the SHA-256 in the manifest is the test of the
+result, however it was reached. Broadcasts that do not lead to it are not tried again; the whole
+model is fetched instead.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _log = logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """Broadcasts to fetch, the model they are added to, and how many of them, the last ones."""
+    """Broadcasts to fetch, the model to add them to, and how many of them (the last) to use."""
 
     blob: BlobRef
     base: BlobRef
@@ -33,12 +33,12 @@ class _Way:
 
 
 class ModelSync:
-    """The models of an artifact's run.
+    """The models of one run of an artifact.
 
     Args:
         cache: where they are kept.
-        artifact: what is trained; its own parameters need not be fetched.
-        answered: the last round that was answered, whose model may be in the cache.
+        artifact: the one being trained; its own parameters need not be fetched.
+        answered: the last round answered, whose model may be in the cache.
     """
 
     def __init__(self, cache: BlobCache, artifact: Artifact, answered: Answer | None) -> None:
@@ -47,10 +47,10 @@ class ModelSync:
         first = hashlib.sha256(self._initial).digest()
         self._first = Answer(RoundId(0 if federated(artifact.manifest) else 1), first)
         self._newest = answered or self._first
-        self._misleading: BlobRef | None = None  # a model that broadcasts did not lead to
+        self._misleading: BlobRef | None = None  # the model that broadcasts failed to reach
 
     def forget(self) -> None:
-        """Another run has begun: only its first model is known."""
+        """Another run has begun, of which only the first model is known."""
         self._newest, self._misleading = self._first, None
 
     def get(self, manifest: RoundManifest) -> bytes | None:
@@ -61,12 +61,12 @@ class ModelSync:
         return data
 
     def wanted(self, manifest: RoundManifest) -> BlobRef:
-        """What to fetch for it: broadcasts that lead to it from a model that is here, or all."""
+        """What to fetch for it: broadcasts that lead to it from a model here, or all of it."""
         way = self._way(manifest)
         return manifest.model if way is None else way.blob
 
     def take(self, manifest: RoundManifest, ref: BlobRef, data: bytes) -> None:
-        """Keep what was fetched for this round; its hash has been checked."""
+        """Keep a blob fetched for this round; its hash has been checked."""
         way = self._way(manifest)
         if ref == manifest.model:
             self._cache.put(ref, data)
@@ -74,7 +74,7 @@ class ModelSync:
             self._follow(way, data, manifest.model)
 
     def _way(self, manifest: RoundManifest) -> _Way | None:
-        """The shortest that reaches back to the newest model here and is smaller than the whole."""
+        """The shortest way from the newest model here, if it is smaller than the whole model."""
         model = manifest.model
         base = BlobRef(self._newest.model_sha256, len(self._initial))
         n_rounds = manifest.round - self._newest.round

@@ -1,1 +1,1 @@
-"""The connection as a device sees it: is it there, whose is it, who else is heard on it."""
+"""The connection as a device sees it: whether it is up, and who else is on it."""

@@ -1,4 +1,4 @@
-"""What a device hears where it hears no round: the fleets and jobs that are there instead."""
+"""What a device that hears no round hears instead: the fleets and jobs on its broker."""
 
 from fedge.errors import PayloadError
 from fedge.logs import logger
@@ -8,46 +8,46 @@ from fedge.transport import Message, Transport, Undelivered
 
 _log = logger(__name__)
 
-PATIENCE_S = 15.0  # of silence, until the device looks around
-LOOK_S = 3.0  # how long it looks
-AGAIN_S = 600.0  # from one look to the next
-_MOST_HEARD = 16  # jobs; that many messages end a look, too
+PATIENCE_S = 15.0  # of silence before the device looks around
+LOOK_S = 3.0  # duration of a look
+AGAIN_S = 600.0  # between two looks
+_MOST_HEARD = 16  # jobs; as many messages also end a look
 
 
 class Lookout:
-    """Looks around while no round of the device's job is heard, and says in one line what there is.
+    """Looks around while the device's job is silent, and logs in one line what is there.
 
-    For a few seconds it subscribes to the states of all aggregators on the broker, small retained
-    messages. A broker with access rights may refuse that, or send nothing.
+    For a few seconds it subscribes to the states of all aggregators on the broker, which are small
+    retained messages. A broker with access control may refuse that, or send nothing.
 
     Args:
-        transport: of the device.
-        topics: of its fleet.
-        job: which it waits for.
+        transport: the device's.
+        topics: those of its fleet.
+        job: the one it waits for.
     """
 
     def __init__(self, transport: Transport, topics: Topics, job: str) -> None:
         self._transport, self._topics, self._job = transport, topics, job
-        self._heard: dict[tuple[str, str], bool] = {}  # fleet and job: whether it is run now
-        self._due_at_s: float | None = None  # of the next look, or the end of this one
+        self._heard: dict[tuple[str, str], bool] = {}  # by fleet and job: whether it is running
+        self._due_at_s: float | None = None  # when the next look starts, or this one ends
         self._is_looking = self._is_full = self._has_round = False
         self._refusal: str | None = None
         self._said = ""
 
     def up(self, now_s: float) -> None:
-        """The link stands."""
+        """The link is up."""
         if not self._has_round and self._refusal is None:
             self._due_at_s = now_s + PATIENCE_S
 
     def down(self) -> None:
-        """The link is gone; some brokers hang up on who asks for what it may not read."""
+        """The link is gone; some brokers hang up on a client that asks for what it may not read."""
         if self._is_looking:
             self._refusal = "it hung up when this device looked around"
             self._end()
         self._due_at_s = None
 
     def read(self, message: Message) -> bool:
-        """Take note of a message; whether it was for nobody else."""
+        """Take note of a message; whether it was for the lookout alone."""
         if message.topic == self._topics.round(self._job):
             self._has_round, self._due_at_s = True, None
             self._stop()
@@ -59,7 +59,7 @@ class Lookout:
         return fleet != self._topics.fleet
 
     def refused(self, event: Undelivered) -> bool:
-        """Whether what the broker refused was this look around."""
+        """Whether it was this look around that the broker refused."""
         if event.topic != ANY_AGGREGATOR:
             return False
         self._refusal = f"it does not let this device see other fleets: {event.reason}"
@@ -68,7 +68,7 @@ class Lookout:
         return True
 
     def check(self, now_s: float) -> None:
-        """Begin or end a look that is due."""
+        """Begin or end a look if it is due."""
         if self._due_at_s is None or now_s < self._due_at_s:
             return
         if not self._is_looking:
@@ -82,11 +82,11 @@ class Lookout:
         try:
             state = AggregatorState.from_bytes(payload)
         except PayloadError:
-            return  # whoever it is for says so; an empty one only clears what was retained
+            return  # its recipient reports it; an empty one only clears a retained message
         is_online = state.presence is Presence.ONLINE
         if len(self._heard) < _MOST_HEARD or (fleet, state.job) in self._heard:
             self._heard[fleet, state.job] = is_online
-        elif not self._is_full:  # what has been heard is enough: let no more come
+        elif not self._is_full:  # enough has been heard: stop listening
             self._is_full = True
             self._transport.unsubscribe(ANY_AGGREGATOR)
 
@@ -109,17 +109,17 @@ class Lookout:
         own = self._heard.get((self._topics.fleet, self._job))
         if own is not None:
             return (
-                "its aggregator is there and has opened none yet; it may wait for more devices"
+                "its aggregator is running but has opened none yet; it may be waiting for devices"
                 if own
                 else "its aggregator is gone: start it again"
             )
         if self._heard:
-            return f"heard: {self._listed()}: are --fleet and --job right?"
+            return f"heard {self._listed()}: are --fleet and --job right?"
         if self._refusal is not None:
-            return f"heard no aggregator, and of the broker: {self._refusal}"
+            return f"heard no aggregator; as for the broker, {self._refusal}"
         return (
-            "heard no aggregator of any fleet: does one run on this broker? "
-            "(if the broker has access rights, they may hide it from this device)"
+            "heard no aggregator of any fleet: is one running on this broker? "
+            "(if the broker has access control, it may hide it from this device)"
         )
 
     def _listed(self) -> str:

@@ -11,7 +11,7 @@ from fedge.transport import Transport
 from fedge.types import DeviceId, JobId, RoundId
 from fedge.version import __version__
 
-_BIRTHS, _ECHO_S = 3, 5.0  # how often a birth is said that does not come back, and how long apart
+_BIRTHS, _ECHO_S = 3, 5.0  # how often a birth that is not echoed is repeated, and how far apart
 
 _log = logger(__name__)
 
@@ -23,10 +23,10 @@ class Membership:
         device: the id.
         topic: the device's state topic.
         job: the one it trains for.
-        engine: what it trains with, for whoever wonders why it is slow.
+        engine: what it trains with, for anyone who wonders why it is slow.
 
     Attributes:
-        will: topic and payload for the broker to publish when the connection is lost.
+        will: topic and payload that the broker publishes when the connection is lost.
     """
 
     def __init__(self, device: DeviceId, topic: str, job: JobId, engine: str) -> None:
@@ -37,19 +37,19 @@ class Membership:
         self._is_ours = True
         self._skipped: Skipped | None = None
         self._followed: Followed | None = None
-        self._n_unheard: int | None = None  # births that did not come back; None: one has
+        self._n_unheard: int | None = None  # births not echoed so far; None once one has been
         self.will = (topic, self._state(Presence.OFFLINE))
 
     def join(self, transport: Transport, followed: Followed | None, now_s: float) -> None:
-        """The connection is new: say that the device is there, in a retained message."""
+        """The connection is new: announce the device in a retained message."""
         self._connected_at_s = self._born_at_s = now_s
         self._followed, self._n_unheard = followed, 0
         transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
 
     def listen(self, transport: Transport, now_s: float) -> None:
-        """A birth comes back to whoever may write and read it; else say, after three, what may not.
+        """Listens for the echo of a birth; after three without one, warns about missing rights.
 
-        On MQTT 3.1.1, and for rights to read on all versions, the broker says nothing of it.
+        On MQTT 3.1.1, and for read rights on all versions, the broker does not report a refusal.
         """
         if self._n_unheard in {None, _BIRTHS} or now_s - self._born_at_s < _ECHO_S:
             return
@@ -58,43 +58,43 @@ class Membership:
             transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
         else:
             _log.warning(
-                "what this device says on %s does not come back, after %d tries: let its user "
-                "write and read there, or nobody knows of it; docs/brokers.md has the rights "
-                "that fedge needs",
+                "what this device sends to %s does not come back, after %d tries: allow its user "
+                "to write and read there, or nobody will see it; docs/brokers.md lists the "
+                "rights that fedge needs",
                 self._topic,
                 _BIRTHS,
             )
 
-    def tell(self, transport: Transport, skipped: Skipped | None) -> None:
-        """Let the aggregator know which round it need not wait for; once for each."""
+    def announce_skip(self, transport: Transport, skipped: Skipped | None) -> None:
+        """Tell the aggregator which round it need not wait for, once per round."""
         is_news = skipped not in {None, self._skipped}
         self._skipped = skipped
         if is_news:
             transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
 
     def follow(self, transport: Transport, followed: Followed | None) -> None:
-        """Let the aggregator know how far this device has come, if it may not know."""
+        """Tell the aggregator how far this device has come, in case it does not know."""
         if followed != self._followed:
             self._followed = followed
             transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
 
     def renew(self, transport: Transport) -> None:
-        """Somebody has said in this device's name that it has gone: say that it has not."""
+        """Somebody has announced in this device's name that it has gone: say that it has not."""
         if self._is_ours:
             transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
 
     def leave(self, transport: Transport) -> None:
-        """Say that the device goes; the broker keeps that. A twin that yields says nothing."""
+        """Announce that the device leaves, retained. A twin that gives way says nothing."""
         if self._is_ours:
             transport.publish(self._topic, self._state(Presence.OFFLINE), retain=True)
 
     def read(
         self, transport: Transport, payload: bytes, *, is_retained: bool, now_s: float
     ) -> None:
-        """Act on a state published under this device's id, by itself or by a twin.
+        """Act on a state published under this device's id, by the device itself or by a twin.
 
         Raises:
-            IdentityError: if another process has the id and this one has to go.
+            IdentityError: if another process has the id and this one must give way.
         """
         state = DeviceState.from_bytes(payload)
         if state.instance == self._instance:
@@ -116,17 +116,17 @@ class Membership:
                 "give each device its own --id"
             )
         if verdict is Verdict.CLAIM:
-            _log.warning("another process uses the id %r; it is told to stop", self._device)
-            # Not retained: it is meant for who listens now, not for who comes later.
+            _log.warning("another process uses the id %r; telling it to stop", self._device)
+            # Not retained: it is for those who listen now, not for those who come later.
             transport.publish(self._topic, self._state(Presence.ONLINE, claim=True))
         if verdict is not Verdict.IGNORE:
             # After the claim, never before: a newcomer that reads a birth might claim the name.
             transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
 
     def _is_untrue(self, state: DeviceState) -> bool:
-        """Whether it says in this process's name what this process would not.
+        """Whether it says something in this process's name that the process would not say.
 
-        The broker says so when it has taken a connection for dead; so does whoever can write.
+        The broker does that when it believes a connection dead; anyone with write access can.
         """
         if state.instance != self._instance or not self._is_ours:
             return False
@@ -147,5 +147,5 @@ class Membership:
 
 
 def _round_of(skipped: Skipped | None) -> tuple[bytes, RoundId] | None:
-    """Which round was skipped; the reason may have been cut on its way."""
+    """Which round was skipped; the reason is left out, as it may have been cut in transit."""
     return None if skipped is None else (skipped.run, skipped.round)

@@ -1,4 +1,4 @@
-"""Whether the broker is there, and for how long it has not been."""
+"""Whether the broker can be reached, and since when it cannot."""
 
 from fedge.errors import TransportError
 from fedge.logs import logger
@@ -10,17 +10,17 @@ _log = logger(__name__)
 
 
 class LinkStatus:
-    """The connection as a device sees it; every change is said once in the log.
+    """The connection as a device sees it; every change is logged once.
 
-    A try that fails for the same reason as the one before is said once a minute.
+    Attempts that keep failing for the same reason are logged once a minute.
 
     Args:
-        broker: its URL for people, without a password.
-        timeout_s: how long it may never have been reached; 0: for ever.
-        now_s: when the first try began.
+        broker: its URL for display, without a password.
+        timeout_s: how long to keep trying if it was never reached; 0 means for ever.
+        now_s: when the first attempt began.
 
     Attributes:
-        is_up: whether the connection stands.
+        is_up: whether the connection is up.
     """
 
     def __init__(self, broker: str, timeout_s: float, now_s: float) -> None:
@@ -45,14 +45,14 @@ class LinkStatus:
         say("waiting for the broker %s: %s", self._broker, event.reason)
 
     def undelivered(self, event: Undelivered) -> None:
-        """Said once for each kind of topic, as it comes with every try.
+        """Logged once per kind of topic, because it happens on every attempt.
 
-        That nobody subscribes is said again when the link is new: by then somebody may.
+        That nobody subscribes is logged again on a new link: by then somebody might.
         """
         key = (shape_of(event.topic), event.reason)
-        told = self._refused if event.is_refusal else self._unheard
-        if key not in told:
-            told.add(key)
+        logged = self._refused if event.is_refusal else self._unheard
+        if key not in logged:
+            logged.add(key)
             _log.warning("not delivered to %s: %s", event.topic, event.reason)
 
     def check(self, now_s: float) -> None:

@@ -1,4 +1,4 @@
-"""What this device has answered."""
+"""Which round this device answered last."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from fedge.types import RoundId
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Which round was answered last, and for which model: it survives a restart."""
+    """The round answered last, and for which model; it survives a restart."""
 
     round: RoundId
     model_sha256: bytes

@@ -1,4 +1,4 @@
-"""Artifacts and models on disk, under their SHA-256."""
+"""Artifacts and models on disk, named by their SHA-256."""
 
 import hashlib
 import hmac
@@ -13,7 +13,7 @@ class BlobCache:
     """Files named by their content: written whole or not at all, verified when read.
 
     Args:
-        folder: made if it is not there.
+        folder: created if it does not exist.
         keep: how many of the newest blobs survive a `put`.
     """
 
@@ -21,11 +21,11 @@ class BlobCache:
         self._folder, self._keep = folder, keep
         make_private(folder)
         with writing(folder):
-            for left_over in folder.glob(".*"):  # a write that a power cut ended
+            for left_over in folder.glob(".*"):  # a write interrupted by a power cut
                 left_over.unlink()
 
     def get(self, ref: BlobRef) -> bytes | None:
-        """The blob, or None if it is not here; a damaged file is removed and counts as not here."""
+        """The blob, or None if it is not here; a damaged file is removed and counts as absent."""
         path = self._path(ref)
         with writing(path):
             if not path.exists():
@@ -65,7 +65,7 @@ def _written_ns(path: Path) -> int:
 
 
 def _date_after(path: Path, others: list[Path]) -> None:
-    """Make it the newest, also where the clock of a board without a battery has gone back."""
+    """Make it the newest, even if a board without a battery has set its clock back."""
     newest_ns = max(map(_written_ns, others), default=0)
     if _written_ns(path) <= newest_ns:
         os.utime(path, ns=(newest_ns + 1, newest_ns + 1))

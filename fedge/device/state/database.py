@@ -1,9 +1,9 @@
 """The file that survives a power cut: SQLite in WAL mode with synchronous=FULL.
 
-A transaction which returned is on the disk. Each part that keeps something here has tables of its
-own; this one:
+Once a transaction returns, it is on the disk. Each part that stores something here has its own
+tables; this one's:
 
-    identity(fleet, device)     one row: whose state it is
+    identity(fleet, device)     one row: whose state this is
 """
 
 import sqlite3
@@ -22,9 +22,9 @@ class Database:
     """One device's file.
 
     Args:
-        path: made if it is not there.
-        fleet: with the device, whose file it is.
-        device: see fleet.
+        path: created if it does not exist.
+        fleet: the fleet of the device that the file belongs to.
+        device: the device that the file belongs to.
 
     Raises:
         StorageError: from every method, when the disk is full or the file damaged.
@@ -33,37 +33,37 @@ class Database:
 
     def __init__(self, path: Path, *, fleet: str, device: str) -> None:
         self._path = path
-        # Any thread may use it; that it is one at a time is the device's to see to.
+        # Any thread may use it; the device ensures that it is one at a time.
         self._db = open_database(path, log_bytes=LOG_BYTES, any_thread=True)
         self.make(_IDENTITY)
         self._claim(fleet, device)
 
     def make(self, tables: str) -> None:
-        """Run the SQL that makes those of a part's tables which are not there."""
+        """Run the SQL that creates a part's missing tables."""
         with writing(self._path):
             self._db.executescript(tables)
 
     def add_column(self, table: str, name: str, kind: str) -> None:
-        """Give a table that an older release made a column that it lacks; all names are ours."""
+        """Add a missing column to a table created by an older release; all names are ours."""
         with writing(self._path):
             known = self._db.execute(f"PRAGMA table_info({table})").fetchall()
             if name not in {row[1] for row in known}:
                 self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
     def row(self, query: str, *values: object) -> tuple | None:  # type: ignore[type-arg]
-        """The first row that the query finds."""
+        """The first row of the query's result."""
         with reading(self._path), closing(self._db.execute(query, values)) as cursor:
             row: tuple | None = cursor.fetchone()  # type: ignore[type-arg]
             return row
 
     def rows(self, query: str) -> list[tuple]:  # type: ignore[type-arg]
-        """All rows that the query finds."""
+        """All rows of the query's result."""
         with reading(self._path):
             return self._db.execute(query).fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All that is written inside is kept, or nothing of it."""
+        """Keeps everything written inside, or nothing."""
         with writing(self._path), transaction(self._db):
             yield self._db
 

@@ -1,4 +1,4 @@
-"""What disk a device needs, and whether it is there."""
+"""How much disk space a device needs, and whether it is available."""
 
 import shutil
 from pathlib import Path
@@ -7,25 +7,25 @@ from fedge.artifact import Artifact
 from fedge.errors import StorageError
 from fedge.storage import reading
 
-# The database's write-ahead log may hold so much of small commits before it is folded in.
+# The database's write-ahead log may hold this much of small commits before it is checkpointed.
 LOG_BYTES = 256 << 10
-_FIXED_BYTES = LOG_BYTES + (256 << 10)  # the rest: index of the log, tables, folders, whole blocks
+_FIXED_BYTES = LOG_BYTES + (256 << 10)  # the rest: the log's index, tables, folders, whole blocks
 _MODELS = 3  # the last two, and one that is being written
 _RESIDUALS = 2  # in the database, and in its log while it is being replaced
 
 
 def needed_bytes(artifact_bytes: int, n_params: int, n_trainable: int) -> int:
-    """Of a state directory that holds one artifact: it, three models, the residual twice, 512 KiB.
+    """Size of a state directory: the artifact, three models, the residual twice, and 512 KiB.
 
-    Parameters are four bytes each. An update that waits for its answer takes twice its own
-    size beside; with a sparse codec that is little.
+    Parameters take four bytes each. An update waiting for its answer takes another twice its
+    own size, which is little with a sparse codec.
     """
-    residual = 4 * n_trainable * 65 // 64  # pages and frames have heads
+    residual = 4 * n_trainable * 65 // 64  # pages and frames have headers
     return _FIXED_BYTES + artifact_bytes + _MODELS * 4 * n_params + _RESIDUALS * residual
 
 
 def check_start(state_dir: Path) -> None:
-    """Refuse to start where not even the database could live.
+    """Refuse to start if there is no room even for the database.
 
     Raises:
         StorageError: with what is needed and what there is.
@@ -34,7 +34,7 @@ def check_start(state_dir: Path) -> None:
 
 
 def check_artifact(state_dir: Path, artifact: Artifact, size_bytes: int) -> None:
-    """Refuse an artifact that the disk is too small for, before the first round is begun.
+    """Refuse an artifact that the disk is too small for, before its first round begins.
 
     Raises:
         StorageError: with what is needed and what there is.

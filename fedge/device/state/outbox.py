@@ -1,15 +1,15 @@
-"""What must survive a power cut: results on their way, and what their encoding left behind.
+"""What must survive a power cut: results on their way, and the residuals of their encoding.
 
     job(name, run, schema, residual, answered_round, answered_model, sequence)
-        run: the one that all the rest belongs to, also the job's results
+        run: the one that all the rest belongs to, including the job's results
         residual: float32, little-endian, (n_trainable,); NULL before the first
         answered_*: the last round this device answered, and for which model
         sequence: of the manifest that was answered; an older one starts nothing
     outbox(nonce, job, run, round, kind, parts, schema, has_feedback, payload, n_damaged)
         a result from the moment it is encoded until the aggregator's answer
 
-A result and the residual that belongs to it change in one transaction: when it
-is put in, and when a refusal gives it back.
+A result and its residual change in one transaction: when the result is put in,
+and when a refusal gives it back.
 """
 
 import sqlite3
@@ -39,16 +39,16 @@ _COLUMNS = "job, run, round, nonce, kind, parts, schema, has_feedback, payload"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a round asked for, encoded, with all that is needed to send it again."""
+    """What a round asked for, encoded, with everything needed to send it again."""
 
     job: JobId
     run: bytes
     round: RoundId
     nonce: bytes  # drawn once; the same when it is sent again
     kind: RoundKind
-    parts: int  # partitions of the update topics when the round was opened
-    schema: bytes  # 32 bytes: the model it was made for
-    has_feedback: bool  # whether a refusal gives the payload back to the residual
+    parts: int  # number of update topic partitions when the round was opened
+    schema: bytes  # 32 bytes: of the model it was made for
+    has_feedback: bool  # whether a refusal returns the payload to the residual
     payload: bytes
 
 
@@ -56,27 +56,27 @@ class Outbox:
     """Results not yet acknowledged, and each job's residual.
 
     Args:
-        path: the database; made if it is not there.
-        fleet: with the device, whose outbox it is.
-        device: see fleet.
+        path: the database; created if it does not exist.
+        fleet: the fleet of the device that the outbox belongs to.
+        device: the device that the outbox belongs to.
 
     Raises:
         StorageError: from every method, when the disk is full or the file damaged.
         ConfigError: on construction, if it belongs to another device.
 
     Attributes:
-        database: where it lies, for others who keep something with it.
+        database: where it is stored, for other parts that store something there.
     """
 
     def __init__(self, path: Path, *, fleet: str, device: str) -> None:
         self.database = Database(path, fleet=fleet, device=device)
         self.database.make(_TABLES)
-        self.database.add_column("job", "sequence", "INTEGER")  # which older releases did not keep
+        self.database.add_column("job", "sequence", "INTEGER")  # which older releases lack
 
     def put(
         self, result: Result, *, model_sha256: bytes, sequence: int, residual: Vector | None
     ) -> None:
-        """Keep a result, and the residual after its encoding; None leaves the residual alone."""
+        """Store a result and the residual after encoding it; None leaves the residual alone."""
         with self.database.transaction() as db:
             if residual is not None:
                 _free_residual(db, result.job)
@@ -110,7 +110,7 @@ class Outbox:
         return row[0] if row else None
 
     def enter(self, job: JobId, run: bytes) -> None:
-        """From now on take part in this run of the job; all of another one is forgotten."""
+        """From now on take part in this run of the job; everything of another run is forgotten."""
         with self.database.transaction() as db:
             db.execute("DELETE FROM outbox WHERE job = ? AND run <> ?", (job, run))
             db.execute("DELETE FROM job WHERE name = ? AND run <> ?", (job, run))
@@ -124,26 +124,26 @@ class Outbox:
         return Answer(RoundId(row[0]), row[1]) if row and row[0] is not None else None
 
     def sequence(self, job: JobId) -> int:
-        """Of the manifest that was answered last; -1 if none was."""
+        """The sequence number of the manifest answered last; -1 if none was."""
         row = self.database.row("SELECT sequence FROM job WHERE name = ?", job)
         return -1 if row is None or row[0] is None else int(row[0])
 
     def holds(self, job: JobId, round_: RoundId) -> bool:
-        """Whether a result of this round still waits for its answer."""
+        """Whether a result of this round is still waiting for its answer."""
         found = self.database.row(
             "SELECT 1 FROM outbox WHERE job = ? AND round = ? LIMIT 1", job, round_
         )
         return found is not None
 
     def residual(self, job: JobId, schema: bytes) -> Vector | None:
-        """A writable copy of the job's residual, if there is one of a model with this schema."""
+        """A writable copy of the job's residual, if there is one for a model of this schema."""
         row = self.database.row("SELECT schema, residual FROM job WHERE name = ?", job)
         if row is None or row[0] != schema or row[1] is None:
             return None
         return np.frombuffer(row[1], "<f4").astype(np.float32)
 
     def drop_residual(self, job: JobId, schema: bytes) -> bool:
-        """Forget a residual that belongs to another schema; whether there was one."""
+        """Forget a residual of another schema; whether there was one."""
         with self.database.transaction() as db:
             changed = db.execute(
                 "UPDATE job SET schema = NULL, residual = NULL "
@@ -175,12 +175,12 @@ class Outbox:
         )
 
     def accept(self, nonce: bytes) -> None:
-        """The aggregator has it on its disk: forget it."""
+        """The aggregator has it on disk: forget it."""
         with self.database.transaction() as db:
             db.execute("DELETE FROM outbox WHERE nonce = ?", (nonce,))
 
     def refuse(self, nonce: bytes) -> bool:
-        """It will never be counted: forget it; whether the residual took it back."""
+        """It will never be counted: forget it; whether it went back into the residual."""
         result = self.result(nonce)
         if result is None:
             return False
@@ -193,13 +193,13 @@ class Outbox:
         return residual is not None
 
     def forget(self, job: JobId) -> None:
-        """What this file holds of the job is out of date: drop the results and the residual."""
+        """What is stored about the job is out of date: drop the results and the residual."""
         with self.database.transaction() as db:
             db.execute("DELETE FROM outbox WHERE job = ?", (job,))
             db.execute("UPDATE job SET schema = NULL, residual = NULL WHERE name = ?", (job,))
 
     def count_damage(self, nonce: bytes) -> int:
-        """How often it arrived damaged, this time included."""
+        """How often it has arrived damaged, including this time."""
         with self.database.transaction() as db:
             db.execute("UPDATE outbox SET n_damaged = n_damaged + 1 WHERE nonce = ?", (nonce,))
         row = self.database.row("SELECT n_damaged FROM outbox WHERE nonce = ?", nonce)
@@ -216,16 +216,16 @@ class Outbox:
 
 
 def _free_residual(db: sqlite3.Connection, job: JobId) -> None:
-    """Let its pages be used again in this transaction.
+    """Free its pages for reuse within this transaction.
 
-    SQLite writes before it frees, and every update of the row writes all of it: file and log
-    would have the residual twice.
+    SQLite writes before it frees, and every update of the row rewrites all of it: file and log
+    would hold the residual twice.
     """
     db.execute("UPDATE job SET residual = NULL WHERE name = ?", (job,))
 
 
 def _give_back(result: Result, residual: Vector | None) -> Vector | None:
-    """The residual with the payload added again; None where there is nothing to add it to."""
+    """The residual with the payload added back; None if there is nothing to add it to."""
     if not result.has_feedback or residual is None:
         return None
     try:

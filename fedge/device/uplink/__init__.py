@@ -1,1 +1,1 @@
-"""Results on their way up, as large as the link allows."""
+"""Results on their way up, no larger than the link allows."""

@@ -1,4 +1,4 @@
-"""Measures the way up by the results that take it, and says how large the next update may be."""
+"""Measures the uplink by the results sent over it, and decides how large the next may be."""
 
 from dataclasses import dataclass
 
@@ -11,30 +11,30 @@ from fedge.types import RoundId
 _log = logger(__name__)
 
 _TABLES = "CREATE TABLE IF NOT EXISTS send (n_bytes INTEGER NOT NULL, took_s REAL NOT NULL);"
-_TOO_LONG = 2  # times the upload time: then a send has failed, whether it arrives or not
-_LOOKS = 100  # at a send in the upload time; a time is too long by less than one of them
+_TOO_LONG = 2  # times the upload time: a longer send counts as failed, even if it arrives
+_LOOKS = 100  # checks per upload time: a measured time is too long by less than one interval
 
 
 @dataclass(slots=True)
 class _Upload:
-    """From the first result handed to an idle link until the broker has acknowledged all."""
+    """From the first result handed to an idle link until the broker has acknowledged them all."""
 
     began_at_s: float
     n_bytes: int = 0
-    is_late: bool = False  # and counted as failed
+    is_late: bool = False  # and was counted as failed
 
     def so_far(self, now_s: float) -> Send:
         return Send(self.n_bytes, now_s - self.began_at_s)
 
 
 class UploadBudget:
-    """The budget of a device: the one it was given, or what its link carries in a given time.
+    """A device's budget: the one it was given, or what its link carries in a given time.
 
     Args:
-        transport: tells when the broker has everything.
-        database: keeps what was measured.
-        upload_time_s: how long the sending of an update may take; None: nothing is measured.
-        most_bytes: what no update may exceed, whatever the link carries.
+        transport: knows when the broker has everything.
+        database: stores the measurements.
+        upload_time_s: how long sending an update may take; if None, nothing is measured.
+        most_bytes: the limit for every update, whatever the link carries.
 
     Attributes:
         budgets: in bytes, by round.
@@ -59,18 +59,18 @@ class UploadBudget:
 
     @property
     def bytes_per_s(self) -> float | None:
-        """What the budget counts on; None if nothing was measured."""
+        """The goodput behind the budget; None if nothing was measured."""
         return None if self._goodput is None else self._goodput.bytes_per_s
 
     @property
     def pause_s(self) -> float:
-        """Seconds until it wants to look again; infinity while nothing is under way."""
+        """Seconds until the next check is due; infinity while nothing is under way."""
         if self._goodput is None or self._upload is None:
             return float("inf")
         return self._goodput.upload_time_s / _LOOKS
 
     def choose(self, round_: RoundId) -> int | None:
-        """The most bytes that this round's update may have; None leaves the codec to the plan."""
+        """The most bytes this round's update may have; None leaves the codec to the plan."""
         if self._goodput is None:
             budget = self._most_bytes
         else:
@@ -87,7 +87,7 @@ class UploadBudget:
             self._upload.n_bytes += n_bytes
 
     def look(self, now_s: float) -> None:
-        """See whether all has arrived, or has taken too long."""
+        """Check whether everything has arrived, or has taken too long."""
         if self._goodput is None or self._upload is None:
             return
         send = self._upload.so_far(now_s)

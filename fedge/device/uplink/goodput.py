@@ -1,16 +1,16 @@
-"""How many bytes a link carries in a given time, judged by the sends it has carried.
+"""How many bytes a link carries in a given time, estimated from past sends.
 
     rate of a send    n_bytes / max(took_s, upload_time_s / 8)
     goodput           the middle one of the last three rates; the lower one of two
     budget            goodput * upload_time_s
 
-The time of a send includes what does not grow with its size: the way there and back, the broker.
-So the rate of a small send is too low rather than too high, and a budget made of it comes nearer
-to the link's with every send: it settles where a send takes upload_time_s.
+The time of a send includes costs that do not grow with its size: the round trip, the broker. So the
+rate of a small send is too low rather than too high, and the budget approaches what the link
+carries with every send: it settles where a send takes upload_time_s.
 
-A send that took less than an eighth of the time counts as if it had taken an eighth: it vouches
-for eight times its bytes and not for more, since a link may carry a few kilobytes at a rate that
-it does not keep up. If less than the budget comes out, it says nothing, and is not counted.
+A send that took less than an eighth of the time counts as if it had taken an eighth: it is evidence
+for eight times its bytes and no more, since a link may carry a few kilobytes at a rate that it
+cannot sustain. If the result is below the current budget, the send proves nothing and is ignored.
 """
 
 from dataclasses import dataclass, replace
@@ -18,15 +18,15 @@ from typing import Self
 
 from fedge.codecs.budget import LEAST_BUDGET
 
-FIRST_BUDGET = 4096  # bytes, before anything was sent: a second at 32 kbit/s
-MOST_BUDGET = 2**32  # bytes: more than float32 takes for the largest model
+FIRST_BUDGET = 4096  # bytes, before the first send: one second at 32 kbit/s
+MOST_BUDGET = 2**32  # bytes: more than the largest model takes in float32
 _MOST_GROWTH = 8
-_N_KEPT = 3  # one odd send among three changes nothing
+_N_KEPT = 3  # one odd send among three has no effect
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Bytes of updates, and how long it took until the broker had acknowledged all of them."""
+    """Bytes of updates, and how long until the broker had acknowledged all of them."""
 
     n_bytes: int
     took_s: float
@@ -46,29 +46,29 @@ class Goodput:
 
     @property
     def bytes_per_s(self) -> float | None:
-        """Of updates, without what the protocol adds; None before the first send."""
+        """Update bytes per second, without protocol overhead; None before the first send."""
         rates = sorted(self._rate(send) for send in self.sends)
         return rates[(len(rates) - 1) // 2] if rates else None
 
     @property
     def budget_bytes(self) -> int:
-        """The most that the next send should have: what `Budget` accepts."""
+        """The most the next send should have, within what `Budget` accepts."""
         if self.bytes_per_s is None:
             return FIRST_BUDGET
         return _bounded(self.bytes_per_s * self.upload_time_s)
 
     def after(self, send: Send) -> Self:
-        """The broker has all of it."""
+        """The estimate after the broker has received all of a send."""
         is_quick = send.took_s < self.upload_time_s / _MOST_GROWTH
         if is_quick and _MOST_GROWTH * send.n_bytes <= self.budget_bytes:
             return self
         return replace(self, sends=(*self.sends, send)[-_N_KEPT:])
 
     def after_failure(self, send: Send) -> Self:
-        """The link broke, or it took too long; how long was it tried?
+        """The estimate after the link broke or a send took too long; `send` has the time so far.
 
-        Earlier sends are forgotten. The next budget is half of this one, and never more than what
-        would have gone through if all but the last byte had.
+        Earlier sends are forgotten. The next budget is half of this one, and never more than the
+        link would have carried if all but the last byte had gone through.
         """
         proven = self.upload_time_s * self._rate(send)
         most = _bounded(min(self.budget_bytes / 2, proven))

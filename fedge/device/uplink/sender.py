@@ -1,4 +1,4 @@
-"""Sends what is in the outbox, again and again, until the aggregator has answered."""
+"""Sends the content of the outbox, again and again, until the aggregator has answered."""
 
 import random
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ from fedge.messages import (
 from fedge.transport import Transport
 from fedge.types import DeviceId
 
-_FEW = 3  # unanswered copies of a result until that is said
-MAX_DAMAGED = 5  # a result that arrives damaged so often is given up
+_FEW = 3  # unanswered copies of a result before a warning
+MAX_DAMAGED = 5  # a result that arrives damaged this often is given up
 _PACKET_OVERHEAD = 512  # topic, properties and the chunk's own fields, with room to spare
 _COPY = (
     "it is dropped; the state directory is a copy or an old backup, or another device has this id"
@@ -32,25 +32,25 @@ _RESEND = Backoff(first_s=2.0, most_s=60.0)
 
 @dataclass(slots=True)
 class _Send:
-    """When a result goes out next."""
+    """When a result is sent next."""
 
     due_at_s: float
     backoff: Backoff = field(default=_RESEND)
-    n_unanswered: int = 0  # copies that the broker has taken and nobody has answered
+    n_unanswered: int = 0  # copies accepted by the broker and not answered by anybody
 
 
 class Sender:
-    """The outbox's way to the aggregator.
+    """Sends the outbox to the aggregator.
 
     Args:
-        outbox: what is to be sent; a result leaves it when it is answered.
-        transport: where it goes.
+        outbox: what to send; a result leaves it when it is answered.
+        transport: where to send it.
         topics: of the fleet.
         device: whose results they are.
-        dice: for the pauses.
+        rng: for the pauses.
 
     Attributes:
-        n_accepted: results the aggregator has taken.
+        n_accepted: results the aggregator has accepted.
         n_refused: results given up.
     """
 
@@ -60,10 +60,10 @@ class Sender:
         transport: Transport,
         topics: Topics,
         device: DeviceId,
-        dice: random.Random,
+        rng: random.Random,
     ) -> None:
         self._outbox, self._transport = outbox, transport
-        self._topics, self._device, self._dice = topics, device, dice
+        self._topics, self._device, self._rng = topics, device, rng
         self._chunk_bytes = CHUNK_BYTES
         self.n_accepted = self.n_refused = 0
         self._sends = {nonce: _Send(due_at_s=float("-inf")) for nonce in outbox.pending()}
@@ -77,36 +77,36 @@ class Sender:
         self._sends[nonce] = _Send(due_at_s=float("-inf"))
 
     def forget(self) -> None:
-        """Send nothing more of what has left the outbox without an answer."""
+        """Stop sending results that have left the outbox without an answer."""
         pending = set(self._outbox.pending())
         self._sends = {nonce: send for nonce, send in self._sends.items() if nonce in pending}
 
     def connected(self, max_payload_bytes: int, now_s: float) -> None:
-        """What was on its way is lost: send everything again at once, in chunks that fit."""
+        """Anything in transit is lost: send everything again now, in chunks that fit."""
         self._chunk_bytes = max(1, min(CHUNK_BYTES, max_payload_bytes - _PACKET_OVERHEAD))
         for nonce, send in self._sends.items():
             self._sends[nonce] = _Send(due_at_s=now_s, n_unanswered=send.n_unanswered)
 
     def hurry(self, at_s: float) -> None:
-        """Somebody new listens: send everything by then, unless a copy is still on its way."""
+        """Somebody new is listening: send everything by then, unless a copy is still in transit."""
         for send in self._sends.values():
             send.due_at_s = min(send.due_at_s, at_s)
             send.backoff = _RESEND.next() if send.backoff.n_tries else _RESEND
 
     def due_at_s(self) -> float:
-        """When `send` has something to do; infinity if all is answered."""
+        """When `send` next has something to do; infinity if everything is answered."""
         return min((send.due_at_s for send in self._sends.values()), default=float("inf"))
 
     def send(self, now_s: float) -> Result | None:
-        """Send one result that is due; it, or None if there is none."""
+        """Send one result that is due and return it; None if there is none."""
         nonce = min(self._sends, key=lambda one: self._sends[one].due_at_s, default=None)
         if nonce is None or self._sends[nonce].due_at_s > now_s:
             return None
         send = self._sends[nonce]
         is_repeat = send.backoff.n_tries > 0
-        send.due_at_s = now_s + send.backoff.pause_s(self._dice)
+        send.due_at_s = now_s + send.backoff.pause_s(self._rng)
         if is_repeat and not self._transport.flush(0):
-            return None  # the copy before is still on its way; another would only delay it
+            return None  # the last copy is still in transit; another would only delay it
         send.backoff = send.backoff.next()
         result = self._outbox.result(nonce)
         if result is None:
@@ -114,12 +114,12 @@ class Sender:
         else:
             send.n_unanswered += is_repeat
             if send.n_unanswered == _FEW:
-                self._wonder(result)
+                self._warn_of_silence(result)
             self._publish(result)
         return result
 
-    def _wonder(self, result: Result) -> None:
-        """Brokers swallow in silence what a user may not write or read, and what is too large."""
+    def _warn_of_silence(self, result: Result) -> None:
+        """Brokers silently drop what a user may not write or read, and what is too large."""
         _log.warning(
             "round %d: the update was sent %d times and nobody has answered: is the "
             "aggregator running, may this device's user write to %s and read %s, and does the "
@@ -132,7 +132,7 @@ class Sender:
         )
 
     def read(self, reply: Reply, now_s: float) -> str | None:
-        """Act on an answer; a sentence for the log, or None if it is about nothing here."""
+        """Act on an answer; returns a sentence to log, or None if it concerns nothing here."""
         result = self._outbox.result(reply.nonce)
         if result is None or (result.job, result.round) != (reply.job, reply.round):
             return None
@@ -141,14 +141,14 @@ class Sender:
             case Missing():
                 self._postpone(reply.nonce, now_s)
                 if not self._transport.flush(0):
-                    return f"{what} misses chunks of the update; they are still on their way"
+                    return f"{what} is missing chunks of the update; they are still on their way"
                 self._publish(result, reply.ranges)
-                return f"{what} misses chunks of the update; sent again"
+                return f"{what} is missing chunks of the update; sent again"
             case Accepted():
                 self._outbox.accept(reply.nonce)
                 del self._sends[reply.nonce]
                 self.n_accepted += 1
-                return f"{what} has accepted the {result.kind.value} update"
+                return f"{what} accepted the {result.kind.value} update"
             case Refused():
                 return f"{what} {self._refused(reply, now_s)}"
 
@@ -161,18 +161,18 @@ class Sender:
                 return f"got the update damaged {why}; it will be sent again"
         is_counted = reply.reason is Reason.SECOND
         was_kept = not is_counted and self._outbox.refuse(reply.nonce)
-        if is_counted:  # what it held is in the model: a residual would bring it in once more
+        if is_counted:  # its content is in the model: the residual would add it a second time
             self._outbox.accept(reply.nonce)
         del self._sends[reply.nonce]
         self.n_refused += 1
         if is_counted:
             return f"refused the update {why}; {_COPY}"
-        kept = "what it held goes with the next one" if was_kept else "what it held is lost"
+        kept = "its content goes with the next one" if was_kept else "its content is lost"
         return f"refused the update {why}; {kept}"
 
     def _postpone(self, nonce: bytes, now_s: float) -> None:
-        """Start the pauses anew: the aggregator has just been heard."""
-        pause_s = _RESEND.pause_s(self._dice)
+        """Restart the pauses: the aggregator has just been heard from."""
+        pause_s = _RESEND.pause_s(self._rng)
         self._sends[nonce] = _Send(due_at_s=now_s + pause_s, backoff=_RESEND.next())
 
     def _publish(self, result: Result, ranges: tuple[Range, ...] | None = None) -> None:

@@ -1,1 +1,1 @@
-"""A round on a device: train on its own examples, hand in what came of it."""
+"""A round on a device: train on its own examples, hand in the result."""

@@ -1,4 +1,4 @@
-"""The device's own examples: given by the host, or in a file; they may be yet to come."""
+"""The device's own examples: given by the host or in a file, and perhaps yet to come."""
 
 from pathlib import Path
 
@@ -10,22 +10,22 @@ from fedge.logs import logger
 from fedge.training import ArrayData, DataSource
 
 _log = logger(__name__)
-_Stamp = tuple[int, int, int]  # what changes when a file does
+_Stamp = tuple[int, int, int]  # changes whenever the file does
 
 
 class Examples:
-    """What a device trains on, once there is something.
+    """What a device trains on, once there is something to train on.
 
-    A file is read once; where there is none yet, or none to train on in it, it is read again when
-    it has changed.
+    A file is read once; if it does not exist yet, or has no examples to train on, it is read again
+    when it has changed.
 
     Args:
         config: names the file.
-        given: what the host gives instead.
+        given: examples from the host instead.
 
     Raises:
         ConfigError: on construction, if there is neither, or the file cannot be read.
-        DataError: on construction, if it holds something else than examples of this device.
+        DataError: on construction, if it does not hold examples of this device.
     """
 
     def __init__(self, config: DeviceConfig, given: DataSource | None = None) -> None:
@@ -37,24 +37,24 @@ class Examples:
         self._is_told = False
         if self._found is None:
             self._found = self._read()
-        self._tell()
+        self._log_change()
 
     def get(self) -> DataSource:
         """The examples.
 
         Raises:
-            DataError: if there are none yet, or the file now holds something else.
+            DataError: if there are none yet, or the file no longer holds examples.
         """
         if self._found is None and self.has_news():
             self._found = self._read()
-            self._tell()
+            self._log_change()
         if self._found is None or self._found.n_examples < 1:
             found = "none yet" if self._found is not None else f"none yet in {self._path}"
             raise DataError("examples", expected="at least one", found=found)
         return self._found
 
     def has_news(self) -> bool:
-        """Whether `get` may give what it did not give when it was last asked."""
+        """Whether `get` may return something that it did not return last time."""
         if self._found is not None:
             return self._found.n_examples > 0
         return self._stamp() != self._seen
@@ -65,7 +65,7 @@ class Examples:
         return self._found is not None and self._found.n_examples > 0
 
     def _read(self) -> ArrayData | None:
-        assert self._path is not None  # noqa: S101 - else the host has given some
+        assert self._path is not None  # noqa: S101 - otherwise the host has given some
         self._seen = self._stamp()
         if self._seen is None:
             return None
@@ -74,11 +74,11 @@ class Examples:
             if not found.n_examples:
                 return None
             own = found if self._client is None else found.of_client(self._client)
-            examples = ArrayData.of(own.train())  # what is held out is held out from devices too
+            examples = ArrayData.of(own.train())  # held-out examples are held out from devices too
         return examples if examples.n_examples else None
 
     def _stamp(self) -> _Stamp | None:
-        """None where there is no file."""
+        """The file's stamp; None if there is no file."""
         assert self._path is not None  # noqa: S101 - as above
         try:
             found = Path(self._path).stat()
@@ -88,8 +88,8 @@ class Examples:
             raise ConfigError(f"cannot read {self._path}: {error.strerror}") from None
         return found.st_ino, found.st_size, found.st_mtime_ns
 
-    def _tell(self) -> None:
-        """Say once that there are none, and once that they have come."""
+    def _log_change(self) -> None:
+        """Log once that there are none, and once that they have arrived."""
         if self.are_there and self._is_told:
             _log.info("there are examples now")
         elif not self.are_there and not self._is_told:

@@ -1,4 +1,4 @@
-"""An artifact made ready on a device: what a round asks for, from the device's own examples."""
+"""An artifact ready for use on a device: does a round's work on the device's own examples."""
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from fedge.types import DeviceId, Update, Vector
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An update as the aggregator takes it, and what its encoding left behind."""
+    """An update in the form the aggregator accepts, and what its encoding left behind."""
 
     payload: bytes
     residual: Vector | None  # None: the codec has no error feedback
@@ -27,10 +27,10 @@ class Learner:
     """One artifact, and this device's examples checked against it.
 
     Args:
-        ref: of the artifact, as the manifest names it.
-        artifact: what it holds.
+        ref: the artifact's reference in the manifest.
+        artifact: its content.
         data: the examples.
-        device: whose dice are rolled.
+        device: the one whose seeds are used.
         threads: to train with.
         engine: what trains.
 
@@ -59,7 +59,7 @@ class Learner:
         """The flat parameters in a model's bytes, (n_params,).
 
         Raises:
-            PayloadError: if there are more or fewer of them, or one is not finite.
+            PayloadError: if their number is wrong, or one is not finite.
         """
         size = 4 * self.artifact.n_params
         if len(model) != size:
@@ -72,7 +72,7 @@ class Learner:
     def train(
         self, manifest: RoundManifest, parameters: Vector
     ) -> Generator[StepReport, None, Update]:
-        """The round's local steps, one each `next`; see `Trainer.steps`.
+        """The round's local steps, one per `next`; see `Trainer.steps`.
 
         The plan's seed gives every device and round its own order of examples.
         """
@@ -87,18 +87,18 @@ class Learner:
         *,
         budget_bytes: int | None = None,
     ) -> Encoded:
-        """The update as a payload of the plan's codec, or of one that keeps a budget.
+        """The update as a payload of the plan's codec, or of one that fits a budget.
 
         Args:
-            update: what training gave.
+            update: the result of training.
             manifest: the round it belongs to.
-            residual: what earlier encodings left behind, (n_trainable,), None for nothing;
-                it is written over.
+            residual: what earlier encodings left behind, (n_trainable,), or None; it is
+                overwritten.
             budget_bytes: the most that the payload may have; None leaves the codec to the plan.
 
         Raises:
             ConfigError: if this release does not know the codec.
-            TrainingError: if update and residual together leave the range of float32.
+            TrainingError: if the sum of update and residual exceeds the range of float32.
         """
         codec = codecs.get(
             manifest.plan.codec if budget_bytes is None else f"budget:{budget_bytes}"

@@ -1,12 +1,12 @@
-"""What a device is doing, as values, and how the news from the aggregator changes it.
+"""What a device is doing, as values, and how a manifest from the aggregator changes it.
 
     Idle ──► Fetching ──► Training ──► Answered
       ▲                                   │ the next round
       └───────────────────────────────────┘
 
 A manifest of a newer round leads from every phase to `Fetching`, one that
-closes the round to `Idle`, one that ends the job to `Finished`. Sending is no
-phase: what was trained lies in the outbox, and goes out whatever comes next.
+closes the round to `Idle`, one that ends the job to `Finished`. Sending is not a
+phase: results are in the outbox, and are sent whatever happens next.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from fedge.messages import RoundManifest, RoundState
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Nothing to do until the next manifest; why, in a few words."""
+    """Nothing to do until the next manifest, with the reason in a few words."""
 
     why: str = "waiting for a round"
 
@@ -32,7 +32,7 @@ class Fetching:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Local steps are under way; none of them has left the device."""
+    """Local steps are under way; nothing has left the device yet."""
 
     manifest: RoundManifest
     n_steps: int = 0
@@ -40,25 +40,25 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The answer to this round is in the outbox, or with the aggregator already."""
+    """The answer to this round is in the outbox, or has reached the aggregator."""
 
     manifest: RoundManifest
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The job has no further round. Another job may follow under its name."""
+    """The job has no more rounds. Another job of the same name may follow."""
 
 
 Phase: TypeAlias = Idle | Fetching | Training | Answered | Finished
 
 
-def heed(phase: Phase, manifest: RoundManifest, answered: Answer | None = None) -> Phase:
-    """The phase after a manifest has been read.
+def next_phase(phase: Phase, manifest: RoundManifest, answered: Answer | None = None) -> Phase:
+    """The phase after reading a manifest.
 
     Args:
         phase: the phase before.
-        manifest: what was read; it is of this device's job and no replay.
+        manifest: the one just read; it belongs to this device's job and is not a replay.
         answered: the last round this device answered.
     """
     if manifest.state is RoundState.FINISHED:
@@ -73,5 +73,5 @@ def heed(phase: Phase, manifest: RoundManifest, answered: Answer | None = None) 
 
 
 def is_same_work(one: RoundManifest, other: RoundManifest) -> bool:
-    """Whether both ask for the same: an aggregator that restarts announces its round again."""
+    """Whether both ask for the same work: a restarted aggregator announces its round again."""
     return replace(one, sequence=0, deadline_s=1.0) == replace(other, sequence=0, deadline_s=1.0)

@@ -1,4 +1,4 @@
-"""Where a device's dice come from: the plan, its name and the round, and nothing else."""
+"""The seeds of a device's rngs: from the plan, the device's id and the round, nothing else."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Results that are laid into the outbox: measured features, encoded updates."""
+"""Puts results into the outbox: measured features, encoded updates."""
 
 import os
 
@@ -17,7 +17,7 @@ _log = logger(__name__)
 
 
 def submit_statistics(workbench: Workbench, manifest: RoundManifest, learner: Learner) -> None:
-    """Measure the features of the own examples, for a statistics round."""
+    """Measure the features of the device's examples, for a statistics round."""
     report = StatisticsReport(
         schema=learner.artifact.schema,
         round=manifest.round,
@@ -31,10 +31,10 @@ def submit_statistics(workbench: Workbench, manifest: RoundManifest, learner: Le
 def submit_update(
     workbench: Workbench, manifest: RoundManifest, learner: Learner, update: Update
 ) -> None:
-    """Encode what training gave, with what earlier encodings had left behind.
+    """Encode the result of training, with what earlier encodings left behind.
 
     Raises:
-        ConfigError, TrainingError: as `Learner.encode`; then nothing is put in.
+        ConfigError, TrainingError: like `Learner.encode`; nothing is put in then.
     """
     schema = learner.artifact.schema
     if workbench.outbox.drop_residual(manifest.job, schema):

@@ -8,7 +8,7 @@ from fedge.device.memory import making
 from fedge.device.state.answers import Answer
 from fedge.device.state.disk import check_artifact
 from fedge.device.work.learner import Learner
-from fedge.device.work.phases import Answered, Fetching, Finished, Idle, Phase, Training, heed
+from fedge.device.work.phases import Answered, Fetching, Finished, Idle, Phase, Training, next_phase
 from fedge.device.work.submission import submit_statistics, submit_update
 from fedge.device.work.workbench import Workbench
 from fedge.errors import ArtifactError, ConfigError, DataError, PayloadError, TrainingError
@@ -19,9 +19,9 @@ from fedge.types import RoundId, Update
 
 _log = logger(__name__)
 
-# Whatever an artifact, a graph or a plan can bring about: the device waits for the next round.
+# Anything that an artifact, a graph or a plan can cause: the device waits for the next round.
 _SKIP = (ArtifactError, ConfigError, DataError, PayloadError, TrainingError, MemoryError)
-_LOOK_S = 2.0  # between two looks for examples that are not there yet
+_LOOK_S = 2.0  # between two checks for examples that are not there yet
 
 
 class Worker:
@@ -31,8 +31,8 @@ class Worker:
         phase: what it is doing.
         n_trained: rounds whose result went into the outbox.
         n_skipped: rounds that could not be done; the log says why.
-        skipped: the current round, if it is one of them.
-        is_ahead: whether the last manifest was older than what this device has seen.
+        skipped: the current round, if it was skipped.
+        is_ahead: whether the last manifest was older than one this device has already seen.
     """
 
     def __init__(self, workbench: Workbench) -> None:
@@ -42,16 +42,16 @@ class Worker:
         self._workbench = workbench
         self._run = workbench.outbox.run(workbench.job)
         self._sequence = workbench.outbox.sequence(workbench.job)
-        self._round = RoundId(0)  # the highest that was announced
+        self._round = RoundId(0)  # the highest announced so far
         self.is_ahead = False
-        self._foreign = RoundId(-1)  # the last round that another answered under this id
+        self._foreign = RoundId(-1)  # the last round that somebody else answered under this id
         self._answered = workbench.outbox.answered(workbench.job)
         self._learner: Learner | None = None
         self._models: ModelSync | None = None  # of the learner's artifact
         self._steps: Generator[StepReport, None, Update] | None = None
-        self._waiting: RoundManifest | None = None  # an open round, for want of examples
+        self._waiting: RoundManifest | None = None  # an open round that lacks examples
         self._looked_at_s = float("-inf")
-        self._told = ""  # why the last round was skipped
+        self._last_reason = ""  # why the last round was skipped
         self._skipped_round = RoundId(-1)
 
     @property
@@ -81,9 +81,9 @@ class Worker:
     def read(self, manifest: RoundManifest) -> None:
         """Act on a manifest of the job.
 
-        One that is older than what this device has seen of the run starts nothing: it is what a
-        broker kept, or the aggregator's state was put back. The aggregator learns from
-        `followed` which, and announces a newer one.
+        A manifest older than what this device has already seen of the run is ignored: either the
+        broker retained it, or the aggregator's state was restored from a backup. The aggregator
+        learns from `followed` where the device is, and announces a newer one.
         """
         if manifest.run != self._run:
             self._enter(manifest.run)
@@ -97,7 +97,7 @@ class Worker:
             return
         self._round = max(self._round, manifest.round)
         before, self._waiting = self.phase, None
-        self.phase = heed(before, manifest, self._answered)
+        self.phase = next_phase(before, manifest, self._answered)
         self._sequence = manifest.sequence
         if isinstance(before, Training) and not isinstance(self.phase, Training):
             self._abandon(before)
@@ -115,10 +115,10 @@ class Worker:
         return is_open and self._answered is not None and manifest.round < self._answered.round
 
     def compare(self, accepted: RoundId) -> None:
-        """The aggregator has an update of this device for this round: is it news to this one?
+        """The aggregator has an update of this device for this round: did this process send it?
 
-        Before an update is sent, its round is on this disk. So a later one than the last on the
-        disk was sent by another, or before the disk was put back to an older state.
+        Before an update is sent, its round is stored on this disk. So an update later than the
+        last stored round came from another process, or from before this disk was restored.
         """
         own = RoundId(-1) if self._answered is None else self._answered.round
         if accepted <= max(own, self._foreign):
@@ -145,12 +145,12 @@ class Worker:
         self._prepare(manifest)
 
     def give_up(self, error: MemoryError) -> None:
-        """There was no room for what the round needs."""
+        """There was not enough memory for what the round needs."""
         if isinstance(self.phase, Fetching):
             self._skip(self.phase.manifest, error)
 
     def train(self) -> bool:
-        """One local step, or the encoding after the last one; whether there was anything to do."""
+        """One local step, or the encoding after the last; whether there was anything to do."""
         if not isinstance(self.phase, Training) or self._steps is None:
             return False
         manifest = self.phase.manifest
@@ -165,26 +165,26 @@ class Worker:
         return True
 
     def look_for_examples(self, now_s: float) -> None:
-        """Try the open round again that was skipped for want of examples, once there are some."""
+        """Retry the open round that was skipped for lack of examples, once there are some."""
         examples = self._workbench.examples
         if self._waiting is None or now_s - self._looked_at_s < _LOOK_S:
             return
         self._looked_at_s = now_s
         if examples.has_news():
             manifest, self._waiting = self._waiting, None
-            self.phase = heed(self.phase, manifest, self._answered)
+            self.phase = next_phase(self.phase, manifest, self._answered)
             if isinstance(self.phase, Fetching):
                 self._prepare(manifest)
 
     def stop(self) -> None:
-        """Drop what is under way."""
+        """Abandon whatever is under way."""
         if isinstance(self.phase, Training):
             self._abandon(self.phase)
         self.phase = Idle("stopped")
         self._workbench.fetcher.want(())
 
     def _enter(self, run: bytes) -> None:
-        """Forget another run of the job: its rounds have the same numbers and mean other things."""
+        """Forget the previous run: its rounds have the same numbers but mean something else."""
         workbench = self._workbench
         workbench.outbox.enter(workbench.job, run)
         workbench.sender.forget()
@@ -192,7 +192,7 @@ class Worker:
             self._models.forget()
         if self._run is not None:
             _log.warning(
-                "job %s was begun anew: forgot answers, residual and unsent updates of run %s",
+                "job %s was started over: forgot answers, residual and unsent updates of run %s",
                 workbench.job, self._run.hex(),
             )  # fmt: skip
         self._run, self._sequence, self._answered = run, -1, None
@@ -200,7 +200,7 @@ class Worker:
         self._foreign = RoundId(-1)
 
     def _prepare(self, manifest: RoundManifest) -> None:
-        """Go on with a round: fetch what is not here, or start if all is."""
+        """Continue with a round: fetch whatever is missing, or start if nothing is."""
         self.skipped = None
         what = f"an artifact of {manifest.artifact.size_bytes} bytes and its training"
         try:
@@ -219,7 +219,7 @@ class Worker:
 
     def _ready_learner(self, ref: BlobRef) -> Learner | None:
         if self._learner is None or self._learner.ref != ref:
-            examples = self._workbench.examples.get()  # without them the artifact is of no use
+            examples = self._workbench.examples.get()  # without them the artifact is useless
             data = self._workbench.artifacts.get(ref)
             if data is None:
                 return None
@@ -269,17 +269,17 @@ class Worker:
         self._steps = None
         why = str(error)
         if isinstance(error, MemoryError):
-            self._learner = self._models = None  # what they hold may be what there was no room for
+            self._learner = self._models = None  # they may be what took up the memory
             why = f"this machine has too little memory for the job ({error})"
         self.skipped = Skipped(manifest.run, manifest.round, why)
         self._workbench.fetcher.want(())
         self.phase = Idle(f"skipped round {manifest.round}: {why}")
         if self._workbench.examples.are_there:
-            # Remembered until the process ends, so that the same manifest does not try it again.
+            # Remembered until the process ends, so that the same manifest is not tried again.
             self._answered = Answer(manifest.round, manifest.model.sha256)
         else:
             self._waiting = manifest
-        is_news, self._told = why != self._told, why
+        is_news, self._last_reason = why != self._last_reason, why
         say = _log.error if is_news else _log.debug
         say("round %d is skipped, nothing is sent: %s", manifest.round, why)
         if manifest.round != self._skipped_round:
@@ -291,6 +291,6 @@ class Worker:
             self._steps.close()
             self._steps = None
         _log.info(
-            "round %d: abandoned after %d local steps, nothing of them is sent",
+            "round %d: abandoned after %d local steps; none of that is sent",
             before.manifest.round, before.n_steps,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What runs a graph: onnxruntime, or onnx's reference in NumPy where there is none."""
+"""What runs a graph: onnxruntime, or onnx's reference in NumPy if that is not available."""
 
 from fedge.training.engines.choice import ENGINES, Choice, EngineName, EngineWish, choose, load
 from fedge.training.engines.protocol import Engine, Opener

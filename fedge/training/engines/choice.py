@@ -1,4 +1,4 @@
-"""Which engine trains: the one that was asked for, or the best one there is, said aloud."""
+"""Which engine trains: the one asked for, or the best available, with a note saying which."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -13,18 +13,18 @@ ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An engine that loads, and what a person must be told about it, in a sentence."""
+    """An engine that loads, and one sentence that the user should see about it."""
 
     name: EngineName
     note: str | None = None
 
 
 def choose(wanted: EngineWish) -> Choice:
-    """The engine asked for; for "auto" onnxruntime, or the reference where there is none.
+    """The engine asked for; for "auto" onnxruntime, or the reference if it is not available.
 
     Raises:
         MissingDependencyError: if it cannot be loaded here.
-        MemoryError: if there is no room for it.
+        MemoryError: if there is too little memory to load it.
         ConfigError: if onnxruntime was loaded with its telemetry on.
     """
     if wanted != "auto":
@@ -50,7 +50,7 @@ def load(name: EngineName) -> Opener:
     """An engine by its name.
 
     Raises:
-        MissingDependencyError: if what it runs on is not installed or does not load.
+        MissingDependencyError: if its package is not installed or does not load.
         ConfigError: if onnxruntime was loaded with its telemetry on.
     """
     try:
@@ -77,14 +77,14 @@ def _missing(name: EngineName) -> str | None:
 
 
 def _check_memory(error: ImportError) -> None:
-    """A library that is there and finds no place is not a library that is missing."""
+    """A library that does not fit into memory is not a missing library."""
     words = ("failed to map segment", "cannot allocate memory", "cannot apply additional memory")
     if any(each in str(error).lower() for each in words):
         raise MemoryError(f"no room for a library: {error}") from None
 
 
 def _import(name: EngineName) -> Opener:
-    """Loads nothing of the engine that is not asked for."""
+    """Imports only the engine that was asked for."""
     match name:
         case "onnxruntime":
             from fedge.training.engines.onnxruntime import OnnxRuntime, onnxruntime  # noqa: PLC0415

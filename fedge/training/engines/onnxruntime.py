@@ -13,7 +13,7 @@ from fedge.errors import ArtifactError, ConfigError, TrainingError
 from fedge.training.engines.protocol import Shape, check_values, first_line
 from fedge.types import Array
 
-# What onnxruntime calls NumPy's types, where it has another word.
+# onnxruntime's names for NumPy's types, where they differ.
 _TYPES = {
     "float32": "float",
     "float64": "double",
@@ -25,7 +25,7 @@ _TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
 class OnnxRuntime:
-    """One graph on onnxruntime, its inputs and outputs bound once to the caller's arrays.
+    """One graph on onnxruntime, with inputs and outputs bound once to the caller's arrays.
 
     Raises:
         ArtifactError: if the graph cannot be loaded or has other inputs and outputs.
@@ -46,7 +46,7 @@ class OnnxRuntime:
             self._session = runtime.InferenceSession(
                 graph, _options(runtime, threads), providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # its exceptions share no other base class
+        except Exception as error:  # its exceptions share no narrower base class
             _check_memory(error)
             raise ArtifactError(
                 "graph", expected="one onnxruntime can load", found=first_line(error)
@@ -56,7 +56,7 @@ class OnnxRuntime:
         _check_types(self._session.get_inputs(), inputs)
         _check_types(self._session.get_outputs(), outputs)
         self._binding = self._session.io_binding()
-        share = runtime.OrtValue.ortvalue_from_numpy  # on a CPU the same memory, not a copy
+        share = runtime.OrtValue.ortvalue_from_numpy  # on a CPU it shares the memory, no copy
         for name, array in inputs.items():
             self._binding.bind_ortvalue_input(name, share(array))
         for name, array in outputs.items():
@@ -74,11 +74,11 @@ class OnnxRuntime:
 def onnxruntime() -> ModuleType:
     """The onnxruntime package, loaded on first use with its telemetry off.
 
-    Since 1.29 its wheels report to their maker unless this variable is set before the import. What
-    the application has imported before is told to stop, with a warning.
+    Since 1.29 its wheels report to their vendor unless this variable is set before the import. If
+    the application has already imported it, its telemetry is switched off with a warning.
 
     Raises:
-        ConfigError: if it was imported before and cannot be told.
+        ConfigError: if it was imported before and cannot be switched off.
     """
     if "onnxruntime" in sys.modules and os.environ.get(_TELEMETRY) != "1":
         _silence(sys.modules["onnxruntime"])
@@ -87,18 +87,18 @@ def onnxruntime() -> ModuleType:
 
 
 def _silence(runtime: ModuleType) -> None:
-    told = (
+    problem = (
         f"onnxruntime was imported with telemetry on: set {_TELEMETRY}=1 before, or import it"
         " after fedge has loaded it"
     )
     if not hasattr(runtime, "disable_telemetry_events"):
-        raise ConfigError(told)
+        raise ConfigError(problem)
     runtime.disable_telemetry_events()
-    warnings.warn(f"{told}; it is off from now on", stacklevel=3)
+    warnings.warn(f"{problem}; it is off from now on", stacklevel=3)
 
 
 def _check_memory(error: Exception) -> None:
-    """onnxruntime has no exception of its own for this, only words."""
+    """onnxruntime has no exception type for this, only a message."""
     if any(words in str(error) for words in ("Failed to allocate memory", "bad_alloc")):
         raise MemoryError("onnxruntime found no memory for a tensor") from None
 
@@ -108,7 +108,7 @@ def _options(runtime: ModuleType, threads: int) -> object:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # halves the peak memory of a training step, at equal speed
-    options.log_severity_level = 4  # errors arrive as exceptions; told once is enough
+    options.log_severity_level = 4  # errors arrive as exceptions; reporting them once is enough
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning costs power
     return options
 

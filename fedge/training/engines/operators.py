@@ -1,12 +1,12 @@
-"""Operators in NumPy, in place of those of onnx's reference that are not good enough to train with.
+"""Operators in NumPy, replacing those of onnx's reference that are not good enough to train with.
 
 Most of those loop over elements in Python. Some fail where onnxruntime does not: the reference
-refuses negative pads, gathers along at most 64 elements, is wrong about transposed convolutions
-in groups, and loses a LogSoftmax or a Softplus of large numbers to infinity.
+refuses negative pads, gathers along at most 64 elements, gets grouped transposed convolutions
+wrong, and overflows in LogSoftmax and Softplus of large numbers.
 
-Each takes an operator's inputs and its attributes, and gives its outputs; or None for a form that
-no training graph of ours has, which the reference then computes itself. docs/engines.md says what
-a step costs with and without them.
+Each takes an operator's inputs and attributes and returns its outputs, or None for a form that none
+of our training graphs has, which the reference then computes itself. docs/engines.md says what a
+step costs with and without them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ Outputs = tuple[Array, ...]
 
 
 def conv(x: Array, w: Array, b: Array | None = None, **attributes: Any) -> Outputs | None:
-    """y = x * w + b: unfolded, one product of matrices a group.
+    """y = x * w + b: unfolded, one matrix product per group.
 
     Shapes: x (n, c, ...), w (m, c / group, ...), b (m,), y (n, m, ...).
     """
@@ -55,7 +55,7 @@ def conv_transpose(x: Array, w: Array, b: Array | None = None, **attributes: Any
 
 
 def max_pool(x: Array, *, n_outputs: int, **attributes: Any) -> Outputs | None:
-    """y = max of x over windows, and where it was: indices into x laid flat, the first if they tie.
+    """y = max of x over windows, and its index into the flattened x; the first one if they tie.
 
     Shapes: x (n, c, ...), y and indices (n, c, ...).
     """
@@ -139,7 +139,7 @@ def pad(
     axes: Array | None = None,
     **attributes: Any,
 ) -> Outputs | None:
-    """y = x with constants around it, or cut where a pad is negative, which np.pad refuses."""
+    """y = x with constants around it, or cropped where a pad is negative, which np.pad refuses."""
     if attributes["mode"] != "constant":
         return None
     where = np.arange(x.ndim) if axes is None else axes % x.ndim
@@ -172,7 +172,7 @@ _REPEATED = {
 
 
 def _inner(sides: Array, shape: Sequence[int]) -> tuple[slice, ...]:
-    """All but so many elements at the two ends of each axis; a negative number is none."""
+    """All but so many elements at either end of each axis; a negative number counts as 0."""
     return tuple(
         slice(max(before, 0), size - max(after, 0))
         for (before, after), size in zip(sides.tolist(), shape, strict=True)
@@ -197,7 +197,7 @@ def _windows(size: Sequence[int], kernel: Sequence[int], attributes: Mapping[str
 def _transposed_size(
     size: Sequence[int], kernel: Sequence[int], attributes: Mapping[str, Any]
 ) -> list[int]:
-    """Of the spatial axes that a convolution of these attributes brings to `size`."""
+    """Sizes of the spatial axes that a convolution with these attributes reduces to `size`."""
     rank = len(size)
     strides = attributes.get("strides") or [1] * rank
     dilations = attributes.get("dilations") or [1] * rank
@@ -211,14 +211,14 @@ def _transposed_size(
 
 
 def _flat_indices(windows: Windows, chosen: Array, shape: Sequence[int]) -> Array:
-    """From which element of the kernel was chosen at each position, to where that lies in x."""
+    """From the kernel element chosen at each position to that element's index in x."""
     places = list(np.ogrid[tuple(map(slice, chosen.shape))])
     for i, tap in enumerate(np.unravel_index(chosen, windows.kernel)):
         start = places[2 + i] * windows.strides[i] - windows.before[i]
         places[2 + i] = start + tap * windows.dilations[i]
-    # Where all is NaN the choice may lie in the padding; any element will do for that gradient.
+    # If all are NaN the choice may fall in the padding; any element will do for that gradient.
     flat = np.ravel_multi_index(np.broadcast_arrays(*places), shape, mode="clip")
-    return flat.astype(np.int64)  # on a 32-bit machine it was int32
+    return flat.astype(np.int64)  # on a 32-bit machine it is int32
 
 
 def _total(parts: Iterator[Array]) -> Array:

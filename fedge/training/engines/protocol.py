@@ -12,10 +12,10 @@ Shape = tuple[int, ...]
 class Engine(Protocol):
     """A graph joined to buffers.
 
-    Laws: `run` reads what the input buffers hold now and overwrites the output buffers; it keeps
-    nothing from one run to the next, and the buffers never move. NumPy's warnings are not
-    raised: infinity and NaN go through to the outputs, where the caller looks for them. Two
-    engines give the same outputs up to the order of float32 sums.
+    Laws: `run` reads the current content of the input buffers and overwrites the output buffers;
+    it keeps nothing between runs, and the buffers never move. NumPy's warnings are not raised:
+    infinity and NaN pass through to the outputs, where the caller looks for them. Two engines
+    give the same outputs up to the order of float32 sums.
 
     Raises:
         TrainingError: from `run`, if the graph fails on what the buffers hold.
@@ -27,7 +27,7 @@ class Engine(Protocol):
 class Opener(Protocol):
     """Joins a graph to the caller's arrays, by name, for any number of runs.
 
-    Threads are those within one operator; an engine that has none of its own takes no notice.
+    `threads` are those within one operator; an engine without its own threads ignores it.
 
     Raises:
         ArtifactError: if the graph cannot be loaded or has other inputs and outputs.
@@ -44,7 +44,7 @@ class Opener(Protocol):
 
 
 def check_values(what: str, found: Mapping[str, Shape], buffers: Mapping[str, Array]) -> None:
-    """Raises ArtifactError unless a graph's inputs, or outputs, are what there are buffers for."""
+    """Raises ArtifactError unless a graph's inputs, or outputs, match the buffers."""
     if sorted(found) != sorted(buffers):
         raise ArtifactError(
             f"{what} of graph", expected=sorted(buffers)[:20], found=sorted(found)[:20]
@@ -57,5 +57,5 @@ def check_values(what: str, found: Mapping[str, Shape], buffers: Mapping[str, Ar
 
 
 def first_line(error: Exception) -> str:
-    """What an engine's own exception says, short enough for a sentence of ours."""
+    """An engine's own message, short enough to quote in one of ours."""
     return str(error).partition("\n")[0][:300]

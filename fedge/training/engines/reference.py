@@ -1,4 +1,4 @@
-"""The second engine: onnx's own reference in NumPy, for machines that have no onnxruntime."""
+"""The second engine: onnx's own reference in NumPy, for machines without onnxruntime."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -14,13 +14,13 @@ from fedge.training.engines.operators import REPLACED
 from fedge.training.engines.protocol import Shape, check_values, first_line
 from fedge.types import Array
 
-_OPSET = 18  # what graphs are built for; the operators of ours have no older forms
+_OPSET = 18  # what graphs are built for; our operators have no older forms
 
 
 class Reference:
-    """One graph on onnx's reference evaluator, its slowest operators replaced by ours.
+    """One graph on onnx's reference evaluator, with its slowest operators replaced by ours.
 
-    All values between operators are kept until a run ends. Threads are NumPy's own business.
+    Every intermediate value is kept until the run ends. Threads are up to NumPy.
 
     Raises:
         ArtifactError: if the graph cannot be loaded or has other inputs and outputs.
@@ -32,13 +32,13 @@ class Reference:
         inputs: Mapping[str, Array],
         outputs: Mapping[str, Array],
         *,
-        threads: int,  # noqa: ARG002 - the protocol's; NumPy takes its own from the environment
+        threads: int,  # noqa: ARG002 - the protocol's; NumPy's are set in the environment
     ) -> None:
         try:
             onnx.checker.check_model(graph, full_check=True)
             model = onnx.load_from_string(graph)
             self._evaluator = ReferenceEvaluator(model, new_ops=operators(model))
-        except Exception as error:  # its exceptions share no other base class
+        except Exception as error:  # its exceptions share no narrower base class
             raise ArtifactError(
                 "graph", expected="one onnx can load", found=first_line(error)
             ) from None
@@ -57,13 +57,13 @@ class Reference:
 
 
 def _write(name: str, value: Array, buffer: Array) -> None:
-    if value.shape != buffer.shape:  # or NumPy would broadcast
+    if value.shape != buffer.shape:  # otherwise NumPy would broadcast
         raise ValueError(f"{name} has shape {value.shape} instead of {buffer.shape}")
     np.copyto(buffer, value)
 
 
 def operators(model: onnx.ModelProto) -> list[type[OpRun]]:
-    """Ours, of those that the graph has."""
+    """Our replacements for the operators that the graph uses."""
     (opset,) = (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if opset < _OPSET:
         return []
@@ -74,12 +74,12 @@ def operators(model: onnx.ModelProto) -> list[type[OpRun]]:
 def _replacement(
     op_type: str, compute: Callable[..., tuple[Array, ...] | None], opset: int
 ) -> type[OpRun]:
-    """The reference's operator, which is asked only when ours does not know the form."""
+    """The reference's operator, used only for forms that ours does not know."""
     base: Any = load_op("", op_type, opset)
     schema = onnx.defs.get_schema(op_type, opset, "")
 
     def run(self: Any, *inputs: Array | None, **given: Any) -> tuple[Array, ...]:
-        # Some bases hand attributes over, some leave them on the object; there they all are.
+        # Some bases pass attributes as arguments, some leave them on the object, which has all.
         attributes = {name: getattr(self, name, None) for name in schema.attributes}
         found = compute(*inputs, n_outputs=len(self.output), **attributes)
         if found is None:

@@ -1,4 +1,4 @@
-"""How a kernel moves over the spatial axes of an array, in NumPy: what it meets, and back."""
+"""How a kernel moves over the spatial axes of an array, in NumPy: unfolding and folding."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class Windows:
 
     Attributes:
         kernel: elements of the kernel.
-        strides: from one position to the next.
-        dilations: from one element of the kernel to the next.
-        before: padding in front.
-        after: padding behind; never less than the last position needs.
-        positions: how many there are.
+        strides: steps from one position to the next.
+        dilations: steps from one kernel element to the next.
+        before: padding at the start.
+        after: padding at the end; never less than the last position needs.
+        positions: number of positions.
     """
 
     kernel: tuple[int, ...]
@@ -40,10 +40,10 @@ class Windows:
         pads: Sequence[int] | None = None,
         ceil: bool = False,
     ) -> "Windows":
-        """The windows over spatial axes of these sizes, by the attributes of an ONNX operator.
+        """The windows over spatial axes of these sizes, from an ONNX operator's attributes.
 
-        With `ceil` a last position that only partly fits counts too, unless it would
-        begin in the padding behind.
+        With `ceil`, a last position that only partly fits counts too, unless it would
+        start in the padding at the end.
         """
         rank = len(kernel)
         step = tuple(strides or (1,) * rank)
@@ -69,9 +69,9 @@ class Windows:
         return out
 
     def taps(self, padded: Array) -> Iterator[Array]:
-        """For each element of the kernel, what it meets at every position.
+        """For each kernel element, the values it meets at every position.
 
-        Views of shape (n, c, *positions), in row-major order of the kernel's elements.
+        Views of shape (n, c, *positions), in row-major order of the kernel elements.
         """
         for at in product(*map(range, self.kernel)):
             starts = [a * d for a, d in zip(at, self.dilations, strict=True)]
@@ -79,7 +79,7 @@ class Windows:
             yield padded[:, :, *(slice(s, s + (n - 1) * k + 1, k) for s, n, k in where)]
 
     def unfold(self, x: Array) -> Array:
-        """What every position meets. Shapes: x (n, c, *size) to (n, c, kernel, *positions)."""
+        """The values at every position. Shapes: x (n, c, *size) to (n, c, kernel, *positions)."""
         padded = self.padded(x)
         n_taps = int(np.prod(self.kernel))
         out = np.empty((*x.shape[:2], n_taps, *self.positions), x.dtype)
@@ -88,7 +88,7 @@ class Windows:
         return out
 
     def fold(self, columns: Array, size: Sequence[int]) -> Array:
-        """The adjoint of `unfold`: adds everything up where it came from."""
+        """The adjoint of `unfold`: adds every value to the element it came from."""
         out = np.zeros((*columns.shape[:2], *self._full(size)), columns.dtype)
         for i, tap in enumerate(self.taps(out)):
             np.add(tap, columns[:, :, i], out=tap)

@@ -1,4 +1,4 @@
-"""The card of one board: broker and aggregator on this machine, the device alone on the board."""
+"""One board's card: broker and aggregator on this machine, only the device on the board."""
 
 import json
 import shutil
@@ -27,11 +27,11 @@ _POLL_S = 0.1
 
 
 def tier_for(board: Board, name: str | None) -> RunsPrograms:
-    """The tier a card is measured on, holding the board to its memory where the tier can.
+    """The tier a card is measured on, limiting the board to its own memory if the tier can.
 
     Args:
-        board: whose card it is.
-        name: of the tier; None: the one that may claim most of this board.
+        board: the board of the card.
+        name: the tier's; None means the one that may claim the most for this board.
 
     Raises:
         EmulationError: if the tier cannot run the board's code.
@@ -53,20 +53,20 @@ def _with_limits(board: Board, name: str) -> RunsPrograms:
 
 
 def _has_counter(board: Board) -> bool:
-    """Whether QEMU's `virt` has one for the processor, which takes 64 bits."""
+    """Whether QEMU's `virt` has an instruction counter for the processor: only 64-bit ones do."""
     return board.system.machine == "aarch64"
 
 
 def measure(
     board: Board, tier: RunsPrograms, options: DemoOptions, ready: Prepared, folder: Path
 ) -> Column:
-    """Have the board take part in a job of its own, and read its card.
+    """Have the board take part in its own job, and read its card.
 
     Args:
-        board: prepared on the tier.
+        board: already prepared on the tier.
         tier: where it runs.
-        options: of the job.
-        ready: the files of the job; the first device's examples are the board's.
+        options: the job's.
+        ready: the job's files; the board gets the first device's examples.
         folder: a new one for this run.
 
     Raises:
@@ -80,7 +80,7 @@ def measure(
         ) as aggregator,
     ):
         url = f"mqtt://{tier.loopback}:{host.port_of(broker)}"
-        # Start-ups give times, which no tier may claim, and instructions.
+        # Start-ups yield times, which no tier may claim, and instructions.
         job = _job(board, url, ready, folder / board.name, repeats=int(is_counted))
         guest = tier.start(board, job)
         try:

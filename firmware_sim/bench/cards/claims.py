@@ -1,4 +1,4 @@
-"""Which figures of a card a tier may claim; the others are emulation's, not the board's."""
+"""Which figures of a card a tier may claim; the others describe the emulation, not the board."""
 
 from collections.abc import Mapping
 
@@ -25,12 +25,12 @@ _NO_COUNTER = dict.fromkeys(
 
 
 def claimed(card: Card, tier: str, *, is_counted: bool) -> Card:
-    """The card as it may be shown: what the tier may not claim is gone, with the reason.
+    """The card as it may be shown: figures the tier may not claim are replaced by the reason.
 
     Args:
-        card: as the board's program wrote it.
-        tier: where that ran.
-        is_counted: whether it was with a counter of instructions.
+        card: as written by the board's program.
+        tier: where the program ran.
+        is_counted: whether an instruction counter was available.
     """
     reasons = {**_NOT_CLAIMED[tier], **({} if is_counted else _NO_COUNTER)}
     values = {**card.figures.values, **dict.fromkeys(reasons)}

@@ -8,14 +8,14 @@ from fedge.bench.device.figures import Card
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One of the table.
+    """One column of the table.
 
     Attributes:
         name: the board's, or the program's on this machine.
-        place: the tier; or what this machine is.
+        place: the tier, or a description of this machine.
         engine: what trained.
         card: its figures.
-        machine: what was measured, as `fedge bench` tells it; empty on this machine.
+        machine: the measured machine, as `fedge bench` describes it; empty for this machine.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Column:
     machine: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers in the units of their names; None where the notes say why."""
+        """Numbers in the units of their names, or None with the reason in the notes."""
         return {
             "name": self.name,
             "place": self.place,

@@ -1,4 +1,4 @@
-"""The size of what fedge needs where Python packages are Debian's, which do not list files."""
+"""The installed size of fedge and its requirements where packages are Debian's."""
 
 from functools import cache as once
 
@@ -13,9 +13,9 @@ _FOR_FEDGE = {"python3-numpy", "python3-protobuf", "python3-onnxruntime"}  # the
 
 
 def with_packages(card: Card, system: System) -> Card:
-    """The card with all of Debian's packages that are there for fedge, as Debian counts them.
+    """The card with the size of all Debian packages installed for fedge, as Debian counts them.
 
-    A card's own figure misses shared libraries. It stays for what comes from the package index.
+    A card's own figure misses shared libraries; it is kept for packages from the package index.
     """
     if not _FOR_FEDGE & set(system.packages):
         return card
@@ -28,7 +28,7 @@ def with_packages(card: Card, system: System) -> Card:
 
 @once
 def sizes(system: System) -> dict[str, int]:
-    """Bytes of each of Debian's packages that would not be there without fedge."""
+    """Bytes of each Debian package that would not be there without fedge."""
     bare = [name for name in system.packages if name not in _FOR_FEDGE]
     without, whole = (
         debian.download(system.debian, system.suite, packages, tell=_be_quiet)
@@ -44,4 +44,4 @@ def _size(deb: str) -> tuple[str, int]:
 
 
 def _be_quiet(_line: str) -> None:
-    """All of it is in the cache: the board has just run."""
+    """Nothing to report: it is all in the cache, since the board has just run."""

@@ -1,4 +1,4 @@
-"""All cards: this machine's, Flower's beside it, then board after board."""
+"""All cards: this machine's, Flower's next to it, then each board's."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,12 +20,12 @@ _HERE = "this machine"
 
 @dataclass(frozen=True, slots=True)
 class Cards:
-    """What was measured.
+    """The measurements.
 
     Attributes:
         columns: in order.
-        missing: sentences about what cannot be measured here or there.
-        failed: sentences about what should have been measured.
+        missing: sentences about what cannot be measured in this setup.
+        failed: sentences about what should have been measured but was not.
     """
 
     columns: list[Column]
@@ -37,13 +37,13 @@ def measure(chosen: Sequence[Board], tier: str | None, options: Options, tell: T
     """The same job on this machine and on each board, one after the other.
 
     Args:
-        chosen: boards; those that cannot run on the tier are told of in `missing`.
-        tier: its name; None: for each board the one that may claim most.
-        options: of the job; its peer runs on this machine.
+        chosen: boards; those that cannot run on the tier are listed in `missing`.
+        tier: its name; None means, for each board, the one that may claim the most.
+        options: the job's; its peer runs on this machine.
         tell: takes a line of progress.
 
     Raises:
-        EmulationError: if no board can run there.
+        EmulationError: if no board can run on the tier.
     """
     tiers, missing = _tiers(chosen, tier)
     tiers, unavailable = _prepared(tiers, tell)
@@ -58,7 +58,7 @@ def measure(chosen: Sequence[Board], tier: str | None, options: Options, tell: T
             tell(f"{board.name}: the same on tier {where.name}")
             try:
                 columns.append(boards.measure(board, where, demo, ready, folder / board.name))
-            except EmulationError as error:  # the others' quarter of an hour is not lost
+            except EmulationError as error:  # keep the others' quarter of an hour
                 failed.append(str(error))
     return Cards(columns, [*missing, *here.missing], failed)
 
@@ -66,7 +66,7 @@ def measure(chosen: Sequence[Board], tier: str | None, options: Options, tell: T
 def _tiers(
     chosen: Sequence[Board], tier: str | None
 ) -> tuple[list[tuple[Board, RunsPrograms]], list[str]]:
-    """Where each board runs, and why the others do not."""
+    """The tier each board runs on, and why the other boards cannot run."""
     found, refused = [], []
     for board in chosen:
         try:
@@ -81,7 +81,7 @@ def _tiers(
 def _prepared(
     tiers: Sequence[tuple[Board, RunsPrograms]], tell: Tell
 ) -> tuple[list[tuple[Board, RunsPrograms]], list[str]]:
-    """The boards that are ready, and what archives did not give of the others."""
+    """The boards that are ready, and what archives failed to deliver for the others."""
     found, unavailable = [], []
     for board, where in tiers:
         tell(f"preparing {board.title}")

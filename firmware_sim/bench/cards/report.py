@@ -1,4 +1,4 @@
-"""The cards beside each other: a column for each, a dash and its reason for what none may claim."""
+"""The cards side by side, one column each; what may not be claimed is a dash with the reason."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,7 +40,7 @@ def as_json(columns: Sequence[Column], missing: Sequence[str] = ()) -> dict[str,
 
 
 def _numbered(columns: Sequence[Column]) -> dict[str, int]:
-    """Every note once, from 1 in the order of the lines."""
+    """Every note once, numbered from 1 in the order of the lines."""
     found: dict[str, int] = {}
     for name, *_ in LINES:
         for column in columns:

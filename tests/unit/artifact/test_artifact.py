@@ -29,7 +29,7 @@ def same(a: Artifact, b: Artifact) -> bool:
     )
 
 
-def test_the_file_is_a_zip_whose_manifest_tells_the_hashes(tmp_path: Path) -> None:
+def test_the_file_is_a_zip_whose_manifest_has_the_hashes(tmp_path: Path) -> None:
     artifact = models.linear()
     artifact.save(tmp_path / "model.fedge")
     with zipfile.ZipFile(tmp_path / "model.fedge") as file:
@@ -40,7 +40,7 @@ def test_the_file_is_a_zip_whose_manifest_tells_the_hashes(tmp_path: Path) -> No
         assert file.read("parameters.f32") == artifact.parameters.astype("<f4").tobytes()
 
 
-def test_load_gives_back_what_was_saved(tmp_path: Path) -> None:
+def test_load_returns_what_was_saved(tmp_path: Path) -> None:
     artifact = models.softmax()
     artifact.save(tmp_path / "model.fedge")
     assert same(load_artifact(tmp_path / "model.fedge"), artifact)
@@ -85,7 +85,7 @@ def test_parameters_that_are_not_finite_are_refused() -> None:
         load_artifact(repacked(models.linear(), parameters_f32=values))
 
 
-def test_parameters_are_read_only_and_nobody_elses() -> None:
+def test_parameters_are_a_read_only_copy() -> None:
     artifact = models.linear()
     mine = np.arange(3, dtype=np.float32)
     other = dataclasses.replace(artifact, parameters=mine)

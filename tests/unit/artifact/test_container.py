@@ -24,7 +24,7 @@ def test_any_zip_program_reads_it() -> None:
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40))
-def test_unpack_gives_back_what_was_packed(first: bytes, second: bytes) -> None:
+def test_unpack_returns_what_was_packed(first: bytes, second: bytes) -> None:
     archive = container.pack(list(zip(NAMES, (first, second), strict=True)))
     assert container.unpack(archive, NAMES) == [first, second]
 

@@ -30,7 +30,7 @@ def test_trainable_slots_come_first_in_the_order_given() -> None:
 
 
 @given(st.lists(st.tuples(shapes, st.booleans()), max_size=6))
-def test_views_of_a_flat_vector_give_back_what_was_flattened(
+def test_views_of_a_flat_vector_return_what_was_flattened(
     entries: list[tuple[tuple[int, ...], bool]],
 ) -> None:
     layout = arrange([(f"p{i}", *entry, "weight") for i, entry in enumerate(entries)])

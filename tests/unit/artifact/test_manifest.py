@@ -1,4 +1,4 @@
-"""What the manifest says, and what it refuses to say."""
+"""What a manifest contains, and what it refuses to contain."""
 
 import dataclasses
 import hashlib
@@ -68,11 +68,11 @@ def test_json_is_the_documented_text() -> None:
     }
 
 
-def test_dropout_is_a_list_where_there_is_any_and_else_no_key() -> None:
-    """An artifact without dropout has the bytes that it had before dropout could be said."""
+def test_the_json_has_a_dropout_key_only_if_there_is_dropout() -> None:
+    """An artifact without dropout has the same bytes as before dropout existed."""
     without, dropping = (json.loads(m.to_json(HASHES)) for m in (MANIFEST, DROPPING))
     assert dropping.pop("dropout") == [{"ratio": 0.5, "size": 8}, {"ratio": 0.0, "size": 1}]
-    assert dropping == without  # the same schema too: updates of both have one form
+    assert dropping == without  # the same schema too: updates of both have the same form
 
 
 def manifest_schema(manifest: Manifest) -> str:
@@ -90,7 +90,7 @@ def test_a_manifest_survives_its_json(manifest: Manifest) -> None:
 @pytest.mark.parametrize(
     ("shape", "statistic"), [((), ()), ((5,), (5,)), ((2, 7), (2, 1)), ((3, 8, 8), (3, 1, 1))]
 )
-def test_statistics_are_one_a_feature_or_one_a_channel(
+def test_statistics_are_one_per_feature_or_one_per_channel(
     shape: tuple[int, ...], statistic: tuple[int, ...]
 ) -> None:
     assert standardized(shape, statistic).inputs[0].statistic_shape == statistic
@@ -136,7 +136,7 @@ def test_contradictions_are_refused(changes: dict[str, Any]) -> None:
         dataclasses.replace(MANIFEST, **changes)
 
 
-def test_buffers_are_bounded_by_what_they_take_in_memory() -> None:
+def test_buffers_are_bounded_by_their_size_in_memory() -> None:
     """Batch 4, x (2,) and target (1,): each example 8 bytes, 8 and 4; two weights and a bias."""
     assert MANIFEST.memory_bytes == 4 * (8 + 8 + 4) + 16 * 3
     assert DROPPING.memory_bytes == MANIFEST.memory_bytes + 4 * 9
@@ -145,7 +145,7 @@ def test_buffers_are_bounded_by_what_they_take_in_memory() -> None:
         dataclasses.replace(MANIFEST, inputs=wide)
 
 
-def test_only_canonical_json_is_taken() -> None:
+def test_only_canonical_json_is_accepted() -> None:
     data = MANIFEST.to_json(HASHES)
     for other in (
         data.replace(b":", b": ", 1),
@@ -168,7 +168,7 @@ def test_only_canonical_json_is_taken() -> None:
 
 
 @given(st.data())
-def test_any_value_in_any_place_is_taken_whole_or_refused(data: st.DataObject) -> None:
+def test_any_value_in_any_place_is_accepted_whole_or_refused(data: st.DataObject) -> None:
     record = json.loads(data.draw(st.sampled_from([MANIFEST, DROPPING])).to_json(HASHES))
     place, key = record, data.draw(st.sampled_from(sorted(record)))
     while isinstance(place[key], dict | list) and place[key] and data.draw(st.booleans()):

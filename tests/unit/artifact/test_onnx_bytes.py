@@ -75,7 +75,7 @@ def test_a_damaged_model_never_raises_anything_else(data: st.DataObject) -> None
         return
 
 
-def test_metadata_takes_the_place_of_what_was_said_under_its_keys() -> None:
+def test_metadata_replaces_entries_with_the_same_keys() -> None:
     before = onnx.load_from_string(ARTIFACT.infer_graph)
     for key, value in (("producer", "torch"), ("fedge.round", "old")):
         before.metadata_props.add(key=key, value=value)

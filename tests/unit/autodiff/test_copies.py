@@ -1,4 +1,4 @@
-"""Parameters that an exporter merged or copied are what the author wrote again."""
+"""Parameters that an exporter merged or copied are restored to what the author wrote."""
 
 import numpy as np
 import onnx
@@ -18,7 +18,7 @@ def two_norms() -> onnx.ModelProto:
 
 
 def note(model: onnx.ModelProto, calls: list[tuple[str, str]]) -> None:
-    """What torch's exporter writes on each node: the call with its parameters, and the module."""
+    """Adds torch's exporter's notes to each node: the call with its parameters, and the module."""
     for node, (names, scope) in zip(model.graph.node, calls, strict=True):
         arguments = ", ".join(f"%{name}" for name in names.split())
         node.metadata_props.add(key=CALL, value=f"%y : [..] = call(args = (%x, {arguments}))")
@@ -37,7 +37,7 @@ def settled_means_the_same(model: onnx.ModelProto, x: np.ndarray) -> dict[str, s
     return remarks
 
 
-def test_scales_and_biases_that_began_equal_are_parameters_of_their_own() -> None:
+def test_scales_and_biases_that_began_equal_are_separate_parameters() -> None:
     model = two_norms()
     remarks = settled_means_the_same(model, random(3, 4))
     assert len(parameters_of(model)) == 5
@@ -50,7 +50,7 @@ def test_a_matrix_used_twice_is_shared() -> None:
     assert parameters_of(model) == {"w"}
 
 
-def test_notes_of_two_modules_part_what_was_merged_and_give_the_names() -> None:
+def test_notes_of_two_modules_split_a_merged_tensor_and_name_the_parts() -> None:
     model = two_norms()
     calls = [("p_a_weight p_a_bias", "a"), ("p_f_weight", "f"), ("p_c_weight p_c_bias", "m.c")]
     note(model, calls)
@@ -62,21 +62,21 @@ def test_notes_of_two_modules_part_what_was_merged_and_give_the_names() -> None:
     assert parameters_of(model) == {"a.weight", "a.bias", "w", "m.c.weight", "m.c.bias"}
 
 
-def test_notes_of_one_module_called_twice_keep_it_one() -> None:
+def test_a_tensor_of_one_module_called_twice_is_not_split() -> None:
     model = two_norms()
     note(model, [("p_a_weight p_a_bias", "a"), ("p_f_weight", "f"), ("p_a_weight p_a_bias", "a")])
     assert settled_means_the_same(model, random(3, 4)) == {}
     assert parameters_of(model) == {"s", "b", "w"}
 
 
-def test_a_copy_behind_identity_is_a_parameter_of_its_own() -> None:
+def test_a_copy_behind_identity_is_a_separate_parameter() -> None:
     model = store(model_of("v = Identity(w) a = MatMul(x, w) y = MatMul(a, v)"), w=random(4, 4))
     settled_means_the_same(model, random(3, 4))
     assert parameters_of(model) == {"w", "v"}
     assert not [node for node in model.graph.node if node.op_type == "Identity"]
 
 
-def test_an_output_layer_that_shares_its_embedding_s_table_is_tied_to_it() -> None:
+def test_an_output_layer_that_shares_an_embeddings_table_is_tied_to_it() -> None:
     table = random(5, 4)
     nodes = "i = Cast <to = 7> (x) e = Gather(table, i) y = MatMul(e, head)"
     model = store(model_of(nodes, inputs="float[N] x"), table=table, head=table.T.copy())
@@ -94,7 +94,7 @@ def test_a_table_of_equal_numbers_ties_nothing() -> None:
     assert parameters_of(model) == {"table", "head"}
 
 
-def test_a_constant_that_was_stored_with_a_parameter_stays_what_it_was() -> None:
+def test_a_constant_that_was_merged_with_a_parameter_stays_a_constant() -> None:
     model = model_of("k = Identity(s) a = LayerNormalization(x, s) y = Pow(a, k)")
     store(model, s=np.full(4, 2.0))
     settle_copies(model)
@@ -107,7 +107,7 @@ def test_a_constant_that_was_stored_with_a_parameter_stays_what_it_was() -> None
 @pytest.mark.parametrize(
     ("nodes", "outputs"), [("y = Gemm <transB = 1> (x, w)", 3), ("y = MatMul(x, w)", 4)]
 )
-def test_a_bias_that_was_left_out_because_it_is_zero_is_put_back(nodes: str, outputs: int) -> None:
+def test_a_bias_that_was_dropped_because_it_is_zero_is_put_back(nodes: str, outputs: int) -> None:
     model = store(model_of(nodes), w=random(3, 4) if outputs == 3 else random(4, 4))
     note(model, [("p_f_weight p_f_bias", "f")])
     remarks = settled_means_the_same(model, random(2, 4))
@@ -122,7 +122,7 @@ def test_a_product_that_never_had_a_bias_gets_none() -> None:
     assert settled_means_the_same(model, random(2, 4)) == {}
 
 
-def test_a_product_whose_bias_is_there_gets_no_other() -> None:
+def test_a_product_that_has_its_bias_gets_no_second_one() -> None:
     model = store(model_of("a = MatMul(x, w) y = Add(a, b)"), w=random(4, 4), b=random(4))
     note(model, [("p_f_weight p_f_bias", "f"), ("p_f_weight p_f_bias", "f")])
     assert settled_means_the_same(model, random(2, 4)) == {}

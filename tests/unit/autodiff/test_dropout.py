@@ -1,4 +1,4 @@
-"""Dropout in training: a product with factors that come from outside."""
+"""Dropout in training: a product with factors from outside."""
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ def test_each_activation_is_multiplied_by_its_factor() -> None:
     assert specs == (DropoutSpec(ratio=0.25, size=4),)
 
 
-def test_factors_lie_in_the_order_of_the_nodes() -> None:
+def test_factors_are_in_the_order_of_the_nodes() -> None:
     nodes = (
         f"{HALF}{QUARTER} a = Dropout(x, q) r = Constant <value_ints = [1]> ()"
         "s = ReduceSum(a, r) y = Dropout(s, h)"
@@ -48,7 +48,7 @@ def test_factors_lie_in_the_order_of_the_nodes() -> None:
     assert specs == (DropoutSpec(ratio=0.25, size=4), DropoutSpec(ratio=0.5, size=2))
 
 
-def test_two_on_the_same_activation_drop_each_by_itself() -> None:
+def test_two_dropouts_on_one_activation_drop_independently() -> None:
     y, specs = dropped(f"{HALF} a = Dropout(x, h) b = Dropout(x, h) y = Sub(a, b)", range(8))
     np.testing.assert_array_equal(y, X * -4)
     assert [spec.size for spec in specs] == [4, 4]
@@ -60,19 +60,19 @@ def test_factors_of_one_change_nothing() -> None:
     np.testing.assert_array_equal(y, want)
 
 
-def test_the_graph_of_training_draws_nothing() -> None:
+def test_the_training_graph_draws_no_random_numbers() -> None:
     model, _ = built("a = Tanh(x) d = Dropout(a) y = Add(d, x)")
     assert {node.op_type for node in model.graph.node} == {"Tanh", "Slice", "Reshape", "Mul", "Add"}
 
 
-def test_the_result_without_dropout_is_still_there() -> None:
+def test_the_result_without_dropout_is_kept() -> None:
     found = traced("a = Tanh(x) d = Dropout(a) y = Add(d, x)")
     before = to_model(found.graph, ["x"], {"y": found.outputs[0]})
     apply_dropout(found.graph, found.outputs[0])
     assert to_model(found.graph, ["x"], {"y": found.outputs[0]}) == before
 
 
-def test_what_drops_nothing_or_reaches_no_result_adds_nothing() -> None:
+def test_a_dropout_of_ratio_zero_or_without_effect_adds_nothing() -> None:
     found = traced(
         "z = Constant <value_float = 0.0> () d = Dropout(x, z) e = Dropout(x) y = Neg(d)"
     )
@@ -82,7 +82,7 @@ def test_what_drops_nothing_or_reaches_no_result_adds_nothing() -> None:
     assert FACTORS not in found.graph.tensors
 
 
-def test_messages_still_name_the_model_s_node() -> None:
+def test_messages_still_name_the_models_node() -> None:
     found = traced("a = Tanh(x) d = Dropout(a) y = Add(d, x)")
     result, _ = apply_dropout(found.graph, found.outputs[0])
     assert found.graph.origins[result] == "y"

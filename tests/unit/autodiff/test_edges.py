@@ -1,9 +1,9 @@
-"""Every rule of the table where random numbers never are: on kinks, ties, zeros and poles.
+"""Every rule in the table where random numbers never fall: on kinks, ties, zeros and poles.
 
-Two judges. A law: along any direction the gradient's slope lies between the function's slopes to
-the left and to the right, so that of equal elements all shares sum to one. And torch, wherever
-torch gives a finite number. At a pole, where there is no slope to compare with, a gradient of 0
-arrives: what leaves must be finite.
+There are two checks. A law: along any direction the gradient's slope lies between the function's
+slopes to the left and to the right, so the shares of tied elements sum to one. And torch, wherever
+it gives a finite number. At a pole, where there is no slope to compare with, the incoming gradient
+is 0 and the outgoing one must be finite.
 """
 
 import importlib
@@ -36,8 +36,8 @@ EDGES: dict[str, Callable[[Rng, Shape], npt.NDArray]] = {
     "integers": lambda rng, shape: rng.integers(-3, 4, shape).astype(float),
     "halves": lambda rng, shape: rng.integers(-6, 7, shape) / 2,
 }
-ONLY_FROM_ZERO = ("Log", "Sqrt", "Pow")  # of cases marked positive: below zero there is nothing
-STEEPEST = 1e4  # of a slope by finite differences; beyond it is a pole
+ONLY_FROM_ZERO = ("Log", "Sqrt", "Pow")  # in cases marked positive: undefined below zero
+STEEPEST = 1e4  # slope by finite differences; anything steeper is a pole
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -64,7 +64,7 @@ def test_a_gradient_lies_between_the_slopes_to_the_left_and_to_the_right(
 
 
 def _ways(shape: Shape) -> Iterator[npt.NDArray]:
-    """Directions: all elements alike, each its own way, and some while others stand still."""
+    """Directions: all elements alike, each in its own, and some while others stay fixed."""
     rng = np.random.default_rng(2)
     yield np.ones(shape)
     yield from rng.standard_normal((2, *shape))
@@ -96,7 +96,7 @@ def _is_slope(values: npt.NDArray) -> npt.NDArray:
 
 
 def _masked(feeds: Arrays, kept: npt.NDArray) -> dict[str, npt.NDArray]:
-    """The gradients that arrive, 0 where they are not kept."""
+    """The incoming gradients, set to 0 where they are not kept."""
     seeds = {name: value for name, value in feeds.items() if name.startswith("seed")}
     ends = np.cumsum([value.size for value in seeds.values()])[:-1]
     parts = np.split(kept, ends)
@@ -106,19 +106,17 @@ def _masked(feeds: Arrays, kept: npt.NDArray) -> dict[str, npt.NDArray]:
     }
 
 
-# Where there is no torch one test says so, not each of hundreds.
+# Without torch one test reports it, not each of hundreds.
 _WITNESSED = CASES if find_spec("torch") else CASES[:1]
 
 
 @pytest.mark.parametrize("case", _WITNESSED, ids=str)
 @pytest.mark.parametrize("edge", EDGES if find_spec("torch") else [*EDGES][:1])
-def test_a_gradient_is_what_torch_gives_where_that_is_finite(
-    case: Case, edge: str, witness: Any
-) -> None:
+def test_a_gradient_equals_torchs_where_that_is_finite(case: Case, edge: str, witness: Any) -> None:
     forward, backward, feeds, wanted = _at(case, edge)
     want = witness.torch_gradients(forward, feeds, wanted)
     found = _gradients(case, backward, feeds)
-    # Of equal elements MaxPool of torch takes the first: only the sum of a channel is the same.
+    # torch's MaxPool picks the first of equal elements: only the sum over a channel is the same.
     over = 2 if case.op_type == "MaxPool" else None
     for name, mine, torchs in zip(wanted, found, want, strict=True):
         known = np.isfinite(_summed(torchs, over))
@@ -138,7 +136,7 @@ def witness() -> Any:
 
 
 def _at(case: Case, edge: str) -> tuple[onnx.ModelProto, onnx.ModelProto, Arrays, list[str]]:
-    """The operator and its gradient, with every operand that has one at the edge."""
+    """The operator and its gradient, with every differentiable operand at the edge."""
     rng = np.random.default_rng(0)
     operands = draw_operands(case, rng)
     for i, operand in enumerate(case.operands):
@@ -153,7 +151,7 @@ def _at(case: Case, edge: str) -> tuple[onnx.ModelProto, onnx.ModelProto, Arrays
 
 
 def _gradients(case: Case, backward: onnx.ModelProto, feeds: Arrays) -> list[npt.NDArray]:
-    """In float64 where onnxruntime can, else in float32."""
+    """The gradients, in float64 if onnxruntime can, else in float32."""
     if case.engine == "onnxruntime":
         return run_onnxruntime(backward, feeds)
     small = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in feeds.items()}
@@ -162,7 +160,7 @@ def _gradients(case: Case, backward: onnx.ModelProto, feeds: Arrays) -> list[npt
 
 
 def test_a_power_of_a_negative_number_has_no_slope_by_its_exponent() -> None:
-    """(-2)^2 is 4 while (-2)^2.1 is no number; and 0^b is 0 for every b above 0."""
+    """(-2)^2 is 4 but (-2)^2.1 is not a real number; and 0^b is 0 for every b above 0."""
     case = Case("Pow", ((3,), (3,)), data=1)
     feeds = {"x0": np.array([-2.0, 0.0, 2.0]), "x1": np.array([2.0, 2.0, 3.0])}
     _, backward, wanted = make_models(case, feeds, np.float64)

@@ -1,4 +1,4 @@
-"""Operators of older and newer opsets mean in the graph what onnxruntime makes of them."""
+"""Operators of older and newer opsets compute in the graph what onnxruntime computes."""
 
 from contextlib import suppress
 
@@ -35,7 +35,7 @@ IMAGE = "float[N, 2, 6, 7] x"
         (17, "y = InstanceNormalization(x, scale, bias)"),
     ],
 )  # fmt: skip
-def test_a_form_means_what_the_operator_does(opset: int, node: str) -> None:
+def test_a_canonical_form_computes_what_its_operator_does(opset: int, node: str) -> None:
     model = model_of(node, inputs=IMAGE, outputs="float[N, C, H, W] y", opset=opset)
     store(
         model, s=np.array([1, 1, 2, 3.0]), half=np.array([1, 1, 0.5, 0.5]), scale=random(2),
@@ -45,13 +45,13 @@ def test_a_form_means_what_the_operator_does(opset: int, node: str) -> None:
     assert_same_meaning(model, random(3, 2, 6, 7))
 
 
-def test_an_operator_without_a_definition_at_all_is_refused_with_what_to_do() -> None:
+def test_an_operator_without_any_definition_is_refused_with_a_remedy() -> None:
     model = model_of("y = StringConcat(x, x)", opset=20)
     with pytest.raises(ModelError, match="no operator StringConcat; export with opset"):
         trace(model, batch_size=2)
 
 
-def test_constants_are_looked_up_where_onnx_s_reference_cannot() -> None:
+def test_constants_are_gathered_where_onnxs_reference_fails() -> None:
     model = model_of("t = GatherElements <axis = 1> (d, i) f = Cast <to = 1> (t) y = Add(x, f)")
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 3
     store(model, d=np.arange(8).reshape(1, 8), i=np.array([[5, 0, 5]]))

@@ -1,4 +1,4 @@
-"""A graph under construction, and the sweep back over it."""
+"""A graph under construction, and the reverse sweep over it."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def graph(*names: str) -> Graph:
     return g
 
 
-def test_a_product_of_three_has_the_products_of_two_as_gradients() -> None:
+def test_the_gradients_of_a_product_of_three_are_products_of_two() -> None:
     g = graph("a", "b", "c", "dy")
     y = g.op("Mul", g.op("Mul", "a", "b"), "c")
     found = gradients(g, {y: "dy"}, ["a", "b", "c"])
@@ -50,7 +50,7 @@ def test_an_input_without_influence_has_no_gradient() -> None:
     assert set(gradients(g, {y: "dy"}, ["a", "b"])) == {"b"}
 
 
-def test_an_operator_without_a_rule_is_refused_only_on_the_way_of_a_gradient() -> None:
+def test_an_operator_without_a_rule_is_refused_only_where_a_gradient_passes() -> None:
     g = graph("a", "b", "dy")
     y = g.op("Mul", g.op("Floor", "a"), "b")
     g.origins[g.nodes[0].outputs[0]] = "step"
@@ -82,7 +82,7 @@ def test_equal_constants_share_a_name_unless_their_types_differ() -> None:
     assert g.constant(np.array(1)) != one
 
 
-def test_operations_on_constants_are_done_at_once() -> None:
+def test_operations_on_constants_are_evaluated_immediately() -> None:
     g = graph()
     total = g.op("Add", g.ints([1, 2]), g.ints([10, 20]))
     assert g.integers(total) == (11, 22)
@@ -120,7 +120,7 @@ def test_an_output_may_be_an_input_or_have_two_names() -> None:
     np.testing.assert_array_equal(found, [-np.ones(3), -np.ones(3), np.ones(3)])
 
 
-def test_indices_of_max_pool_are_written_only_for_who_reads_them() -> None:
+def test_max_pool_outputs_indices_only_if_something_reads_them() -> None:
     g = Graph()
     g.add_input("x", Tensor(np.dtype(np.float32), (1, 1, 4)))
     y, indices = g.ops(2, "MaxPool", "x", kernel_shape=[2])

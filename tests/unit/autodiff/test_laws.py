@@ -1,4 +1,4 @@
-"""Laws of gradients for all shapes and settings that hypothesis can think of."""
+"""Laws of gradients, for all shapes and settings that hypothesis comes up with."""
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +71,7 @@ def test_the_gradient_of_any_expression_is_its_slope(
     for op_type, i, j in program:
         operands = [known[i % len(known)], known[j % len(known)]]
         made = g.op(op_type, *operands[: 1 if op_type in UNARY else 2])
-        known.append(g.op("Tanh", made) if op_type == "Mul" else made)  # squares of squares explode
+        known.append(g.op("Tanh", made) if op_type == "Mul" else made)  # squares of squares blow up
     y = known[-1]
     forward = to_model(g, ["a", "b"], {"y": y})
     g.add_input("dy", g.tensors[y])

@@ -1,4 +1,4 @@
-"""Losses against sums done by hand, and their slopes against the losses."""
+"""Losses against calculations by hand, and their slopes against the losses."""
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ def test_cross_entropy_by_hand() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_a_masked_class_has_no_part_in_cross_entropy(dtype: npt.DTypeLike) -> None:
+def test_a_masked_class_does_not_affect_cross_entropy(dtype: npt.DTypeLike) -> None:
     losses, slope = losses_of("cross_entropy", [[0, -np.inf, np.log(3)]], [0], dtype)
     np.testing.assert_allclose(losses, [np.log(4)], rtol=1e-6)
     np.testing.assert_allclose(slope, [[-0.75, 0, 0.75]], rtol=1e-6)
@@ -75,7 +75,7 @@ def test_binary_cross_entropy_of_enormous_scores_is_finite() -> None:
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4)])
-def test_slopes_are_those_of_the_losses(name: str, shape: tuple[int, ...]) -> None:
+def test_slopes_are_the_derivatives_of_the_losses(name: str, shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     scores, way = rng.standard_normal((2, *shape))
     classes = rng.integers(0, 3, (shape[0], *shape[2:]))
@@ -104,7 +104,7 @@ def test_final_activations_are_left_out() -> None:
     assert binary.scores(g, g.op("Sigmoid", x)) == x
 
 
-def test_activations_that_are_not_the_loss_s_stay() -> None:
+def test_final_activations_that_do_not_belong_to_the_loss_stay() -> None:
     g = Graph()
     x = g.add_input("x", Tensor(REAL, (2, 3)))
     sigmoid = g.op("Sigmoid", x)
@@ -128,6 +128,6 @@ def test_cross_entropy_needs_an_axis_of_classes() -> None:
             get_loss("cross_entropy").target(Tensor(REAL, shape))
 
 
-def test_an_unknown_loss_names_the_known_ones() -> None:
+def test_the_error_for_an_unknown_loss_names_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=", ".join(LOSSES)):
         get_loss("hinge")

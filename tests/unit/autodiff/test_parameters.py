@@ -1,4 +1,4 @@
-"""What of a model's tensors is a parameter: each kind that was once answered wrongly, by hand."""
+"""Which of a model's tensors are parameters: hand-made cases that were once answered wrongly."""
 
 import numpy as np
 import onnx
@@ -44,7 +44,7 @@ def test_mean_and_deviation_of_the_input_are_constants() -> None:
     assert trained_of(model) == {"mean": False, "std": False, "w": True}
 
 
-def test_what_is_subtracted_behind_a_layer_is_trained() -> None:
+def test_a_tensor_subtracted_after_a_layer_is_trained() -> None:
     model = store(model_of("a = MatMul(x, w) y = Sub(a, b)"), w=random(4, 2), b=random(2))
     assert trained_of(model) == {"w": True, "b": True}
 
@@ -55,7 +55,7 @@ def test_exponents_and_bounds_are_settings() -> None:
     assert trained_of(model) == {"e": False, "low": False, "w": True}
 
 
-def test_the_first_state_of_a_recurrent_layer_is_a_setting() -> None:
+def test_the_initial_state_of_a_recurrent_layer_is_a_setting() -> None:
     nodes = (
         "s = Unsqueeze(x, ax) h, last = GRU <hidden_size = 3> (s, w, r, b, , h0)"
         "y = Squeeze(last, zero)"
@@ -75,22 +75,22 @@ def test_a_scalar_that_a_torch_module_owns_is_trained() -> None:
     }
 
 
-def test_a_scalar_of_nobody_is_a_constant() -> None:
+def test_a_scalar_that_no_module_owns_is_a_constant() -> None:
     model = store(model_of("a = MatMul(x, w) y = Mul(a, half)"), w=random(4, 2), half=0.5)
     assert trained_of(model) == {"w": True, "half": False}
 
 
-def test_what_torch_writes_as_a_constant_node_belongs_to_no_module() -> None:
+def test_a_tensor_that_torch_writes_as_a_constant_node_belongs_to_no_module() -> None:
     nodes = (
         "c = Constant <value = float[2] {5, 3}> () a = MatMul(x, w) b = Add(a, bias) y = Mul(b, c)"
     )
     model = store(by_torch(model_of(nodes)), w=random(4, 2), bias=random(2))
     assert trained_of(model) == {"w": True, "bias": True, "c": False}
-    model.producer_name = "CNTK"  # writes parameters so too
+    model.producer_name = "CNTK"  # writes parameters this way too
     assert trained_of(model)["c"]
 
 
-def test_what_the_exporter_says_goes_before_everything_else() -> None:
+def test_the_exporters_notes_override_everything_else() -> None:
     model = model_of("a = MatMul(x, fixed) b = Add(a, pe) p = Pow(b, e) y = Mul(p, scale)")
     store(model, fixed=random(4, 4), pe=sinusoids(8, 4), e=np.array([3.0]), scale=2.0)
     by_torch(model, fixed="BUFFER", pe="PARAMETER", e="PARAMETER", scale="CONSTANT_TENSOR")
@@ -98,7 +98,7 @@ def test_what_the_exporter_says_goes_before_everything_else() -> None:
     assert not any(found.is_doubtful for found in find_stored(model).values())
 
 
-def test_a_parameter_is_found_behind_functions_and_joins_of_parameters() -> None:
+def test_a_parameter_is_found_through_functions_and_joins_of_parameters() -> None:
     nodes = (
         "e = Expand(token, shape) j = Concat <axis = 0> (w1, w2) a = MatMul(x, j)"
         "s = Exp(log_scale) b = Mul(a, s) y = Concat <axis = 0> (e, b)"
@@ -110,14 +110,14 @@ def test_a_parameter_is_found_behind_functions_and_joins_of_parameters() -> None
     assert set(trained_of(model).values()) == {True}
 
 
-def test_a_model_with_other_producers_keeps_biases_of_any_layout() -> None:
+def test_a_model_of_another_producer_keeps_biases_of_any_layout() -> None:
     model = model_of("a = Add(x, b) y = Mul(a, s)", inputs="float[N, 4, 3] x")
     store(model, b=random(4, 1), s=random(1, 4, 1))
     assert trained_of(model) == {"b": True, "s": True}
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(8,), (1, 5, 8), (6, 6), (4, 7, 5)]))
-def test_drawn_numbers_follow_no_formula(seed: int, shape: tuple[int, ...]) -> None:
+def test_random_numbers_follow_no_formula(seed: int, shape: tuple[int, ...]) -> None:
     drawn = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
     assert not is_formula(drawn)
     assert not is_formula(1 + np.float32(1e-3) * drawn)
@@ -126,7 +126,7 @@ def test_drawn_numbers_follow_no_formula(seed: int, shape: tuple[int, ...]) -> N
 
 @pytest.mark.parametrize("width", [8, 64, 512])
 @pytest.mark.parametrize("n_positions", [5, 50, 2048])
-def test_sinusoids_follow_one_however_slow(n_positions: int, width: int) -> None:
+def test_sinusoids_follow_a_formula_however_slow(n_positions: int, width: int) -> None:
     assert is_formula(sinusoids(n_positions, width).astype(np.float32))
 
 
@@ -134,7 +134,7 @@ def distances(n: int) -> np.ndarray:
     return -np.abs(np.subtract.outer(np.arange(n), np.arange(n))).astype(np.float32)
 
 
-def test_the_row_of_padding_has_no_gradient_and_the_others_have() -> None:
+def test_the_padding_row_has_no_gradient_and_the_others_have_one() -> None:
     table = random(5, 4)
     table[2] = 0
     nodes = "e = Gather(table, x) m = ReduceMean <axes = [1], keepdims = 0> (e) y = MatMul(m, w)"
@@ -163,7 +163,7 @@ def test_biases_by_distance_follow_a_formula() -> None:
 
 
 @pytest.mark.parametrize("value", [np.arange(8.0), 2.0 ** -np.arange(1.0, 9).reshape(8, 1, 1)])
-def test_ramps_and_the_slopes_of_linear_biases_follow_one(value: np.ndarray) -> None:
+def test_ramps_and_the_slopes_of_linear_biases_follow_a_formula(value: np.ndarray) -> None:
     assert is_formula(value)  # Press et al., 2022: slopes 2^-1 to 2^-8 for eight heads
 
 

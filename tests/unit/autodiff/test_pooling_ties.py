@@ -1,4 +1,4 @@
-"""Windows of equal values: whatever element a pool's gradient goes to, it goes there once."""
+"""Windows of equal values: whichever elements get a pool's gradient, it is counted once."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ WINDOWS: list[Case] = [
 
 
 def gradient(window: Case, x: npt.NDArray, dy: npt.NDArray | None = None) -> npt.NDArray:
-    """dL/dx where dL/dy is given, or else 1 everywhere."""
+    """dL/dx for a given dL/dy, by default 1 everywhere."""
     forward, backward, _ = make_models(window, {"x0": x}, np.float32)
     y = forward.graph.output[0].type.tensor_type.shape.dim
     seed = np.ones([dim.dim_value for dim in y], np.float32) if dy is None else dy
@@ -53,14 +53,14 @@ def test_the_shares_of_one_window_sum_to_one(window: Case, value: float) -> None
 
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 def test_a_window_of_masked_elements_gives_no_nan(window: Case) -> None:
-    """Of -inf alone some kernels of onnxruntime take -3.4e38 for the largest: nobody is chosen."""
+    """For only -inf, some onnxruntime kernels give the maximum -3.4e38: no element is chosen."""
     dx = gradient(window, np.full(shape_of(window), -np.inf, np.float32))
     assert np.isfinite(dx).all()
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
-def test_ties_of_some_windows_leave_the_others_alone(window: Case) -> None:
-    """Each window by itself: its shares sum to one and only its largest elements have one."""
+def test_ties_in_some_windows_leave_the_others_alone(window: Case) -> None:
+    """In each window the shares sum to one, and only the largest elements have a share."""
     x = np.random.default_rng(0).integers(0, 2, shape_of(window)).astype(np.float32)
     forward, _, _ = make_models(window, {"x0": x}, np.float32)
     (y,) = run_onnxruntime(forward, {"x0": x})
@@ -73,7 +73,7 @@ def test_ties_of_some_windows_leave_the_others_alone(window: Case) -> None:
         assert set(x[dx > 0]) == {y.flat[i]}
 
 
-def test_an_index_counted_by_columns_gives_the_gradient_to_the_same_element() -> None:
+def test_a_column_major_index_gives_the_gradient_to_the_same_element() -> None:
     """Overlapping windows on the rows of 0 to 24: the largest is at the lower right of each."""
     window = case("MaxPool", (1, 1, 5, 5), kernel_shape=[2, 2], strides=[1, 1], storage_order=1)
     x = np.arange(25, dtype=np.float32).reshape(1, 1, 5, 5)

@@ -1,4 +1,4 @@
-"""Every rule of the table against the slope of its operator, in float64."""
+"""Every rule in the table against the slope of its operator, in float64."""
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ def test_a_rule_gives_the_slope_of_its_operator(case: Case) -> None:
 def _assert_slopes(
     case: Case, forward: onnx.ModelProto, feeds: Arrays, gradients: Arrays, rel: float
 ) -> None:
-    """Each gradient times a direction is how the outputs change along it."""
+    """Each gradient times a direction equals the change of the outputs along it."""
     rng = np.random.default_rng(1)
     run = ENGINES["onnxruntime" if case.engine == "onnxruntime" else "reference"]
     seeds = [value for name, value in feeds.items() if name.startswith("seed")]

@@ -1,4 +1,4 @@
-"""Models as their exporters left them become one form, and mean the same."""
+"""Models as exporters wrote them become one canonical form with the same meaning."""
 
 import numpy as np
 import onnx
@@ -36,21 +36,21 @@ def test_constant_nodes_are_parameters_unless_they_are_single_numbers() -> None:
     assert_same_meaning(model, random(3, 4))
 
 
-def test_parameters_that_an_exporter_stored_once_are_two_again() -> None:
+def test_parameters_that_an_exporter_stored_once_become_two_again() -> None:
     model = model_of("v = Identity(w) a = MatMul(x, w) y = MatMul(a, v)")
     store(model, w=random(4, 4))
     assert parameters_of(model) == {"w": "weight", "v": "weight"}
     assert_same_meaning(model, random(3, 4))
 
 
-def test_a_quantised_parameter_is_the_number_it_stands_for() -> None:
+def test_a_quantised_parameter_has_its_dequantised_value() -> None:
     model = model_of("w = DequantizeLinear(q, scale, zero) y = MatMul(x, w)")
     store(model, q=np.array([[1], [2], [-3], [0]], np.int8), scale=0.5, zero=np.int8(1))
     traced = trace(model, batch_size=2)
     np.testing.assert_array_equal(traced.parameters["w"].value, [[0], [0.5], [-2], [-0.5]])
 
 
-def test_statistics_and_settings_are_no_weights() -> None:
+def test_statistics_and_settings_are_not_weights() -> None:
     model = model_of("z = BatchNormalization(x, s, b, m, v) y = Clip(z, low)")
     store(model, s=random(4), b=random(4), m=random(4), v=np.ones(4), low=0.0)
     kinds = {"s": "weight", "b": "bias", "m": "statistic", "v": "statistic"}
@@ -66,7 +66,7 @@ def test_a_weight_reshaped_in_the_graph_stays_a_parameter() -> None:
 
 
 @pytest.mark.parametrize("target", [[1, 2, 2], [1, -1, 2], [0, 2, 2], [-1, 2, 2]])
-def test_a_reshape_written_for_one_example_takes_a_batch(target: list[int]) -> None:
+def test_a_reshape_written_for_one_example_works_on_a_batch(target: list[int]) -> None:
     nodes = "z = Reshape(x, s) y = ReduceSum <keepdims = 0> (z, a)"
     model = model_of(nodes, inputs="float[1, 4] x", outputs="float[1, M] y")
     store(model, s=np.array(target), a=np.array([1]))
@@ -124,7 +124,7 @@ def test_automatic_padding_becomes_explicit(how: str, stride: int) -> None:
     assert_same_meaning(store(model, w=random(3, 2, 4, 3)), random(2, 2, 7, 8))
 
 
-def test_the_same_operation_is_there_once() -> None:
+def test_repeated_operations_become_one_node() -> None:
     traced = trace(model_of("a = Exp(x) b = Exp(x) y = Add(a, b)"), batch_size=2)
     assert [node.op_type for node in traced.graph.nodes] == ["Exp", "Add"]
 
@@ -136,7 +136,7 @@ def refusal(model: onnx.ModelProto) -> str:
     return str(caught.value)
 
 
-def test_what_cannot_be_read_is_refused_by_node_and_operator() -> None:
+def test_a_node_that_cannot_be_read_is_refused_by_name_and_operator() -> None:
     random_numbers = model_of("y = RandomNormalLike(x)")
     random_numbers.graph.node[0].name = "noise"
     assert "'noise' (RandomNormalLike)" in refusal(random_numbers)
@@ -157,10 +157,10 @@ def test_what_cannot_be_read_is_refused_by_node_and_operator() -> None:
             "m = ReduceMax <keepdims = 0> (x) b = Cast <to = 9> (m) y = Dropout(x, one, b)",
             "constants of one element",
         ),
-        ("y = Dropout(x, one)", "its ratio is 1, not from 0 to below 1"),
-        ("y = Dropout(x, nan)", "its ratio is nan"),
-        ("r = Constant <value = double {1e300}> () y = Dropout(x, r)", "its ratio is inf"),
-        ("y = Dropout(x, below)", "its ratio is -0.1"),
+        ("y = Dropout(x, one)", "has the ratio 1; it must be at least 0 and below 1"),
+        ("y = Dropout(x, nan)", "has the ratio nan"),
+        ("r = Constant <value = double {1e300}> () y = Dropout(x, r)", "has the ratio inf"),
+        ("y = Dropout(x, below)", "has the ratio -0.1"),
         ("y = Add(x, nobody)", "'nobody'"),
         ("y = Gemm(x, x)", "Gemm"),
         ("y = Nothing(x)", "no operator Nothing"),
@@ -181,17 +181,17 @@ def test_foreign_operators_are_refused() -> None:
     assert "com.example" in refusal(model)
 
 
-def test_old_models_are_sent_to_the_converter() -> None:
+def test_old_models_are_refused_with_a_pointer_to_the_converter() -> None:
     assert "version_converter" in refusal(model_of("y = Exp(x)", opset=6))
 
 
-def test_open_axes_beside_the_batch_ask_for_the_shape_of_an_example() -> None:
+def test_open_axes_other_than_the_batch_need_the_shape_of_an_example() -> None:
     model = model_of("y = Exp(x)", inputs="float[N, T] x")
     assert "[N, T]" in refusal(model)
     traced = trace(model, batch_size=2, input_shapes={"x": [7]})
     assert traced.graph.shape(traced.outputs[0]) == (2, 7)
 
 
-def test_an_enormous_constant_is_refused_before_it_is_made() -> None:
+def test_an_enormous_constant_is_refused_before_it_is_allocated() -> None:
     model = model_of("c = ConstantOfShape(s) y = Add(x, c)")
     assert "elements" in refusal(store(model, s=np.array([2**20, 2**20])))

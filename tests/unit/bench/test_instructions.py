@@ -59,7 +59,7 @@ def test_a_machine_without_a_counter_is_told_so_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(instructions, "_INSTRUCTIONS", 1 << 40)  # no processor has this
-    with pytest.raises(ConfigError, match="instructions"):
+    with pytest.raises(ConfigError, match="instruction"):
         instructions.Counter()
     assert "\n" not in str(instructions.refusal())
 

@@ -42,7 +42,7 @@ def test_an_example_of_weight_zero_does_not_count() -> None:
     assert (loss, *dw.flat, *db) == (0.5, 1, 1, 1)
 
 
-def test_the_manifest_says_what_the_graphs_take() -> None:
+def test_the_manifest_describes_the_graphs() -> None:
     artifact = build_artifact(perceptron(), loss="cross_entropy", batch_size=8)
     manifest = artifact.manifest
     assert [(s.name, s.dtype, s.shape) for s in manifest.inputs] == [("x", "float32", (4,))]
@@ -52,7 +52,7 @@ def test_the_manifest_says_what_the_graphs_take() -> None:
     assert [slot.kind for slot in artifact.layout] == ["weight", "bias"] * 2
 
 
-def test_the_initial_parameters_are_the_model_s() -> None:
+def test_the_initial_parameters_are_the_models() -> None:
     model = perceptron()
     artifact = build_artifact(model, loss="cross_entropy")
     stored = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
@@ -60,7 +60,7 @@ def test_the_initial_parameters_are_the_model_s() -> None:
         np.testing.assert_array_equal(slot.view(artifact.parameters), stored[slot.name])
 
 
-def test_the_exported_model_computes_what_the_given_one_does() -> None:
+def test_the_exported_model_computes_what_the_original_does() -> None:
     model, x = perceptron(), RNG.standard_normal((5, 4), np.float32)
     artifact = build_artifact(model, loss="cross_entropy")
     exported = onnx.load_from_string(artifact.to_onnx(artifact.parameters))
@@ -92,7 +92,7 @@ def test_only_chosen_parameters_are_trained_and_come_first() -> None:
     assert artifact.n_trainable == 5 + 15 + 3
 
 
-def test_training_the_last_layer_runs_back_no_further() -> None:
+def test_training_the_last_layer_goes_no_further_back() -> None:
     artifact = build_artifact(perceptron(), loss="cross_entropy", trainable="*2")
     graph = onnx.load_from_string(artifact.train_graph).graph
     inputs = {name for node in graph.node for name in node.input}
@@ -211,7 +211,7 @@ def test_building_without_onnx_says_what_to_install() -> None:
     assert "pip install 'fedge[build]'" in found.stderr.splitlines()[-1]
 
 
-def test_names_that_fedge_keeps_for_itself_are_refused() -> None:
+def test_names_that_fedge_reserves_are_refused() -> None:
     model = model_of("y = MatMul(x, w)", w=(4, 3))
     model.graph.node[0].input[1] = model.graph.initializer[0].name = "fedge.target"
     with pytest.raises(FedgeError, match="fedge"):

@@ -1,4 +1,4 @@
-"""Examples at which a formula has a pole or a kink: they add nothing to the gradient, not NaN."""
+"""Examples at a pole or kink of a formula add nothing to the gradient, rather than NaN."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.support.onnx_texts import model_of
 EPS, TWO, ZERO, AXIS = np.array(1e-12), np.array(2.0), np.array(0.0), np.array([1])
 LAYER, HEAD = "z = MatMul (x, w) h = Relu (z)", "y = Gemm (d, v, b)"
 
-# Each takes a row of zeros after ReLU; each body says how torch exports what is named.
+# Each gets a row of zeros after ReLU; each body is torch's export of the named function.
 BODIES = {
     "F.normalize": "n = ReduceL2 <axes = [1], keepdims = 1> (h) c = Clip (n, eps) "
     "s = Shape (h) e = Expand (c, s) d = Div (h, e)",
@@ -31,7 +31,7 @@ BODIES = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_a_blank_example_adds_nothing_to_the_gradient_before_it(body: str) -> None:
-    """With one of two examples blank, the mean's gradient by w is half that of the other alone."""
+    """With one of two examples blank, the mean's gradient for w is half the other's."""
     constants = {"axis": AXIS, "eps": EPS, "two": TWO, "zero": ZERO}
     used: dict[str, Any] = {name: value for name, value in constants.items() if name in body}
     model = model_of(

@@ -1,4 +1,4 @@
-"""Linear models in ai.onnx.ml compute the same in standard operators, and are trained."""
+"""Linear models in ai.onnx.ml compute the same in standard operators, and can be trained."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ B = [0.1, -0.2, 0.3]
 
 
 def linear(*steps: tuple[str, dict[str, Any]], n: int = 3, opset: int = 18) -> onnx.ModelProto:
-    """One classical node after the other, from x to y."""
+    """Classical nodes one after another, from x to y."""
     nodes, x = [], "x"
     for i, (op_type, settings) in enumerate(steps):
         result = "y" if i == len(steps) - 1 else f"v{i}"
@@ -75,7 +75,7 @@ def test_two_classes_of_opposite_scores_are_one_softmax() -> None:
     check(model, build_artifact(model, loss="cross_entropy"), 8)
 
 
-def test_one_against_the_rest_is_trained_by_its_sigmoids() -> None:
+def test_one_versus_rest_is_trained_through_its_sigmoids() -> None:
     model = linear(classifier("LOGISTIC"))
     check(model, build_artifact(model, loss="binary_cross_entropy"), 12)
 
@@ -90,6 +90,6 @@ def test_a_regressor_computes_the_same(n_targets: int) -> None:
 @pytest.mark.parametrize(
     "step", [classifier("PROBIT"), ("Normalizer", {"norm": "MAX"}), ("Binarizer", {})]
 )
-def test_what_has_no_form_is_refused_by_its_name(step: tuple[str, Any]) -> None:
-    with pytest.raises(ModelError, match=rf"\({step[0]}\) is of domain 'ai.onnx.ml'"):
+def test_an_operator_that_has_no_form_is_refused_by_name(step: tuple[str, Any]) -> None:
+    with pytest.raises(ModelError, match=rf"\({step[0]}\) is from domain 'ai.onnx.ml'"):
         build_artifact(linear(step, classifier("NONE")), loss="cross_entropy")

@@ -1,4 +1,4 @@
-"""Dropout in whole models: at work in training, with the mean it promises, and nowhere else."""
+"""Dropout in whole models: active in training, with the promised mean, and nowhere else."""
 
 from itertools import product
 
@@ -78,7 +78,7 @@ def test_factors_are_an_input_of_training_only_and_no_graph_draws_them() -> None
         "y = Gemm(x, w, b) z = Dropout(y, ratio)",
     ],
 )
-def test_without_a_dropout_that_matters_there_is_no_such_input(nodes: str) -> None:
+def test_without_an_effective_dropout_there_is_no_factors_input(nodes: str) -> None:
     artifact = line(nodes)
     assert artifact.manifest.dropout == ()
     assert b"fedge.dropout" not in artifact.train_graph
@@ -94,7 +94,7 @@ def test_an_artifact_with_dropout_survives_its_file_and_its_check() -> None:
     assert check_artifact(artifact).is_right
 
 
-def test_a_used_mask_is_refused_by_the_name_of_its_node() -> None:
+def test_a_used_mask_is_refused_naming_its_node() -> None:
     with pytest.raises(ModelError, match=r"'d' \(Dropout\) has the output 'm'"):
         line("d, m = Dropout(x, ratio) f = Cast <to = 1> (m) e = Add(d, f) y = Gemm(e, w, b)")
 

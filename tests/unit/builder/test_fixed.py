@@ -1,4 +1,4 @@
-"""Inputs that are no data become constants of the graph, by their value."""
+"""Inputs that are not data become constants of the graph."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def scaled(kind: str) -> onnx.ModelProto:
     return model_of(SCALED, inputs=f"float[N, 4] x, {kind} scale", w=(4, 3))
 
 
-def test_a_scalar_input_is_asked_for_and_fixed_to_its_value() -> None:
+def test_a_scalar_input_must_be_given_and_is_fixed_to_its_value() -> None:
     with pytest.raises(ModelError, match=r"input 'scale' .* --input-value"):
         build_artifact(scaled("float"), loss="mse")
     built = build(scaled("float"), loss="mse", input_values={"scale": 2})
@@ -31,7 +31,7 @@ def test_a_scalar_input_is_asked_for_and_fixed_to_its_value() -> None:
 
 
 @pytest.mark.parametrize("value", [2, [1, 2, 3, 4]])
-def test_what_was_fixed_is_never_trained(value: Any) -> None:
+def test_a_fixed_input_is_never_trained(value: Any) -> None:
     built = build(scaled("float[4]"), loss="mse", input_values={"scale": value})
     fates = {choice.name: (choice.is_parameter, choice.why) for choice in built.tensors}
     assert fates["scale"] == (False, "fixed by --input-value")

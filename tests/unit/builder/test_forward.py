@@ -1,4 +1,4 @@
-"""A graph that computes something else than the model is refused at build, by the node's name."""
+"""A graph that computes something other than the model is refused at build time, by node."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ def planted(monkeypatch: pytest.MonkeyPatch, op_type: str, form: Callable) -> No
     monkeypatch.setitem(FORMS, op_type, form)
 
 
-def test_a_form_that_means_something_else_is_refused_by_node(
+def test_a_form_that_computes_something_else_is_refused_by_node(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def leaky(g: Graph, call: Call) -> tuple[Name, ...]:
@@ -43,8 +43,8 @@ def test_a_form_that_means_something_else_is_refused_by_node(
     assert said.startswith("node 'n_y' (Relu) computes something else")
 
 
-def test_an_error_on_equal_numbers_alone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Greater and GreaterOrEqual differ on ties only, which random examples never have."""
+def test_an_error_that_shows_only_on_ties_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Greater and GreaterOrEqual differ only on ties, which random examples never have."""
 
     def strict(g: Graph, call: Call) -> tuple[Name, ...]:
         return (g.op("Greater", *call.inputs),)
@@ -57,7 +57,7 @@ def test_an_error_on_equal_numbers_alone_is_found(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_graph_that_does_not_run_is_refused_by_node() -> None:
-    """Exported at batch 1: the middle axis of the reshape was the batch."""
+    """Exported with batch size 1: the middle axis of the reshape was the batch."""
     nodes = (
         "r = Reshape(x, t) m = ReduceMean <axes = [0], keepdims = 0> (r)"
         "s = ReduceMean <axes = [1], keepdims = 0> (x) z = Add(s, m) y = MatMul(z, w)"
@@ -83,7 +83,7 @@ def test_a_model_that_does_not_run_itself_is_refused() -> None:
 
 
 def test_examples_that_the_model_itself_refuses_are_left_out() -> None:
-    """Nothing tells that the index is nine times the input; only zeros lie in the table."""
+    """Nothing reveals that the index is nine times the input; only zeros stay in the table."""
     model = model_of("i = Mul(x, nine) y = Gather(w, i)", inputs="int64[N] x", w=(8, 3))
     model.graph.initializer.append(helper.make_tensor("nine", 7, [], [9]))
     artifact = build_artifact(model, loss="mse", batch_size=4)
@@ -91,11 +91,11 @@ def test_examples_that_the_model_itself_refuses_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 16])
-def test_what_means_the_same_is_built_at_every_size(batch_size: int) -> None:
+def test_a_correct_model_is_built_at_every_batch_size(batch_size: int) -> None:
     artifact = build_artifact(model_of(BOTH, w=(4, 3)), loss="mse", batch_size=batch_size)
     assert artifact.manifest.batch_size == batch_size
 
 
-def test_numbers_that_are_not_finite_agree_where_both_have_them() -> None:
+def test_nan_and_infinity_agree_if_they_are_in_the_same_places() -> None:
     nodes = "l = Log(x) y = MatMul(l, w)"  # NaN for negative examples, -infinity for zeros
     build_artifact(model_of(nodes, w=(4, 3)), loss="mse", batch_size=4)

@@ -1,4 +1,4 @@
-"""One value of a model is trained; what others need is neither looked at nor kept."""
+"""One value of a model is trained; what only others need is neither checked nor kept."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ TENSORS: dict[str, Any] = {"w": (4, 3), "b": (3,)}
 
 
 def zip_mapped() -> onnx.ModelProto:
-    """As scikit-learn's converter ends: a label by its operators, and a list of dictionaries."""
+    """How scikit-learn's converter ends: a label by its operators, and a list of dictionaries."""
     outputs = "int64[N] chosen, float[N, 3] named"
     model = model_of(LABELLED, outputs=outputs, classes=np.array([7, 8, 9]), **TENSORS)
     domain = "ai.onnx.ml"
@@ -51,14 +51,14 @@ def outputs_of(artifact: Artifact) -> list[str]:
     return [info.name for info in exported.graph.output]
 
 
-def test_the_only_output_of_numbers_is_trained_and_the_label_left_out() -> None:
+def test_the_only_floating_point_output_is_trained_and_the_label_left_out() -> None:
     model = model_of(LABELLED, outputs="int64[N] label, float[N, 3] y", **TENSORS)
     built = build(model, loss="cross_entropy")
     assert (built.output.name, built.output.left_out) == ("y", ("label",))
     assert outputs_of(built.artifact) == ["y"]
 
 
-def test_a_list_of_dictionaries_is_the_tensor_it_is_made_of() -> None:
+def test_a_list_of_dictionaries_counts_as_the_tensor_it_is_made_from() -> None:
     for output in (None, "named", "y"):
         built = build(zip_mapped(), loss="cross_entropy", output=output)
         assert built.output.name == "y"
@@ -68,7 +68,7 @@ def test_a_list_of_dictionaries_is_the_tensor_it_is_made_of() -> None:
     onnx.checker.check_model(exported, full_check=True)
 
 
-def test_several_outputs_of_numbers_are_a_question_with_their_names() -> None:
+def test_several_floating_point_outputs_are_refused_with_their_names() -> None:
     model = model_of(LABELLED, outputs="float[N, 3] z, float[N, 3] y", **TENSORS)
     with pytest.raises(ModelError, match=r"several outputs: 'z', 'y'; name .* --output NAME"):
         build_artifact(model, loss="cross_entropy")
@@ -77,19 +77,19 @@ def test_several_outputs_of_numbers_are_a_question_with_their_names() -> None:
 
 def test_a_model_of_labels_alone_has_nothing_to_train() -> None:
     model = model_of(LABELLED, outputs="int64[N] label", **TENSORS)
-    with pytest.raises(ModelError, match=r"no output of numbers, but 'label'; name .* --output"):
+    with pytest.raises(ModelError, match=r"no numeric output, only 'label'; name .* --output"):
         build_artifact(model, loss="cross_entropy")
     assert outputs_of(build_artifact(model, loss="cross_entropy", output="z")) == ["z"]
 
 
-def test_a_name_that_no_node_gives_is_refused_with_the_outputs() -> None:
+def test_a_name_that_no_node_computes_is_refused_with_the_outputs() -> None:
     model = model_of(LABELLED, outputs="int64[N] label, float[N, 3] y", **TENSORS)
     for name in ("nobody", "x", "w", ""):
-        with pytest.raises(ConfigError, match=f"gives '{name}'; its outputs are 'label', 'y'"):
+        with pytest.raises(ConfigError, match=f"computes '{name}'; its outputs are 'label', 'y'"):
             build_artifact(model, loss="cross_entropy", output=name)
 
 
-def test_a_value_that_is_no_output_has_the_values_it_had() -> None:
+def test_a_chosen_inner_value_keeps_its_values() -> None:
     model = model_of(LABELLED, outputs="int64[N] label, float[N, 3] y", **TENSORS)
     artifact = build_artifact(model, loss="mse", output="z")
     x = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
@@ -100,7 +100,7 @@ def test_a_value_that_is_no_output_has_the_values_it_had() -> None:
 
 
 def test_inputs_nodes_and_tensors_of_other_outputs_are_gone() -> None:
-    """A branch that could not be trained: another input, without a batch, and a loop's operator."""
+    """A branch that could not be trained: another input, without a batch, and a data-sized op."""
     nodes = "y = MatMul(x, w) o = NonZero(k) p = Cast <to = 7> (o)"
     inputs, outputs = "float[N, 4] x, float[?, ?] k", "float[N, 3] y, int64[A, B] p"
     built = build(model_of(nodes, inputs=inputs, outputs=outputs, w=(4, 3)), loss="mse")
@@ -108,8 +108,8 @@ def test_inputs_nodes_and_tensors_of_other_outputs_are_gone() -> None:
     assert [choice.name for choice in built.tensors] == ["w"]
 
 
-def test_probabilities_that_no_softmax_made_are_refused_for_cross_entropy() -> None:
-    """One against the rest, as scikit-learn's SGDClassifier ends; as scores they hardly train."""
+def test_probabilities_that_do_not_come_from_softmax_are_refused_for_cross_entropy() -> None:
+    """One versus rest, as scikit-learn's SGDClassifier ends; as scores they hardly train."""
     nodes = "z = MatMul(x, w) s = Sigmoid(z) t = ReduceSum(s, axes) y = Div(s, t)"
     model = model_of(nodes, axes=np.array([1]), w=(4, 3))
     with pytest.raises(ModelError, match=r"probabilities, but no Softmax .* --output NAME"):
@@ -117,8 +117,8 @@ def test_probabilities_that_no_softmax_made_are_refused_for_cross_entropy() -> N
     build_artifact(model, loss="cross_entropy", output="z")
 
 
-def test_two_classes_by_one_sigmoid_are_scores_of_a_softmax() -> None:
-    """p and 1 - p, as scikit-learn's MLPClassifier ends: the loss is -ln p, not of p as a score."""
+def test_two_classes_from_one_sigmoid_become_scores_of_a_softmax() -> None:
+    """p and 1 - p, as scikit-learn's MLPClassifier ends: the loss is -ln p; p is not a score."""
     nodes = "z = MatMul(x, w) p = Sigmoid(z) q = Sub(one, p) y = Concat <axis = 1> (q, p)"
     model = model_of(nodes, outputs="float[N, 2] y", one=np.float32(1), w=np.ones((4, 1)))
     artifact = build_artifact(model, loss="cross_entropy")

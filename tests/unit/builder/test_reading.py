@@ -1,4 +1,4 @@
-"""Files that are no models are refused in one sentence, whatever is wrong with them."""
+"""Files that are not models are refused in one sentence, whatever is wrong with them."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ MODEL = perceptron().SerializeToString(deterministic=True)
 
 
 def refusal(data: bytes) -> str:
-    """Why a model is not built; nothing if it is."""
+    """Why a model was refused; empty if it was built."""
     try:
         build_artifact(data, loss="cross_entropy", batch_size=2)
     except FedgeError as error:
@@ -28,7 +28,7 @@ def refusal(data: bytes) -> str:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"not a model", b"PK\x03\x04" + bytes(100)])
-def test_other_bytes_are_no_model(data: bytes) -> None:
+def test_other_bytes_are_refused_as_a_model(data: bytes) -> None:
     with pytest.raises(ModelError):
         build_artifact(data, loss="mse")
 
@@ -40,7 +40,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_model(tmp_path)
 
 
-def test_a_path_bytes_and_the_model_itself_are_read_alike(tmp_path: Path) -> None:
+def test_a_path_its_bytes_and_the_model_itself_are_read_the_same(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(MODEL)
     assert read_model(path) == read_model(str(path)) == read_model(MODEL)
@@ -67,7 +67,7 @@ WEIGHT = np.arange(12, dtype=np.float32).reshape(4, 3)
 
 
 def outside(path: Path, **said: str) -> onnx.ModelProto:
-    """A model whose weight lies in another file, with what it says of the file."""
+    """A model whose weight is in another file, with these claims about the file."""
     model = model_of("y = MatMul(x, w)", w=(4, 3))
     tensor = model.graph.initializer[0]
     tensor.ClearField("raw_data")
@@ -78,14 +78,14 @@ def outside(path: Path, **said: str) -> onnx.ModelProto:
     return model
 
 
-def test_weights_in_a_file_beside_the_model_are_read(tmp_path: Path) -> None:
+def test_weights_in_a_file_next_to_the_model_are_read(tmp_path: Path) -> None:
     (tmp_path / "w.data").write_bytes(bytes(8) + WEIGHT.tobytes())
     outside(tmp_path / "m.onnx", location="w.data", offset="8", length="48")
     (tensor,) = read_model(tmp_path / "m.onnx").graph.initializer
     np.testing.assert_array_equal(numpy_helper.to_array(tensor), WEIGHT)
 
 
-def test_weights_elsewhere_are_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_weights_elsewhere_are_refused_with_a_remedy(tmp_path: Path) -> None:
     model = outside(tmp_path / "m.onnx", location="w.data")
     (tmp_path / "w.data").write_bytes(WEIGHT.tobytes())
     with pytest.raises(ModelError, match=r"'w'.* another file; .*save_model"):
@@ -112,7 +112,7 @@ def test_weights_elsewhere_are_refused_with_what_to_do(tmp_path: Path) -> None:
         {"location": "w.data", "length": "4"},
     ],
 )
-def test_a_second_file_that_is_not_as_said_is_refused(tmp_path: Path, said: dict[str, str]) -> None:
+def test_a_second_file_unlike_its_claims_is_refused(tmp_path: Path, said: dict[str, str]) -> None:
     folder = tmp_path / "model"
     (folder / "sub").mkdir(parents=True)
     for path in (tmp_path / "w.data", folder / "w.data", folder / "sub/w.data"):
@@ -120,12 +120,12 @@ def test_a_second_file_that_is_not_as_said_is_refused(tmp_path: Path, said: dict
     (folder / "link.data").symlink_to(tmp_path / "w.data")
     os.mkfifo(folder / "fifo.data")
     outside(folder / "m.onnx", **said)
-    with pytest.raises(ModelError, match="tensor 'w' lies in another file; expected") as caught:
+    with pytest.raises(ModelError, match="tensor 'w' is in another file; expected") as caught:
         read_model(folder / "m.onnx")
     assert "\n" not in str(caught.value)
 
 
-def test_a_tensor_of_a_function_cannot_lie_in_another_file() -> None:
+def test_a_functions_tensor_cannot_be_in_another_file() -> None:
     value = onnx.TensorProto(
         name="leak", data_type=1, dims=[4], data_location=onnx.TensorProto.EXTERNAL
     )
@@ -138,8 +138,8 @@ def test_a_tensor_of_a_function_cannot_lie_in_another_file() -> None:
         build_artifact(model, loss="mse")
 
 
-def test_a_function_cannot_smuggle_a_sparse_tensor_of_another_file_past_the_check() -> None:
-    """onnxruntime reads it before it looks where the path of other tensors leads."""
+def test_a_function_cannot_smuggle_a_sparse_tensor_in_another_file_past_the_check() -> None:
+    """onnxruntime reads it before it checks where other tensors' paths lead."""
     value = onnx.TensorProto(name="leak", data_type=1, dims=[4])
     value.data_location = onnx.TensorProto.EXTERNAL
     value.external_data.add(key="location", value="secret.bin")

@@ -1,4 +1,4 @@
-"""Standardisation in the graph: mean 0, deviation 1, and 0 where a value is missing."""
+"""Standardisation in the graph: mean 0, deviation 1, and 0 for missing values."""
 
 import numpy as np
 import onnx
@@ -11,7 +11,7 @@ from tests.support.onnx_runs import run_onnxruntime
 from tests.support.onnx_texts import model_of, perceptron
 
 
-def test_given_numbers_standardise_and_fill() -> None:
+def test_given_means_and_deviations_standardise_and_fill_in_missing_values() -> None:
     model = model_of("y = Mul(x, w)", outputs="float[N, 4] y", w=np.ones(4))
     mean, std = [1, 2, 3, 4], [2, 4, 0.5, 0]
     artifact = build_artifact(model, loss="mse", standardize={"x": (mean, std)})
@@ -21,7 +21,7 @@ def test_given_numbers_standardise_and_fill() -> None:
     np.testing.assert_array_equal(found, [[2, 0, 0, 0], [0, 0, 2, 0]])
 
 
-def test_federated_numbers_start_neutral() -> None:
+def test_federated_means_and_scales_start_neutral() -> None:
     artifact = build_artifact(perceptron(), loss="cross_entropy", standardize="federated")
     (spec,) = artifact.manifest.inputs
     assert spec.standardize == "federated"
@@ -45,7 +45,7 @@ def test_training_sees_what_inference_sees() -> None:
     assert found == pytest.approx(want, rel=1e-5)
 
 
-def test_images_are_standardised_by_channel() -> None:
+def test_images_are_standardised_per_channel() -> None:
     model = model_of(
         "c = Conv(x, w) p = GlobalAveragePool(c) y = Flatten(p)", inputs="float[N, 2, 5, 5] x",
         w=(3, 2, 3, 3),
@@ -62,7 +62,7 @@ def test_integer_inputs_are_left_alone() -> None:
     assert [(s.name, s.standardize) for s in specs] == [("i", "none"), ("x", "federated")]
 
 
-def test_a_model_too_old_to_know_missing_values_is_sent_to_the_converter() -> None:
+def test_a_model_too_old_for_missing_values_is_refused_with_a_pointer_to_the_converter() -> None:
     model = model_of("y = MatMul(x, w)", opset=8, w=(4, 3))
     with pytest.raises(ModelError, match="version_converter"):
         build_artifact(model, loss="mse", standardize="federated")

@@ -24,7 +24,7 @@ MODEL = model_of(
 
 
 def with_statistics(artifact: Artifact) -> Vector:
-    """The parameters after the round of statistics over these examples."""
+    """The parameters after a statistics round over these examples."""
     filled = artifact.parameters.copy()
     slots = {slot.name: slot for slot in artifact.layout}
     slots["target.fedge.centre"].view(filled)[...] = Y.mean(0)
@@ -38,7 +38,7 @@ SCALED = build_artifact(MODEL, loss="mse", standardize="federated")
 PLAIN = build_artifact(MODEL, loss="mse", standardize={"x": (X.mean(0), X.std(0))})
 
 
-def test_training_is_that_of_a_standardised_target() -> None:
+def test_training_uses_the_standardised_target() -> None:
     parameters = with_statistics(SCALED)
     loss, gradient = Trainer(SCALED).loss_and_gradient(parameters, {"x": X}, Y)
     standard = (Y - Y.mean(0)) / Y.std(0)
@@ -47,7 +47,7 @@ def test_training_is_that_of_a_standardised_target() -> None:
     np.testing.assert_allclose(gradient, slope, rtol=1e-4, atol=1e-6)
 
 
-def test_evaluation_and_the_exported_model_speak_the_targets_units() -> None:
+def test_evaluation_and_the_exported_model_are_in_the_targets_units() -> None:
     parameters = with_statistics(SCALED)
     exported = onnx.load_from_string(SCALED.to_onnx(parameters))
     onnx.checker.check_model(exported, full_check=True)
@@ -58,7 +58,7 @@ def test_evaluation_and_the_exported_model_speak_the_targets_units() -> None:
     assert said.loss == pytest.approx(np.mean((found - Y) ** 2), rel=1e-5)
 
 
-def test_before_the_fleet_has_measured_it_is_the_model_itself() -> None:
+def test_before_the_fleet_has_measured_the_model_is_unchanged() -> None:
     exported = onnx.load_from_string(SCALED.to_onnx(SCALED.parameters))
     (found,), (want,) = (run_onnxruntime(each, {"x": X}) for each in (exported, MODEL))
     np.testing.assert_allclose(found, want, rtol=1e-6)
@@ -72,20 +72,20 @@ def test_an_output_that_the_model_reads_again_is_scaled_once() -> None:
     assert [info.name for info in exported.graph.output] == ["y"]
 
 
-def test_the_table_names_the_targets_statistics() -> None:
+def test_the_table_lists_the_targets_statistics() -> None:
     built = build(MODEL, loss="mse", standardize="federated")
     fates = {choice.name: (choice.is_trained, choice.why) for choice in built.tensors}
     assert fates["target.fedge.spread"] == (False, "standardises the target")
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
-def test_classes_have_no_deviation(loss: str) -> None:
+def test_class_targets_are_not_standardised(loss: str) -> None:
     artifact = build_artifact(MODEL, loss=loss, standardize="federated")
     assert artifact.manifest.target.standardize == "none"
 
 
-def test_the_manifest_of_any_other_artifact_has_no_such_key() -> None:
-    """So that its bytes are what they were."""
+def test_the_manifest_has_no_standardize_key_for_other_targets() -> None:
+    """So that its bytes do not change."""
     assert "standardize" not in json.loads(PLAIN.manifest.to_json({}))["target"]
     data = SCALED.manifest.to_json({})
     assert json.loads(data)["target"]["standardize"] == "federated"
@@ -93,7 +93,7 @@ def test_the_manifest_of_any_other_artifact_has_no_such_key() -> None:
 
 
 @pytest.mark.parametrize("wrong", [b'"given"', b'"none"', b"1"])
-def test_another_word_in_the_manifest_is_refused(wrong: bytes) -> None:
+def test_an_unknown_standardize_value_in_the_manifest_is_refused(wrong: bytes) -> None:
     head, _, tail = SCALED.manifest.to_json({}).rpartition(b'"standardize":"federated"')
     with pytest.raises(ArtifactError):
         Manifest.from_json(head + b'"standardize":' + wrong + tail)

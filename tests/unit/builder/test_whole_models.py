@@ -1,4 +1,4 @@
-"""Models that other people made build, differentiate, and still say what they said."""
+"""Third-party models can be built and differentiated, and still give the same outputs."""
 
 import numpy as np
 import onnx

@@ -25,7 +25,7 @@ def saved(folder: Path, **arrays: Any) -> Path:
 
 
 def npy(array: np.ndarray, **header: Any) -> bytes:
-    """An .npy file whose header may lie."""
+    """An .npy file whose header may be false."""
     file = io.BytesIO()
     honest = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
     np.lib.format.write_array_header_1_0(file, honest | header)
@@ -40,7 +40,7 @@ def zipped(folder: Path, **members: bytes) -> Path:
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_all_four_arrays_are_read_and_others_left_alone(tmp_path: Path, save: Any) -> None:
+def test_all_four_arrays_are_read_and_others_ignored(tmp_path: Path, save: Any) -> None:
     client, is_test = np.array(["b", "a", "b"]), np.array([True, False, False])
     labels = np.array(["zero", "one"])
     objects = np.array([None, {}], dtype=object)
@@ -53,19 +53,19 @@ def test_all_four_arrays_are_read_and_others_left_alone(tmp_path: Path, save: An
     np.testing.assert_array_equal(data.is_test, is_test)
 
 
-def test_columns_first_and_the_other_byte_order_are_read(tmp_path: Path) -> None:
+def test_column_major_and_byte_swapped_arrays_are_read(tmp_path: Path) -> None:
     data = read_npz(saved(tmp_path, x=np.asfortranarray(X), y=Y.astype(">i4")))
     np.testing.assert_array_equal(data.inputs["x"], X)
     np.testing.assert_array_equal(data.targets, Y)
 
 
-def test_without_x_every_array_of_numbers_with_a_row_per_target_is_an_input(tmp_path: Path) -> None:
+def test_without_x_every_numeric_array_with_a_row_per_target_is_an_input(tmp_path: Path) -> None:
     words, constants = np.array(["u", "v", "w"]), np.zeros(2)
     path = saved(tmp_path, image=X, age=Y * 2, y=Y, words=words, constants=constants, client=Y)
     assert sorted(read_npz(path).inputs) == ["age", "image"]
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     written = Dataset({"a": X, "b": Y}, Y, client=np.array([1, 1, 2]), is_test=Y > 1)
     write_npz(tmp_path / "d.npz", written)
     data = read_npz(tmp_path / "d.npz")
@@ -133,14 +133,14 @@ def test_a_header_that_promises_more_than_there_is_allocates_nothing(tmp_path: P
         read_npz(zipped(tmp_path, x=npy(X, shape=(3, -2)), y=npy(Y)))
 
 
-def test_a_member_that_is_no_array_is_refused(tmp_path: Path) -> None:
+def test_a_member_that_is_not_an_array_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"x\.npy"):
         read_npz(zipped(tmp_path, x=b"\x80\x04N.", y=npy(Y)))
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_compression_that_numpy_never_uses_is_refused_unread(tmp_path: Path, method: int) -> None:
-    """Forty bytes of it unpack to megabytes; deflate's most is a thousand times."""
+    """Forty bytes of it can expand to megabytes; deflate expands at most a thousand times."""
     with zipfile.ZipFile(tmp_path / "data.npz", "w", method) as archive:
         archive.writestr("x.npy", npy(np.zeros((3, 2**20))))
         archive.writestr("y.npy", npy(Y))
@@ -149,7 +149,7 @@ def test_a_compression_that_numpy_never_uses_is_refused_unread(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("text", [b"{'descr': (", b"{" * 9000, b"{'descr': [[]]}", b"{[]: 1}"])
-def test_a_header_that_is_no_python_literal_is_refused(tmp_path: Path, text: bytes) -> None:
+def test_a_header_that_is_not_a_python_literal_is_refused(tmp_path: Path, text: bytes) -> None:
     header = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
     with pytest.raises(DataError, match="a NumPy array"):
         read_npz(zipped(tmp_path, x=header, y=npy(Y)))
@@ -162,8 +162,8 @@ def test_names_beyond_unicode_are_refused(tmp_path: Path) -> None:
         read_npz(path)
 
 
-def test_a_member_said_to_begin_before_the_file_is_damage(tmp_path: Path) -> None:
-    """And not a wrong setting, although the system refuses to go there."""
+def test_a_member_that_starts_before_the_file_counts_as_damage(tmp_path: Path) -> None:
+    """And not a wrong setting, although the system refuses to seek there."""
     path = saved(tmp_path, x=X, y=Y)
     data = bytearray(path.read_bytes())
     end = data.rfind(b"PK\5\6") + 16
@@ -174,7 +174,7 @@ def test_a_member_said_to_begin_before_the_file_is_damage(tmp_path: Path) -> Non
 
 
 def test_a_header_that_unpacks_to_gigabytes_is_not_read(tmp_path: Path) -> None:
-    """NumPy's second format has room for a header of 4 GiB, and spaces deflate to a thousandth."""
+    """NumPy's second format allows a header of 4 GiB, and spaces deflate to a thousandth."""
     size = 64 * 2**20
     bomb = b"\x93NUMPY\x02\x00" + size.to_bytes(4, "little") + b" " * size
     path = zipped(tmp_path, x=bomb, y=npy(Y))
@@ -191,11 +191,11 @@ def test_a_header_that_unpacks_to_gigabytes_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("dtype", "shape"),
     [
-        (np.uint8, (2**30, 1)),  # 1 GiB as bytes, 5 as numbers to train on
-        (np.float32, (2**40, 0)),  # no bytes at all, and a trillion examples to put in order
+        (np.uint8, (2**30, 1)),  # 1 GiB as bytes, 5 GiB as numbers to train on
+        (np.float32, (2**40, 0)),  # no bytes at all, but a trillion examples to shuffle
     ],
 )
-def test_arrays_count_as_what_they_take_in_memory(
+def test_arrays_count_by_their_size_in_memory(
     tmp_path: Path, dtype: type, shape: tuple[int, int]
 ) -> None:
     liar = npy(np.zeros(0, dtype), shape=shape)
@@ -204,8 +204,8 @@ def test_arrays_count_as_what_they_take_in_memory(
         read_npz(zipped(tmp_path, x=liar, y=y))
 
 
-def test_the_clients_of_many_examples_are_compared_as_they_are() -> None:
-    """As text each would take 84 bytes."""
+def test_clients_are_compared_without_converting_them_to_text() -> None:
+    """Each would take 84 bytes as text."""
     n = 200_000
     data = Dataset({"x": np.zeros((n, 1), np.int8)}, np.zeros(n, np.int8), client=np.arange(n))
     tracemalloc.start()
@@ -242,7 +242,7 @@ np.savez_compressed(COMPRESSED, x=X, y=Y)
 
 
 @given(st.data())
-def test_a_damaged_file_is_read_right_or_refused(data: st.DataObject) -> None:
+def test_a_damaged_file_is_read_correctly_or_refused(data: st.DataObject) -> None:
     damaged = bytearray(COMPRESSED.getvalue())
     for _ in range(data.draw(st.integers(1, 3))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))

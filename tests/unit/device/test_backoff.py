@@ -1,4 +1,4 @@
-"""Pauses between tries."""
+"""Pauses between attempts."""
 
 import random
 
@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fedge.device.backoff import Backoff
-from tests.support.round_manifests import dice
+from tests.support.round_manifests import rng
 
 
 class NoJitter(random.Random):
@@ -26,7 +26,7 @@ def test_pauses_double_up_to_the_limit() -> None:
 @example(n_tries=0, seed=0)
 @example(n_tries=10**6, seed=0)
 def test_a_pause_is_between_half_its_length_and_the_limit(n_tries: int, seed: int) -> None:
-    pause_s = Backoff(2.0, 60.0, n_tries).pause_s(dice(seed))
+    pause_s = Backoff(2.0, 60.0, n_tries).pause_s(rng(seed))
     assert 1.0 <= pause_s <= 60.0
     if n_tries >= 5:
         assert pause_s >= 30.0

@@ -1,4 +1,4 @@
-"""A whole device, on a bus in memory, with an aggregator that a test drives."""
+"""A whole device, on an in-memory bus, with an aggregator driven by the test."""
 
 import functools
 import hashlib
@@ -68,7 +68,7 @@ def test_a_round_gives_the_update_that_the_plan_prescribes(scene: Scene) -> None
     device.close()
 
 
-def test_only_what_is_not_here_is_fetched(scene: Scene) -> None:
+def test_only_missing_blobs_are_fetched(scene: Scene) -> None:
     other = scene.aggregator.add_blob(np.array([1, 2, 3], "<f4").tobytes())
     device = scene.device()
     scene.aggregator.announce(1)
@@ -86,7 +86,7 @@ def test_only_what_is_not_here_is_fetched(scene: Scene) -> None:
     device.close()
 
 
-def test_one_step_is_one_local_step_so_that_news_is_read_between_them(scene: Scene) -> None:
+def test_one_step_is_one_local_step_so_that_messages_are_read_in_between(scene: Scene) -> None:
     scene.aggregator.announce(1, plan=replace(PLAN, local_steps=50))
     device = scene.device()
     scene.run_until(device, lambda: isinstance(device.phase, Training))
@@ -111,7 +111,7 @@ def test_a_superseded_round_is_abandoned_and_never_sent(
     scene.aggregator.announce(2)
     scene.settle(device)
     assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [2]
-    assert "round 1: abandoned after 2 local steps, nothing of them is sent" in caplog.text
+    assert "round 1: abandoned after 2 local steps; none of that is sent" in caplog.text
     device.close()
 
 
@@ -138,10 +138,10 @@ def test_a_manifest_with_an_older_sequence_is_ignored(scene: Scene) -> None:
     device.close()
 
 
-def test_a_job_begun_anew_is_followed_and_nothing_of_the_old_run_is_sent(
+def test_a_restarted_job_is_followed_and_nothing_of_the_old_run_is_sent(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The new run counts rounds and manifests from the start, with the same first model."""
+    """The new run restarts the count of rounds and manifests, with the same first model."""
     device = scene.device()
     for round_ in (1, 2):
         scene.aggregator.announce(round_, sequence=99 + round_)
@@ -156,7 +156,7 @@ def test_a_job_begun_anew_is_followed_and_nothing_of_the_old_run_is_sent(
     scene.aggregator.announce(1, sequence=0, run=b"run2")
     scene.settle(device)
     assert "forgot answers, residual and unsent updates of run 72756e31" in caplog.text
-    assert caplog.text.count("begun anew") == 1
+    assert caplog.text.count("started over") == 1
     assert pending(scene.folder) == []
     ((_, round_, _, payload),) = scene.aggregator.updates
     fresh = Scene(scene.folder / "fresh")
@@ -168,7 +168,7 @@ def test_a_job_begun_anew_is_followed_and_nothing_of_the_old_run_is_sent(
     device.close()
 
 
-def test_a_run_is_known_again_after_a_restart(
+def test_a_run_is_recognised_after_a_restart(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene.aggregator.announce(1)
@@ -181,10 +181,10 @@ def test_a_run_is_known_again_after_a_restart(
     scene.aggregator.announce(1, sequence=0, run=b"run2")
     third = scene.device()
     scene.settle(third)
-    assert "begun anew" not in caplog.text  # the broker may have kept that from long ago
+    assert "started over" not in caplog.text  # the broker may have retained that from long ago
     scene.bear_aggregator(b"run2")
     scene.settle(third)
-    assert caplog.text.count("begun anew") == 1
+    assert caplog.text.count("started over") == 1
     assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [1, 1]
     third.close()
 
@@ -237,10 +237,10 @@ def test_an_update_without_an_answer_is_sent_by_the_next_process_with_its_nonce(
     again.close()
 
 
-def test_of_an_old_backup_nothing_is_sent_once_the_aggregator_has_told_what_it_has(
+def test_nothing_from_an_old_backup_is_sent_once_the_aggregator_has_said_what_it_has(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Round 1 lies unanswered in the backup; round 3 was accepted after it was made."""
+    """Round 1 is unanswered in the backup; round 3 was accepted after the backup was made."""
     scene.aggregator.reply = lambda _: None
     scene.aggregator.announce(1)
     device = scene.device()
@@ -261,7 +261,7 @@ def test_of_an_old_backup_nothing_is_sent_once_the_aggregator_has_told_what_it_h
 
 
 def test_nothing_learned_is_lost_when_an_update_is_refused(scene: Scene) -> None:
-    """What two rounds learn arrives whole although the first update is refused."""
+    """What two rounds learn arrives in full even though the first update is refused."""
 
     def answer(chunk: UpdateChunk) -> Reply:
         if chunk.round > 1:
@@ -288,7 +288,7 @@ def test_nothing_learned_is_lost_when_an_update_is_refused(scene: Scene) -> None
     np.testing.assert_allclose(codecs.decode(counted).to_dense() + residual, learned, rtol=1e-5)
 
 
-def test_a_cut_link_resumes_a_download_by_what_is_missing(tmp_path: Path) -> None:
+def test_after_a_cut_link_a_download_resumes_with_the_missing_chunks(tmp_path: Path) -> None:
     scene = Scene(tmp_path, models.linear(n_in=50_000))  # 200 004 bytes: four chunks
     values = np.ones(50_001, "<f4").tobytes()
     model = scene.aggregator.add_blob(values)
@@ -312,13 +312,13 @@ def test_a_cut_link_resumes_a_download_by_what_is_missing(tmp_path: Path) -> Non
     device.close()
 
 
-def test_missing_chunks_are_asked_for_again_while_the_link_stands(tmp_path: Path) -> None:
+def test_missing_chunks_are_asked_for_again_while_the_link_is_up(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     scene.aggregator.serves = False
     scene.aggregator.announce(1)
     device = scene.device()
     scene.run_until(device, lambda: len(scene.aggregator.requests) == 4)
-    # 1 s, 2 s and 4 s, each less up to a half
+    # 1 s, 2 s and 4 s, each reduced by up to half
     assert 3.5 <= scene.now_s - 100.0 <= 9.0
     scene.aggregator.serves = True
     scene.run_until(device, lambda: len(scene.aggregator.updates) == 1)
@@ -348,7 +348,7 @@ def test_training_that_is_not_finite_sends_nothing_and_waits_for_the_next_round(
     device.close()
 
 
-def test_examples_may_be_named_by_their_file(scene: Scene, tmp_path: Path) -> None:
+def test_examples_may_be_given_as_a_file(scene: Scene, tmp_path: Path) -> None:
     own = examples(n_in=scene.artifact.manifest.inputs[0].shape[0])
     np.savez(tmp_path / "own.npz", **own.inputs, y=own.targets)  # type: ignore[arg-type]
     scene.aggregator.announce(1)
@@ -358,7 +358,7 @@ def test_examples_may_be_named_by_their_file(scene: Scene, tmp_path: Path) -> No
     device.close()
 
 
-def test_a_device_with_a_budget_keeps_it_whatever_the_plan_says(scene: Scene) -> None:
+def test_a_device_with_a_budget_stays_within_it_whatever_the_plan_says(scene: Scene) -> None:
     scene.aggregator.announce(1, plan=replace(PLAN, codec="none"))
     device = scene.device(budget_bytes=64)
     scene.settle(device)
@@ -369,7 +369,7 @@ def test_a_device_with_a_budget_keeps_it_whatever_the_plan_says(scene: Scene) ->
 
 
 def test_a_device_that_measures_its_link_fits_every_update_to_it(tmp_path: Path) -> None:
-    """The link takes 2 s for the first update and 4 s for the second one; 8 s are allowed."""
+    """The link takes 2 s for the first update and 4 s for the second; 8 s are allowed."""
     scene = Scene(tmp_path, models.linear(n_in=20_000))
     device, sizes = scene.device(upload_time_s=8.0), []
     for round_, took_s in [(1, 2.0), (2, 4.0), (3, 0.0)]:
@@ -430,7 +430,7 @@ def test_a_model_that_does_not_fit_the_artifact_is_skipped(scene: Scene, model: 
     device.close()
 
 
-def test_an_artifact_that_is_none_is_skipped(scene: Scene) -> None:
+def test_a_blob_that_is_not_an_artifact_is_skipped(scene: Scene) -> None:
     scene.aggregator.announce(1, artifact=scene.aggregator.add_blob(b"not an artifact"))
     device = scene.device()
     scene.settle(device)
@@ -438,10 +438,10 @@ def test_an_artifact_that_is_none_is_skipped(scene: Scene) -> None:
     device.close()
 
 
-def test_examples_that_do_not_fit_the_artifact_skip_its_rounds_and_the_aggregator_is_told_why(
+def test_if_examples_do_not_fit_the_artifact_rounds_are_skipped_and_the_aggregator_is_told_why(
     scene: Scene,
 ) -> None:
-    """An artifact comes from outside: it ends no device."""
+    """An artifact comes from outside: it must not stop a device."""
     scene.aggregator.announce(1)
     device = scene.device(data=examples(n_in=3))
     scene.settle(device)
@@ -451,15 +451,15 @@ def test_examples_that_do_not_fit_the_artifact_skip_its_rounds_and_the_aggregato
     assert (skipped.round, skipped.why) == (1, why)
     scene.aggregator.announce(2, artifact=scene.aggregator.add_blob(models.linear(3).to_bytes()))
     scene.settle(device)
-    assert "global model" in str(device.phase)  # the next artifact fits, and its model is too short
+    assert "global model" in str(device.phase)  # the next artifact fits, but its model is too short
     device.close()
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
-def test_whatever_an_artifact_holds_the_device_lives_and_tells_why_it_skips(
+def test_whatever_an_artifact_contains_the_device_survives_and_says_why_it_skips(
     scene: Scene, name: str
 ) -> None:
-    """After a restart too; and the next round, with a sound artifact, is done."""
+    """Even after a restart; and the next round, with a sound artifact, is done."""
     data, words = HOSTILE[name]
     scene.aggregator.announce(1, artifact=scene.aggregator.add_blob(data))
     for _ in range(2):
@@ -480,7 +480,7 @@ def test_whatever_an_artifact_holds_the_device_lives_and_tells_why_it_skips(
 
 
 @pytest.mark.parametrize("where", ["read", "trained", "fetched"])
-def test_an_artifact_that_finds_no_memory_is_skipped(
+def test_an_artifact_too_large_for_memory_is_skipped(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     def no_room(*_: object, **__: object) -> None:
@@ -502,7 +502,7 @@ def test_an_artifact_that_finds_no_memory_is_skipped(
     device.close()
 
 
-def test_another_model_drops_the_residual_of_the_one_before(
+def test_a_different_model_drops_the_residual_of_the_previous_one(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = scene.device()
@@ -520,14 +520,14 @@ def test_another_model_drops_the_residual_of_the_one_before(
     assert box.residual(JOB, frozen.schema) is not None
 
 
-def test_a_new_aggregator_hears_the_unanswered_update_within_two_seconds(scene: Scene) -> None:
+def test_a_new_aggregator_gets_the_unanswered_update_within_two_seconds(scene: Scene) -> None:
     scene.aggregator.reply = lambda _: None
     scene.aggregator.announce(1)
     device = scene.device()
     scene.run_until(device, lambda: len(scene.aggregator.updates) == 4)
-    # The pause after the fourth is 8 to 16 s, so what comes sooner comes because of the birth.
+    # The pause after the fourth is 8 to 16 s, so anything sooner is due to the birth.
     scene.bear_aggregator()
-    scene.settle(device)  # the clock stands still
+    scene.settle(device)  # the clock does not move
     scene.now_s += 2.0
     scene.settle(device)
     assert len(scene.aggregator.updates) == 5
@@ -535,7 +535,7 @@ def test_a_new_aggregator_hears_the_unanswered_update_within_two_seconds(scene: 
 
 
 def wait_after_birth_s(scene: Scene) -> float:
-    """Until a device that gets no chunks asks for them again."""
+    """Seconds until a device that gets no chunks asks for them again."""
     scene.aggregator.serves = False
     scene.aggregator.announce(1)
     device, requests = scene.device(), scene.aggregator.requests
@@ -561,7 +561,7 @@ def test_the_state_topic_says_online_then_offline(scene: Scene) -> None:
     assert DeviceState.from_bytes(scene.bus.retained[STATE]).presence is Presence.OFFLINE
 
 
-def test_the_will_of_a_process_before_does_not_leave_the_device_offline(scene: Scene) -> None:
+def test_the_will_of_a_previous_process_does_not_leave_the_device_offline(scene: Scene) -> None:
     device = scene.device()
     scene.settle(device)
     scene.bus.deliver("broker", STATE, GOODBYE, retain=True)
@@ -570,7 +570,7 @@ def test_the_will_of_a_process_before_does_not_leave_the_device_offline(scene: S
     device.close()
 
 
-def test_of_two_with_one_id_the_second_stops_and_the_first_goes_on(scene: Scene) -> None:
+def test_of_two_devices_with_one_id_the_second_stops_and_the_first_continues(scene: Scene) -> None:
     first = scene.device(name="first")
     scene.settle(first)
     scene.now_s += 3.0
@@ -589,7 +589,7 @@ def test_of_two_with_one_id_the_second_stops_and_the_first_goes_on(scene: Scene)
     first.close()
 
 
-def test_two_devices_on_one_state_directory_is_a_storage_error(scene: Scene) -> None:
+def test_two_devices_on_one_state_directory_are_a_storage_error(scene: Scene) -> None:
     first = scene.device()
     with pytest.raises(StorageError, match="in use by another running device"):
         scene.device(name="second")
@@ -609,7 +609,7 @@ def test_a_broker_that_never_answers_is_given_up_after_the_time_set(scene: Scene
     device.close()
 
 
-def test_a_broker_that_was_there_once_is_waited_for_without_end(scene: Scene) -> None:
+def test_a_broker_that_was_reached_once_is_waited_for_indefinitely(scene: Scene) -> None:
     device = scene.device(connect_timeout_s=10.0)
     scene.settle(device)
     scene.bus.cut(scene.transport)
@@ -624,7 +624,7 @@ def test_a_device_without_examples_is_a_config_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("leaves", [False, True])
-def test_it_ends_with_the_job_if_told_to(scene: Scene, *, leaves: bool) -> None:
+def test_it_ends_with_the_job_if_configured_to(scene: Scene, *, leaves: bool) -> None:
     device = scene.device(exit_when_finished=leaves)
     scene.settle(device)
     scene.aggregator.announce(9, state=RoundState.FINISHED)
@@ -636,7 +636,7 @@ def test_it_ends_with_the_job_if_told_to(scene: Scene, *, leaves: bool) -> None:
     assert phase == Idle("stopped")
 
 
-def test_an_end_that_only_the_broker_remembers_is_believed_after_a_while(scene: Scene) -> None:
+def test_a_job_end_known_only_from_the_broker_is_believed_after_a_while(scene: Scene) -> None:
     scene.aggregator.announce(9, state=RoundState.FINISHED)
     device = scene.device(exit_when_finished=True)
     scene.settle(device)
@@ -662,8 +662,8 @@ def test_a_device_that_starts_before_its_aggregator_takes_part_in_the_rounds_add
     device.close()
 
 
-def test_a_manifest_older_than_the_last_answer_starts_nothing_but_a_word(scene: Scene) -> None:
-    """Which a broker has kept from before, or an aggregator that was put back gives out."""
+def test_a_manifest_older_than_the_last_answer_starts_nothing_but_is_reported(scene: Scene) -> None:
+    """Such as one a broker retained, or one from an aggregator restored from a backup."""
     scene.aggregator.announce(2, sequence=20)
     device = scene.device()
     scene.settle(device)
@@ -678,7 +678,7 @@ def test_a_manifest_older_than_the_last_answer_starts_nothing_but_a_word(scene: 
     scene.aggregator.announce(1, sequence=11)
     scene.now_s += 2.1
     scene.settle(again)
-    assert len(scene.aggregator.states) == n_states  # it was said at its birth
+    assert len(scene.aggregator.states) == n_states  # it was reported at its birth
     scene.aggregator.announce(3, sequence=21)
     scene.settle(again)
     assert [round_ for _, round_, _, _ in scene.aggregator.updates] == [2, 3]
@@ -691,7 +691,7 @@ def test_a_manifest_older_than_the_last_answer_starts_nothing_but_a_word(scene: 
     again.close()
 
 
-def test_a_device_says_its_job_and_how_far_it_is_when_an_aggregator_comes(scene: Scene) -> None:
+def test_a_device_reports_its_job_and_progress_when_an_aggregator_arrives(scene: Scene) -> None:
     device = scene.device()
     scene.settle(device)
     birth = scene.aggregator.states[-1]
@@ -704,7 +704,7 @@ def test_a_device_says_its_job_and_how_far_it_is_when_an_aggregator_comes(scene:
     scene.now_s += 2.1
     scene.settle(device)
     followed = scene.aggregator.states[-1].followed
-    assert followed == Followed(b"run1", RoundId(4), 40, is_answered=False)  # it owes one
+    assert followed == Followed(b"run1", RoundId(4), 40, is_answered=False)  # it owes an answer
     device.close()
 
 
@@ -724,7 +724,7 @@ def test_a_state_forged_in_its_name_is_contradicted(scene: Scene, *, skips: bool
     device.close()
 
 
-def test_received_bytes_are_counted_by_round_and_in_all(scene: Scene) -> None:
+def test_received_bytes_are_counted_by_round_and_in_total(scene: Scene) -> None:
     device = scene.device()
     for round_ in (1, 2):
         scene.aggregator.announce(round_)
@@ -744,7 +744,7 @@ def test_received_bytes_are_counted_by_round_and_in_all(scene: Scene) -> None:
 @example(payload=b"\x81" * 50)
 @example(payload=bytes(9000))
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_bytes_that_mean_nothing_are_dropped_and_counted(
+def test_meaningless_bytes_are_dropped_and_counted(
     tmp_path_factory: pytest.TempPathFactory, topic: str, payload: bytes
 ) -> None:
     scene = Scene(tmp_path_factory.mktemp("hostile"))
@@ -786,7 +786,7 @@ def test_the_example_in_the_class_docstring_trains_a_round(
     assert DeviceState.from_bytes(scene.bus.retained[STATE]).presence is Presence.OFFLINE
 
 
-def test_an_update_of_several_chunks_arrives_although_one_is_lost(tmp_path: Path) -> None:
+def test_an_update_of_several_chunks_arrives_even_if_one_is_lost(tmp_path: Path) -> None:
     scene = Scene(tmp_path, models.linear(n_in=50_000))
     scene.aggregator.announce(1, plan=replace(PLAN, codec="none"))
     device = scene.device()

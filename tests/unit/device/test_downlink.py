@@ -19,7 +19,7 @@ TOPICS, JOB = Topics("default"), JobId("default")
 
 
 class Scene:
-    """An aggregator and devices that come and go; the clock moves by what they ask for."""
+    """An aggregator and devices that come and go; the clock moves by their pauses."""
 
     def __init__(self, folder: Path, **settings: object) -> None:
         self.folder, self.now_s, self.bus = folder, 100.0, Bus()
@@ -44,7 +44,7 @@ class Scene:
         self.devices.pop(name).close()
 
     def play_to(self, round_: int) -> None:
-        """Until this round is open."""
+        """Play until this round is open."""
         for _ in range(5000):
             manifest = self.manifest
             if manifest and (manifest.round >= round_ or manifest.state is RoundState.FINISHED):
@@ -59,7 +59,7 @@ class Scene:
         return RoundManifest.from_bytes(data) if data else None
 
     def requests(self, name: str) -> list[str]:
-        """Keys of the blobs that a device asked for since the last call, oldest first."""
+        """Keys of the blobs a device has requested since the last call, oldest first."""
         topic = TOPICS.device_get(name)
         found = [BlobRequest.from_bytes(s.payload).key for s in self.bus.log if s.topic == topic]
         self.bus.log[:] = [sent for sent in self.bus.log if sent.topic != topic]
@@ -78,7 +78,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     made.close()
 
 
-def test_a_device_that_is_there_fetches_a_broadcast_a_round_and_never_a_model(
+def test_a_device_that_stays_fetches_one_broadcast_per_round_and_never_a_model(
     scene: Scene,
 ) -> None:
     scene.add("ann")
@@ -110,7 +110,7 @@ def test_a_device_that_was_away_catches_up_with_one_request(scene: Scene, n_miss
     assert bob.report()["updates_accepted"] == 1
 
 
-def test_a_newcomer_begins_with_the_artifact_and_its_broadcasts(scene: Scene) -> None:
+def test_a_newcomer_starts_from_the_artifact_and_broadcasts(scene: Scene) -> None:
     scene.add("ann")
     scene.play_to(9)
     told = scene.manifest
@@ -121,7 +121,7 @@ def test_a_newcomer_begins_with_the_artifact_and_its_broadcasts(scene: Scene) ->
     assert told.catch_up[1].n_rounds == 8
 
 
-def test_whole_models_can_be_had(tmp_path: Path) -> None:
+def test_whole_models_can_be_configured(tmp_path: Path) -> None:
     scene = Scene(tmp_path, rounds=3, downlink_codec="none")
     scene.add("ann")
     scene.play_to(2)

@@ -1,11 +1,11 @@
-"""A device is told when there is no memory left, each time in a process of its own."""
+"""A device gets an error when memory runs out; each test in its own process."""
 
 import subprocess
 import sys
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what is free")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports free memory")
 
 _ALL = """
 from fedge.device.memory import within_memory
@@ -13,7 +13,7 @@ from fedge.errors import FedgeError
 free = int(open("/proc/meminfo").read().split("MemAvailable:")[1].split()[0]) * 1024
 try:
     with within_memory():
-        bytearray({size})  # granted without a limit, because nobody uses it
+        bytearray({size})  # granted if there is no limit, because nobody uses it
         print("granted")
 except FedgeError as error:
     print(error)
@@ -25,17 +25,17 @@ def ask_for(size: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_all_of_the_free_memory_is_refused_in_a_sentence() -> None:
+def test_asking_for_all_free_memory_is_refused_in_one_sentence() -> None:
     said = ask_for("free")
     assert said.startswith("this machine has too little memory for the job (")
     assert "MiB were free at the start" in said
 
 
-def test_a_part_of_the_free_memory_is_granted() -> None:
+def test_asking_for_part_of_the_free_memory_is_granted() -> None:
     assert ask_for("free // 4") == "granted"
 
 
-def test_a_lower_limit_of_somebody_else_stays() -> None:
+def test_a_lower_limit_set_by_somebody_else_stays() -> None:
     program = """
 import resource
 from fedge.device.memory import within_memory

@@ -1,4 +1,4 @@
-"""The round before the first training: a device tells how its features are spread."""
+"""The round before the first training: a device reports its features' statistics."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A device in threads: any one at a time, and never two."""
+"""A device and threads: any thread may use it, but only one at a time."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ _PATIENCE_S = 20.0
 
 
 class Home:
-    """A device on a bus, and an aggregator that answers it from a thread of its own."""
+    """A device on a bus, and an aggregator that answers it from its own thread."""
 
     def __init__(self, folder: Path) -> None:
         self.bus = Bus()
@@ -46,13 +46,13 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-def test_a_thread_runs_a_device_that_the_main_thread_made(home: Home) -> None:
+def test_a_thread_can_run_a_device_created_by_the_main_thread(home: Home) -> None:
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
             home.device.run()
-        except BaseException as error:  # the test looks at it
+        except BaseException as error:  # the test checks it
             errors.append(error)
 
     thread = threading.Thread(target=run)
@@ -67,7 +67,7 @@ def test_a_thread_runs_a_device_that_the_main_thread_made(home: Home) -> None:
     home.device.close()  # again, from here
 
 
-def test_asyncio_gives_every_step_to_some_thread(home: Home) -> None:
+def test_asyncio_can_run_each_step_in_a_different_thread(home: Home) -> None:
     seen: set[int] = set()
 
     def step() -> float:
@@ -76,7 +76,7 @@ def test_asyncio_gives_every_step_to_some_thread(home: Home) -> None:
 
     async def host() -> None:
         for number in range(400):
-            # Two at once keep two threads of the pool awake, so that the device changes hands.
+            # Two at once keep two of the pool's threads awake, so that the device changes threads.
             _, pause_s = await asyncio.gather(
                 asyncio.to_thread(time.sleep, 0.001 * (number % 3)), asyncio.to_thread(step)
             )
@@ -91,7 +91,7 @@ def test_asyncio_gives_every_step_to_some_thread(home: Home) -> None:
     assert len(seen) > 1
 
 
-def test_it_may_be_closed_by_another_thread_than_made_it(home: Home) -> None:
+def test_a_device_may_be_closed_by_a_thread_that_did_not_create_it(home: Home) -> None:
     home.device.step()
     closer = threading.Thread(target=home.device.close)
     closer.start()
@@ -114,7 +114,7 @@ def test_a_second_thread_is_refused_in_one_sentence_and_harms_nothing(home: Home
     with pytest.raises(RuntimeError, match=sentence):
         home.device.run()
     assert thread.is_alive()
-    assert home.device.report()["rounds_trained"] == 1  # to look is allowed
+    assert home.device.report()["rounds_trained"] == 1  # reading is allowed
     home.aggregator.announce(2)
     home.answer_until(2)
     home.device.close()  # asks the other to stop, and waits for it

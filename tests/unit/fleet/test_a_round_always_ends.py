@@ -39,15 +39,15 @@ class Schedule:
     """A world, and the faults that can be done to it."""
 
     def __init__(self, world: World) -> None:
-        self.world, self.dice = world, world.dice
-        self.n_devices = self.dice.randint(2, 4)
-        self.quorum = self.dice.randint(1, self.n_devices)
+        self.world, self.rng = world, world.rng
+        self.n_devices = self.rng.randint(2, 4)
+        self.quorum = self.rng.randint(1, self.n_devices)
         settings = {
             "rounds": 10_000, "deadline_s": DEADLINE_S, "quorum": self.quorum, "local_steps": 2,
             "batch_size": 4, "lr": 0.05, "max_missed": MISSED, "codec": "topk:0.34/sign",
         }  # fmt: skip
         self.job = world.add_job("one", self.n_devices, **settings)
-        if self.dice.random() < 0.3:
+        if self.rng.random() < 0.3:
             world.add_job("two", 2, **{**settings, "quorum": min(2, self.quorum)})
         self.saved: dict[str, Path] = {}
         self.retained: dict[str, bytes] = {}
@@ -57,10 +57,10 @@ class Schedule:
     def run(self) -> None:
         faults = [getattr(self, name) for name in dir(self) if name.startswith("fault_")]
         for _ in range(N_FAULTS):
-            fault: Callable[[], str | None] = self.dice.choice(faults)
+            fault: Callable[[], str | None] = self.rng.choice(faults)
             said = fault()
             self.log.append(f"{self.world.now_s:.2f} {fault.__name__[6:]} {said or ''}".rstrip())
-            self.world.live(self.dice.choice([0.25, 0.5, 1, 2, 5, 12]))
+            self.world.live(self.rng.choice([0.25, 0.5, 1, 2, 5, 12]))
         self.heal()
 
     def heal(self) -> None:
@@ -78,15 +78,15 @@ class Schedule:
     # -- faults: each does one thing that was seen in the field, and says to whom
 
     def fault_kill_aggregator(self) -> str:
-        self.job.kill(silently=self.dice.random() < 0.5)
-        self.world.live(self.dice.choice([0, 1, 15]))
+        self.job.kill(silently=self.rng.random() < 0.5)
+        self.world.live(self.rng.choice([0, 1, 15]))
         self.job.start()
         return self.job.name
 
     def fault_kill_device(self) -> str:
         device = self._device()
-        device.kill(silently=self.dice.random() < 0.5)
-        self.world.live(self.dice.choice([0, 1, 15]))
+        device.kill(silently=self.rng.random() < 0.5)
+        self.world.live(self.rng.choice([0, 1, 15]))
         device.start()
         return device.name
 
@@ -109,7 +109,7 @@ class Schedule:
             device.start()
 
     def fault_save(self) -> str:
-        process = self.dice.choice([self.job, self._device()])
+        process = self.rng.choice([self.job, self._device()])
         self.saved[process.name] = process.save()
         return process.name
 
@@ -132,27 +132,27 @@ class Schedule:
 
     def fault_change_settings(self) -> str:
         self.job.kill()
-        self.job.settings["quorum"] = self.dice.randint(1, self.n_devices)
-        self.job.settings["local_steps"] = self.dice.randint(1, 3)
+        self.job.settings["quorum"] = self.rng.randint(1, self.n_devices)
+        self.job.settings["local_steps"] = self.rng.randint(1, 3)
         self.job.start()
         return f"quorum {self.job.settings['quorum']}"
 
     def fault_flap(self) -> str:
-        process = self.dice.choice(self.world.processes)
-        for _ in range(self.dice.randint(1, 5)):
+        process = self.rng.choice(self.world.processes)
+        for _ in range(self.rng.randint(1, 5)):
             process.cut()
-            self.world.live(self.dice.choice([0.25, 2, 15]))
+            self.world.live(self.rng.choice([0.25, 2, 15]))
             process.join()
             self.world.live(0.5)
         return process.name
 
     def fault_cut(self) -> str:
-        process = self.dice.choice(self.world.processes)
+        process = self.rng.choice(self.world.processes)
         process.cut()
         return process.name
 
     def fault_broker_restart(self) -> None:
-        self.world.bus.restart(keep_retained=self.dice.random() < 0.5)
+        self.world.bus.restart(keep_retained=self.rng.random() < 0.5)
 
     def fault_save_broker(self) -> None:
         self.retained = dict(self.world.bus.retained)
@@ -162,11 +162,11 @@ class Schedule:
         self.world.bus.restart(keep_retained=True)
 
     def fault_lose_messages(self) -> None:
-        share = self.dice.choice([0.1, 0.5])
-        self.world.bus.copies = lambda _topic, _payload: int(self.dice.random() > share)
+        share = self.rng.choice([0.1, 0.5])
+        self.world.bus.copies = lambda _topic, _payload: int(self.rng.random() > share)
 
     def fault_duplicate_messages(self) -> None:
-        self.world.bus.copies = lambda _topic, _payload: self.dice.randint(1, 2)
+        self.world.bus.copies = lambda _topic, _payload: self.rng.randint(1, 2)
 
     def fault_no_more_loss(self) -> None:
         self.world.bus.copies = lambda _topic, _payload: 1
@@ -174,7 +174,7 @@ class Schedule:
     def fault_late_messages(self) -> None:
         """What was sent long ago arrives now: updates and replies, not what a broker retains."""
         sent = [one for one in self.world.bus.log[-400:] if not one.retain]
-        for one in self.dice.sample(sent, min(5, len(sent))):
+        for one in self.rng.sample(sent, min(5, len(sent))):
             self.world.bus.deliver("the past", one.topic, one.payload, retain=False)
 
     def fault_clear_a_state(self) -> str:
@@ -185,7 +185,7 @@ class Schedule:
         return device.name
 
     def _device(self) -> DeviceProcess:
-        return self.dice.choice(list(self.world.devices.values()))
+        return self.rng.choice(list(self.world.devices.values()))
 
 
 @pytest.mark.parametrize("seed", _seeds())

@@ -64,7 +64,7 @@ def test_a_report_by_hand() -> None:
     st.tuples(st.floats(-1e20, 1e20), st.floats(-1e20, 1e20)),
     st.tuples(st.floats(0, 1e40), st.floats(0, 1e40)),
 )
-def test_what_is_written_is_read(
+def test_what_was_written_is_read_back(
     count: tuple[float, float], mean: tuple[float, float], m2: tuple[float, float]
 ) -> None:
     data = a_report(count, mean, m2).to_bytes()

@@ -1,4 +1,4 @@
-"""What could not be done is said as it was: a reader's failure is not a writer's."""
+"""An error says what could not be done: a failure to read is not a failure to write."""
 
 import errno
 import sqlite3
@@ -11,7 +11,7 @@ from fedge.errors import StorageError
 from fedge.storage import open_database, open_to_read, reading, transaction, writing
 
 
-def test_the_verb_is_that_of_what_was_tried(tmp_path: Path) -> None:
+def test_the_error_names_the_operation_that_failed(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     with pytest.raises(StorageError, match="cannot read"), reading(missing):
         missing.read_bytes()
@@ -23,13 +23,13 @@ def test_the_verb_is_that_of_what_was_tried(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_called_that(number: int) -> None:
+def test_a_full_disk_is_reported_as_such(number: int) -> None:
     with pytest.raises(StorageError) as caught, writing("/state"):
         raise OSError(number, "whatever the system calls it")
     assert str(caught.value) == "cannot write /state: the disk is full"
 
 
-def test_a_failure_without_a_text_of_the_system_keeps_its_own() -> None:
+def test_a_failure_without_a_system_message_keeps_its_own() -> None:
     with pytest.raises(StorageError, match="cannot read /state: odd"), reading("/state"):
         raise OSError("odd")
 
@@ -39,7 +39,7 @@ def read(db: sqlite3.Connection, path: Path) -> None:
         db.execute("SELECT 1 FROM sqlite_master")
 
 
-def test_a_damaged_database_cannot_be_read_whatever_was_asked_of_it(tmp_path: Path) -> None:
+def test_a_damaged_database_cannot_be_read_whatever_the_operation(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     path.write_bytes(b"no database, but longer than a header of one is" * 30)
     path.chmod(0o600)
@@ -49,7 +49,7 @@ def test_a_damaged_database_cannot_be_read_whatever_was_asked_of_it(tmp_path: Pa
         read(db, path)
 
 
-def test_a_database_that_may_not_grow_is_a_full_disk(tmp_path: Path) -> None:
+def test_a_database_that_cannot_grow_is_reported_as_a_full_disk(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     with closing(open_database(path)) as db:
         db.execute("CREATE TABLE t (x BLOB)")
@@ -60,7 +60,7 @@ def test_a_database_that_may_not_grow_is_a_full_disk(tmp_path: Path) -> None:
         assert db.execute("SELECT count(*) FROM t").fetchone() == (0,)
 
 
-def test_a_broken_law_of_ours_stays_a_bug(tmp_path: Path) -> None:
+def test_a_violated_constraint_of_our_own_stays_a_bug(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     with closing(open_database(path)) as db:
         db.execute("CREATE TABLE t (x UNIQUE)")
@@ -68,7 +68,7 @@ def test_a_broken_law_of_ours_stays_a_bug(tmp_path: Path) -> None:
             db.execute("INSERT INTO t VALUES (1), (1)")
 
 
-def test_who_only_reads_writes_nothing(tmp_path: Path) -> None:
+def test_a_read_only_connection_cannot_write(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     open_database(path).close()
     with closing(open_to_read(path)) as db, pytest.raises(StorageError) as caught, writing(path):

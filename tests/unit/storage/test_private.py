@@ -1,4 +1,4 @@
-"""State directories: nobody else reads them, whatever the umask, and no link leads out of them."""
+"""State directories: nobody else can read them, whatever the umask, and no link leads out."""
 
 import os
 import stat
@@ -29,7 +29,7 @@ def modes(folder: Path) -> set[tuple[bool, int]]:
     return {(path.is_dir(), mode(path)) for path in [folder, *folder.rglob("*")]}
 
 
-def test_what_is_made_is_private_under_any_umask(tmp_path: Path, umask: int) -> None:
+def test_state_is_private_under_any_umask(tmp_path: Path, umask: int) -> None:
     state = tmp_path / "state"
     make_private(state)
     make_private(state)
@@ -39,7 +39,7 @@ def test_what_is_made_is_private_under_any_umask(tmp_path: Path, umask: int) -> 
     check_private(state)
 
 
-def test_what_is_exported_may_be_read_under_any_umask(tmp_path: Path, umask: int) -> None:
+def test_exported_files_are_readable_under_any_umask(tmp_path: Path, umask: int) -> None:
     write_file(tmp_path / "model.onnx", b"x")
     assert mode(tmp_path / "model.onnx") == 0o644
 
@@ -56,7 +56,7 @@ def test_a_devices_database_and_its_companions_are_private(tmp_path: Path, umask
 
 @pytest.mark.parametrize("wide", ["state", "state/models", "state/models/file", "state/lock"])
 @pytest.mark.parametrize("bits", [0o040, 0o004, 0o010, 0o002])
-def test_a_wider_directory_is_refused_with_the_command_that_mends_it(
+def test_a_directory_open_to_others_is_refused_with_the_command_that_fixes_it(
     tmp_path: Path, wide: str, bits: int
 ) -> None:
     folder = tmp_path / "a folder with spaces"
@@ -71,7 +71,7 @@ def test_a_wider_directory_is_refused_with_the_command_that_mends_it(
     assert f"(mode {mode(folder / wide):04o})" in said
     assert str(folder / wide) in said
     command = said[said.index("chmod") :]
-    subprocess.run(command, shell=True, check=True)  # noqa: S602 - as a person would
+    subprocess.run(command, shell=True, check=True)  # noqa: S602 - as a user would
     lock_state(folder / "state").release()
 
 
@@ -90,7 +90,7 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path, link: str) -> None:
     assert list((tmp_path / "target").iterdir()) == []
 
 
-def test_a_link_that_comes_after_the_look_is_not_followed_either(tmp_path: Path) -> None:
+def test_a_link_created_after_the_check_is_not_followed_either(tmp_path: Path) -> None:
     (tmp_path / "victim").write_bytes(b"precious")
     before = mode(tmp_path / "victim")
     (tmp_path / "outbox.sqlite3").symlink_to(tmp_path / "victim")
@@ -100,7 +100,7 @@ def test_a_link_that_comes_after_the_look_is_not_followed_either(tmp_path: Path)
     assert mode(tmp_path / "victim") == before
 
 
-def test_what_is_no_folder_is_named(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "state").touch(mode=0o600)
     with pytest.raises(StorageError, match=r"cannot write .*state: File exists"):
         make_private(tmp_path / "state")

@@ -37,7 +37,7 @@ def test_values_are_cast_once_to_what_the_graph_reads() -> None:
     np.testing.assert_array_equal(checked.targets, [[5], [6]])
 
 
-def test_arrays_that_fit_already_are_not_copied() -> None:
+def test_arrays_that_already_fit_are_not_copied() -> None:
     x, y = np.zeros((3, 2), np.float32), np.zeros((3, 1), np.float32)
     checked = data(x, y).check(MSE)
     assert np.shares_memory(checked.inputs["x"], x)
@@ -49,7 +49,7 @@ def test_a_lone_x_serves_the_one_input_whatever_its_name() -> None:
     assert list(checked.inputs) == ["image"]
 
 
-def test_axes_of_length_one_come_and_go() -> None:
+def test_axes_of_length_one_are_added_and_dropped() -> None:
     images = np.arange(3 * 64).reshape(3, 8, 8)
     checked = data(images, np.zeros((3, 1, 1))).check(manifest_of((1, 8, 8)))
     np.testing.assert_array_equal(checked.inputs["image"][:, 0], images)
@@ -62,7 +62,7 @@ def test_axes_are_never_reordered() -> None:
         data(np.zeros((2, 8, 8, 3)), np.zeros(2)).check(manifest_of((3, 8, 8)))
 
 
-def test_missing_values_pass_where_the_graph_standardizes() -> None:
+def test_missing_values_pass_if_the_graph_standardizes() -> None:
     x = np.array([[1.0, np.nan]])
     checked = data(x, [0.0]).check(manifest_of((2,), standardize="federated"))
     assert np.isnan(checked.inputs["image"][0, 1])
@@ -140,7 +140,7 @@ def test_nan_is_refused_by_feature_and_number_of_rows() -> None:
     )
 
 
-def test_infinity_is_refused_by_feature_and_number_of_rows_where_nan_is_taken() -> None:
+def test_infinity_is_refused_by_feature_and_number_of_rows_even_where_nan_passes() -> None:
     x = rows(10)
     x[:, 1] = np.nan
     x[2:4, 0] = [-np.inf, np.inf]
@@ -153,7 +153,7 @@ def test_infinity_is_refused_by_feature_and_number_of_rows_where_nan_is_taken() 
     )
 
 
-def test_of_many_features_the_first_are_named_by_all_their_indices() -> None:
+def test_only_the_first_of_many_features_are_named_with_all_their_indices() -> None:
     x = np.zeros((5, 2, 3))
     x[1] = np.nan
     with pytest.raises(DataError) as caught:
@@ -181,7 +181,7 @@ def test_targets_that_are_nan_are_refused_by_the_number_of_rows() -> None:
         data(np.zeros((40, 2)), targets).check(MSE)
 
 
-def test_what_was_checked_is_not_checked_again() -> None:
+def test_checked_examples_are_not_checked_again() -> None:
     checked = data([[1, 2]], [0.0]).check(MSE)
     assert checked.check(MSE) is checked
     assert checked.check(BINARY) is not checked

@@ -1,4 +1,4 @@
-"""What dropout drops in local training, and that it drops nothing anywhere else."""
+"""What dropout drops in local training, and that it drops nothing elsewhere."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -17,8 +17,8 @@ HALF = models.dropping(models.linear(n_in=1, batch_size=1), 0.5)  # y = x f w + 
 ONES = ArrayData({"x": np.ones((64, 1), np.float32)}, np.zeros((64, 1), np.float32))
 
 
-class EvenDice:
-    """Uniforms that lie evenly in [0, 1), so that chance has no part."""
+class EvenRng:
+    """Evenly spaced uniforms in [0, 1), so that chance plays no part."""
 
     def random(self, *, dtype: type, out: Vector) -> None:
         out[:] = np.arange(len(out)) / len(out)
@@ -27,15 +27,15 @@ class EvenDice:
 @pytest.mark.parametrize("ratio", [0.0, 0.25, 0.5, 0.875])
 def test_a_ratio_is_dropped_and_the_mean_stays_1(ratio: float) -> None:
     factors = np.empty(64, np.float32)
-    dice = cast("np.random.Generator", EvenDice())
-    dropout.draw([DropoutSpec(ratio=ratio, size=64)], dice, factors)
+    rng = cast("np.random.Generator", EvenRng())
+    dropout.draw([DropoutSpec(ratio=ratio, size=64)], rng, factors)
     assert np.count_nonzero(factors == 0) == 64 * ratio
     assert set(factors[factors != 0]) == {np.float32(1 / (1 - ratio))}
     assert factors.mean() == pytest.approx(1, rel=1e-6)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 9)), max_size=5))
-def test_each_spec_has_its_own_part(facts: list[tuple[float, int]]) -> None:
+def test_each_spec_has_its_own_part_of_the_factors(facts: list[tuple[float, int]]) -> None:
     specs = [DropoutSpec(ratio=ratio, size=size) for ratio, size in facts]
     factors = np.full(sum(spec.size for spec in specs), np.nan, np.float32)
     dropout.draw(specs, dropout.generator(0), factors)
@@ -45,8 +45,8 @@ def test_each_spec_has_its_own_part(facts: list[tuple[float, int]]) -> None:
     assert ((factors == 0) | (factors == owner)).all()
 
 
-def test_the_dice_of_a_seed_never_change() -> None:
-    """They are the upper 24 bits of each half of PCG64's numbers, low half first."""
+def test_the_rng_of_a_seed_never_changes() -> None:
+    """Draws are the upper 24 bits of each half of PCG64's numbers, low half first."""
     numbers = np.random.PCG64(np.random.SeedSequence(7).spawn(2)[1]).random_raw(3)
     halves = [int(number) >> shift & 0xFFFFFFFF for number in numbers for shift in (0, 32)]
     kept = [half / 2**32 >= 0.4 for half in halves]
@@ -61,7 +61,7 @@ def step(plan: Plan) -> Update:
     return Trainer(HALF).fit(np.array([1, 0], np.float32), ONES, plan)
 
 
-def test_each_micro_batch_draws_its_own_by_hand() -> None:
+def test_each_micro_batch_draws_its_own_factors_by_hand() -> None:
     """Factors are 0 or 2: of 64 examples in 64 micro-batches k are kept."""
     update = step(Plan(local_steps=1, batch_size=64, lr=1.0))
     k = update.loss * 64 / 4
@@ -70,7 +70,7 @@ def test_each_micro_batch_draws_its_own_by_hand() -> None:
     np.testing.assert_allclose(update.delta, [-2 * 4 * k / 64, -2 * 2 * k / 64], rtol=1e-6)
 
 
-def test_the_same_seed_drops_the_same_and_another_seed_other_activations() -> None:
+def test_the_same_seed_drops_the_same_activations_and_another_seed_others() -> None:
     first, again, other = (
         step(Plan(batch_size=1, seed=seed)).delta.tobytes() for seed in (5, 5, 6)
     )
@@ -79,7 +79,7 @@ def test_the_same_seed_drops_the_same_and_another_seed_other_activations() -> No
 
 @dataclass
 class Recorded:
-    """ONES, and which of them were asked for."""
+    """ONES, and which of them were requested."""
 
     asked: list[list[int]]
     n_examples: int = 64
@@ -96,8 +96,8 @@ def test_dropout_leaves_the_order_of_the_examples_alone() -> None:
     assert data.asked == [next(order).tolist() for _ in range(64)]
 
 
-def test_nothing_is_dropped_outside_of_local_training() -> None:
-    """Also not right after it, when the buffers still hold what was drawn."""
+def test_nothing_is_dropped_outside_local_training() -> None:
+    """Not even right after it, when the buffers still hold the factors."""
     trainer, parameters = Trainer(HALF), np.array([1, 0], np.float32)
     for _ in range(2):
         loss, gradient = trainer.loss_and_gradient(parameters, ONES.inputs, ONES.targets)

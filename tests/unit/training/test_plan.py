@@ -26,7 +26,7 @@ plans = st.builds(
 )
 
 
-def test_a_plan_is_one_epoch_unless_told() -> None:
+def test_a_plan_is_one_epoch_by_default() -> None:
     assert (Plan().epochs, Plan().local_steps) == (1, None)
     assert (Plan(local_steps=5).epochs, Plan(local_steps=5).local_steps) == (None, 5)
 

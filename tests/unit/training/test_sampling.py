@@ -15,7 +15,7 @@ def taken(n_examples: int, batch_size: int, seed: int, n_batches: int) -> list[l
 
 
 @given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 2**63 - 1))
-def test_an_epoch_holds_every_example_once(n: int, batch_size: int, seed: int) -> None:
+def test_an_epoch_contains_every_example_once(n: int, batch_size: int, seed: int) -> None:
     per_epoch = -(-n // batch_size)
     batches = taken(n, batch_size, seed, 3 * per_epoch)
     for epoch in range(3):

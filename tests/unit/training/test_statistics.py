@@ -54,7 +54,7 @@ def test_the_worked_example() -> None:
 @given(columns, columns)
 @example(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32))
 @example(np.full((2, 3), np.nan, np.float32), np.ones((1, 3), np.float32))
-def test_two_devices_merged_are_one_that_has_all(a: np.ndarray, b: np.ndarray) -> None:
+def test_two_merged_devices_equal_one_that_has_everything(a: np.ndarray, b: np.ndarray) -> None:
     merged = merge(of(a), of(b))
     both = np.concatenate([a, b]).astype(np.float64)
     for feature, known in enumerate(~np.isnan(both.T)):
@@ -72,7 +72,7 @@ def test_more_examples_than_a_chunk_are_all_counted() -> None:
     np.testing.assert_allclose(found.scale, 1 / x.astype(np.float64).std(0), rtol=1e-12)
 
 
-def test_signals_and_images_are_measured_by_channel() -> None:
+def test_signals_and_images_are_measured_per_channel() -> None:
     x = np.random.default_rng(0).normal(size=(5, 3, 4, 2)).astype(np.float32)
     found = of(x)
     assert found.mean.shape == (3, 1, 1)
@@ -81,7 +81,7 @@ def test_signals_and_images_are_measured_by_channel() -> None:
     np.testing.assert_allclose(found.m2.ravel(), wanted.var(1) * 40, rtol=1e-12)
 
 
-def test_a_constant_that_float32_only_rounds_has_scale_zero() -> None:
+def test_a_constant_that_varies_only_by_float32_rounding_has_scale_zero() -> None:
     x = np.full((1000, 1), 0.1, np.float32)
     x[::2] = np.nextafter(np.float32(0.1), np.float32(1))
     assert of(x).scale.tolist() == [0]
@@ -122,7 +122,7 @@ def test_impossible_statistics_are_refused(numbers: tuple[Any, Any, Any]) -> Non
 
 
 def scaled_target() -> Manifest:
-    """The linear model, its target standardised and its input not."""
+    """The linear model with a standardised target and a plain input."""
     plain = models.linear().manifest
     target = dataclasses.replace(plain.target, shape=(1,), standardize="federated")
     layout = arrange(
@@ -145,7 +145,7 @@ def test_the_target_is_measured_and_its_deviation_filled_in() -> None:
     np.testing.assert_array_equal(after, np.array([7, 8, 4, np.sqrt(5)], np.float32))
 
 
-def test_a_target_that_never_varies_keeps_its_size() -> None:
+def test_a_target_that_never_varies_keeps_its_scale() -> None:
     manifest, x = scaled_target(), np.zeros((2, 2), np.float32)
     found = measure(ArrayData({"x": x}, np.array([[-3], [-3]], np.float32)), manifest)
     after = to_parameters(found, manifest, np.zeros(4, np.float32))

@@ -1,4 +1,4 @@
-"""A network trained here ends where torch's own training ends: same weights, rate and batches."""
+"""A network trained here ends where torch's training ends: same weights, rate and batches."""
 
 import importlib
 from typing import Any
@@ -34,7 +34,7 @@ def test_every_task_is_tried(nets: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_after_200_steps_the_loss_is_torchs_within_2_percent(name: str, nets: Any) -> None:
+def test_after_200_steps_the_loss_is_within_2_percent_of_torchs(name: str, nets: Any) -> None:
     task = nets.TASKS[name]
     x, y = task.data()
     rng = np.random.default_rng(0)
@@ -49,6 +49,6 @@ def test_after_200_steps_the_loss_is_torchs_within_2_percent(name: str, nets: An
     params = trainer.artifact.parameters.copy()
     for rows in batches:
         _, gradient = trainer.loss_and_gradient(params, {"x": x[rows]}, y[rows])
-        params[: gradient.size] -= np.float32(task.lr) * gradient  # what is trained comes first
+        params[: gradient.size] -= np.float32(task.lr) * gradient  # trainable parameters come first
     found = trainer.evaluate(params, ArrayData({"x": x}, y)).loss
     assert found == pytest.approx(want, rel=0.02)

@@ -1,4 +1,4 @@
-"""Local training against sums done by hand."""
+"""Local training against calculations by hand."""
 
 import dataclasses
 import tracemalloc
@@ -32,7 +32,7 @@ def mse_by_hand(parameters: Vector, x: Array, y: Array) -> tuple[float, Array]:
 
 
 class Stream:
-    """A source of the caller's own, which nobody can look at as a whole."""
+    """A caller's own source, which cannot be checked as a whole."""
 
     def __init__(self, inputs: dict[str, Array], targets: Array) -> None:
         self.inputs, self.targets, self.n_examples = inputs, targets, len(targets)
@@ -63,7 +63,7 @@ def test_the_worked_example() -> None:
 def test_loss_and_gradient_are_the_means_for_every_batch_size(
     n: int, n_in: int, n_out: int, batch_size: int
 ) -> None:
-    """Short batches are padded and long ones cut into micro-batches: neither may show."""
+    """Short batches are padded and long ones split into micro-batches, with no visible effect."""
     artifact = models.linear(n_in, n_out, batch_size)
     data = regression(n, n_in, n_out)
     loss, gradient = Trainer(artifact).loss_and_gradient(
@@ -83,7 +83,7 @@ def test_a_padded_batch_gives_the_gradient_of_an_exact_one() -> None:
     np.testing.assert_allclose(a[1], b[1], rtol=1e-6)
 
 
-def test_the_gradient_returned_is_the_callers_own() -> None:
+def test_the_returned_gradient_belongs_to_the_caller() -> None:
     artifact, data = models.linear(), regression(3)
     trainer = Trainer(artifact)
     _, first = trainer.loss_and_gradient(artifact.parameters, data.inputs, data.targets)
@@ -124,7 +124,7 @@ def test_weight_decay_and_proximal_term_by_hand() -> None:
     np.testing.assert_allclose(update.delta, p2 - p0, rtol=1e-4)
 
 
-def test_momentum_by_hand_and_at_rest_in_every_round() -> None:
+def test_momentum_by_hand_and_reset_in_every_round() -> None:
     artifact, data = models.linear(), regression(6)
     x, y = data.inputs["x"], data.targets
     p0 = artifact.parameters.astype(np.float64)
@@ -149,7 +149,7 @@ def test_only_long_gradients_are_clipped(clip_norm: float, length: float | None)
     np.testing.assert_allclose(delta, -scale * gradient, rtol=1e-4)
 
 
-def test_clipping_sees_the_whole_batch_and_not_its_parts() -> None:
+def test_clipping_applies_to_the_whole_batch_not_its_parts() -> None:
     data = regression(8)
     deltas = []
     for size in (8, 3):
@@ -192,7 +192,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:
     assert deltas[0] == deltas[1] != deltas[2]
 
 
-def test_evaluation_may_come_between_two_steps() -> None:
+def test_evaluation_is_allowed_between_two_steps() -> None:
     artifact, data = models.linear(), regression(20)
     trainer, plan = Trainer(artifact), Plan(batch_size=3)
     want = trainer.fit(artifact.parameters, data, plan)
@@ -218,8 +218,8 @@ def test_two_local_rounds_at_once_are_refused_and_closing_one_frees_the_trainer(
     trainer.fit(artifact.parameters, data, Plan())
 
 
-@pytest.mark.parametrize("start", [1.0, 1e25])  # diverges after some steps, and at the first
-@pytest.mark.parametrize("batch_size", [2, 8])  # of several micro-batches, and of one
+@pytest.mark.parametrize("start", [1.0, 1e25])  # diverges after some steps, or at the first
+@pytest.mark.parametrize("batch_size", [2, 8])  # several micro-batches, or one
 def test_divergence_is_an_error_and_leaves_the_callers_parameters(
     start: float, batch_size: int
 ) -> None:
@@ -239,7 +239,7 @@ def test_a_last_step_that_overflows_is_an_error_too() -> None:
         trainer.fit(parameters, data, plan)
 
 
-def test_no_examples_are_refused() -> None:
+def test_training_without_examples_is_refused() -> None:
     artifact, nothing = models.linear(), regression(0)
     trainer = Trainer(artifact)
     with pytest.raises(DataError, match="at least one"):
@@ -259,7 +259,7 @@ def test_no_examples_are_refused() -> None:
         ({"x": np.zeros((4, 2), np.float32)}, np.zeros(4, np.float32)),
     ],
 )
-def test_a_source_that_gives_other_arrays_is_refused(
+def test_a_source_that_returns_wrong_arrays_is_refused(
     inputs: dict[str, Array], targets: Array
 ) -> None:
     artifact = models.linear()
@@ -279,7 +279,7 @@ def classes(n: int) -> ArrayData:
 
 
 @pytest.mark.parametrize("n", [1, 4, 6])
-def test_evaluation_pads_the_last_batch_unseen(n: int) -> None:
+def test_padding_the_last_batch_does_not_affect_the_evaluation(n: int) -> None:
     artifact, data = models.softmax(batch_size=4), classes(n)
     found = Trainer(artifact).evaluate(artifact.parameters, data)
     w, b = artifact.parameters[:6].reshape(2, 3).astype(np.float64), artifact.parameters[6:]
@@ -298,7 +298,7 @@ def test_regression_has_no_accuracy() -> None:
     assert found.loss == pytest.approx(want, rel=1e-5)
 
 
-def test_binary_scores_are_right_on_the_side_of_their_target() -> None:
+def test_binary_scores_are_right_if_on_their_targets_side_of_zero() -> None:
     """The scores are logits, so above 0 means a probability above one half."""
     linear = models.linear(n_in=2, n_out=1)
     manifest = dataclasses.replace(linear.manifest, loss="binary_cross_entropy")
@@ -321,7 +321,7 @@ def test_softmax_gradient_is_probability_minus_one_hot() -> None:
     np.testing.assert_allclose(gradient, want, rtol=1e-4, atol=1e-6)
 
 
-def test_a_step_allocates_nothing_of_the_models_size() -> None:
+def test_a_step_allocates_nothing_the_size_of_the_model() -> None:
     artifact = models.linear(n_in=20_000, n_out=10, batch_size=1)
     data = regression(3, n_in=20_000, n_out=10)
     plan = Plan(epochs=3, batch_size=1, lr=1e-6, momentum=0.5, proximal=0.1, clip_norm=1.0)

@@ -1,4 +1,4 @@
-"""Shapes of operators' outputs, for opset 18: a rule for each that a training graph may have."""
+"""Output shapes of operators, opset 18: a rule for each one a training graph may contain."""
 
 from fedge.artifact.safety.sizes import (
     contraction,

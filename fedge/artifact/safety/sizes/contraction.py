@@ -1,4 +1,4 @@
-"""Products of matrices and their like."""
+"""Matrix products and the like."""
 
 import math
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def gemm(call: Call) -> list[Shape]:
 
 @rule("Einsum", work=_einsum_work)
 def einsum(call: Call) -> list[Shape]:
-    """Sums of products by letters."""
+    """Sums of products, by the letters of an equation."""
     sizes, output = _labels(call)
     return [tuple(sizes[letter] for letter in output)]
 
@@ -73,5 +73,5 @@ def _labels(call: Call) -> tuple[dict[str, int], str]:
     if not arrow:
         output = "".join(sorted(x for x in sizes if terms.count(x) == 1))
     if not set(output) <= sizes.keys():
-        raise UnsizedError("its equation makes letters up")
+        raise UnsizedError("its equation has an output letter that no input has")
     return sizes, output

@@ -1,4 +1,4 @@
-"""Operators whose output is as large as an input, or as inputs are when they are broadcast."""
+"""Operators whose output has the shape of an input, or of the inputs broadcast together."""
 
 from fedge.artifact.safety.messages import Shape
 from fedge.artifact.safety.sizes.table import Call, axis_of, broadcast, rule
@@ -22,7 +22,7 @@ _BROADCAST = (
 
 @rule(*_SAME)
 def same(call: Call) -> list[Shape]:
-    """y is as large as the first input."""
+    """y has the shape of the first input."""
     return [call.shape(0)]
 
 
@@ -40,13 +40,13 @@ def dropout(call: Call) -> list[Shape]:
 
 @rule("BatchNormalization")
 def batch_normalization(call: Call) -> list[Shape]:
-    """y; in training also the new statistics, one a channel."""
+    """y; in training also the new statistics, one per channel."""
     return [call.shape(0), call.shape(3), call.shape(4)]
 
 
 @rule("LayerNormalization")
 def layer_normalization(call: Call) -> list[Shape]:
-    """y; mean and inverse deviation have size 1 from the axis on."""
+    """y; the mean and the inverse deviation have size 1 from the axis on."""
     x = call.shape(0)
     axis = axis_of(call.option("axis", -1), len(x))
     small = (*x[:axis], *[1] * (len(x) - axis))
@@ -55,5 +55,5 @@ def layer_normalization(call: Call) -> list[Shape]:
 
 @rule("DynamicQuantizeLinear")
 def dynamic_quantize(call: Call) -> list[Shape]:
-    """y, its scale and its zero."""
+    """y, its scale and its zero point."""
     return [call.shape(0), (), ()]

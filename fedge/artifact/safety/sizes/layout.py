@@ -1,4 +1,4 @@
-"""Operators that move elements, repeat them or make them up."""
+"""Operators that move, repeat or create elements."""
 
 import math
 
@@ -18,7 +18,7 @@ def constant(call: Call) -> list[Shape]:
 
 @rule("ConstantOfShape")
 def constant_of_shape(call: Call) -> list[Shape]:
-    """One value, as often as asked for."""
+    """One value repeated to fill a shape."""
     return [call.integers(0)]
 
 
@@ -36,7 +36,7 @@ def tile(call: Call) -> list[Shape]:
 
 @rule("Range")
 def range_(call: Call) -> list[Shape]:
-    """From a start to a limit by steps."""
+    """From a start to a limit in steps."""
     (start,), (limit,), (step,) = (call.numbers(i) for i in range(3))
     return [(max(0, math.ceil((limit - start) / step)),)]
 
@@ -52,7 +52,7 @@ def one_hot(call: Call) -> list[Shape]:
 
 @rule("Pad")
 def pad(call: Call) -> list[Shape]:
-    """More around x, or less where a pad is negative."""
+    """x with a border, or cropped where a pad is negative."""
     x = list(call.shape(0))
     pads = call.integers(1)
     axes = call.axes(3, len(x)) or tuple(range(len(x)))
@@ -116,13 +116,13 @@ def transpose(call: Call) -> list[Shape]:
     x = call.shape(0)
     order = call.options("perm", tuple(reversed(range(len(x)))))
     if sorted(order) != list(range(len(x))):
-        raise UnsizedError("its order of axes is none")
+        raise UnsizedError("its order of axes is not a permutation")
     return [tuple(x[i] for i in order)]
 
 
 @rule("Concat")
 def concat(call: Call) -> list[Shape]:
-    """One behind the other along an axis."""
+    """The inputs one after another along an axis."""
     shapes = [call.shape(i) for i in range(len(call.shapes))]
     axis = axis_of(call.option("axis", 0), len(shapes[0]))
     rests = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
@@ -144,7 +144,7 @@ def split(call: Call) -> list[Shape]:
         each = -(-x[axis] // n)
         sizes = (*[each] * (n - 1), x[axis] - each * (n - 1))
     if sum(sizes) != x[axis]:
-        raise UnsizedError("its parts are not the whole")
+        raise UnsizedError("its parts do not add up to the whole")
     return [(*x[:axis], size, *x[axis + 1 :]) for size in sizes]
 
 
@@ -162,7 +162,7 @@ def slice_(call: Call) -> list[Shape]:
 
 @rule("Gather")
 def gather(call: Call) -> list[Shape]:
-    """The indices' shape in the place of an axis."""
+    """The indices' shape in place of an axis."""
     x, index = call.shape(0), call.shape(1)
     axis = axis_of(call.option("axis", 0), len(x))
     return [(*x[:axis], *index, *x[axis + 1 :])]
@@ -170,7 +170,7 @@ def gather(call: Call) -> list[Shape]:
 
 @rule("GatherElements")
 def gather_elements(call: Call) -> list[Shape]:
-    """One element an index."""
+    """One element per index."""
     return [call.shape(1)]
 
 

@@ -7,7 +7,7 @@ from fedge.artifact.safety.sizes.table import Call, rule
 
 
 def _work(call: Call, _outputs: Sequence[Shape]) -> int:
-    """A product with each of the two matrices a step and example."""
+    """A product with each of the two matrices, per step and example."""
     steps, batch, _ = call.shape(0)
     directions, gates, n_in = call.shape(1)
     return steps * batch * directions * gates * (n_in + call.shape(2)[2])

@@ -1,4 +1,4 @@
-"""Operators that sum, average or choose along axes."""
+"""Operators that sum, average or select along axes."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _REDUCE = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum
 
 @rule(*(f"Reduce{how}" for how in _REDUCE))
 def reduce(call: Call) -> list[Shape]:
-    """Without the axes, or with size 1 there; all axes where none are named."""
+    """Without the axes, or with size 1 there; all axes if none are named."""
     x = call.shape(0)
     axes = call.axes(1, len(x))
     if not axes:
@@ -21,7 +21,7 @@ def reduce(call: Call) -> list[Shape]:
 
 @rule("ArgMax", "ArgMin")
 def arg(call: Call) -> list[Shape]:
-    """Where along one axis the largest or smallest is."""
+    """The position of the largest or smallest along one axis."""
     x = call.shape(0)
     axis = axis_of(call.option("axis", 0), len(x))
     return [_without(x, (axis,), keeps=call.option("keepdims", 1) != 0)]
@@ -29,7 +29,7 @@ def arg(call: Call) -> list[Shape]:
 
 @rule("TopK")
 def top_k(call: Call) -> list[Shape]:
-    """The k largest along an axis, and their places."""
+    """The k largest along an axis, and their positions."""
     x = list(call.shape(0))
     (k,) = call.integers(1)
     x[axis_of(call.option("axis", -1), len(x))] = k
@@ -38,7 +38,7 @@ def top_k(call: Call) -> list[Shape]:
 
 @rule("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool")
 def global_pool(call: Call) -> list[Shape]:
-    """One number a channel."""
+    """One number per channel."""
     x = call.shape(0)
     return [(*x[:2], *[1] * (len(x) - 2))]
 
@@ -49,13 +49,13 @@ def _det_work(call: Call, _outputs: Sequence[Shape]) -> int:
 
 @rule("Det", work=_det_work)
 def det(call: Call) -> list[Shape]:
-    """One number a matrix."""
+    """One number per matrix."""
     return [call.shape(0)[:-2]]
 
 
 @rule("SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss")
 def loss(call: Call) -> list[Shape]:
-    """One number, or one a label; then the logarithms of the probabilities."""
+    """One number, or one per label; then the logarithms of the probabilities."""
     is_each = call.word("reduction", "mean") == "none"
     return [call.shape(1) if is_each else (), call.shape(0)]
 

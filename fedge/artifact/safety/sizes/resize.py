@@ -1,4 +1,4 @@
-"""Images and volumes of another size."""
+"""Operators that resize images and volumes."""
 
 import math
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from fedge.artifact.safety.sizes.table import Call, UnsizedError, rule
 
 @rule("Resize")
 def resize(call: Call) -> list[Shape]:
-    """x by scales, or to sizes."""
+    """x scaled by factors, or to given sizes."""
     x = list(call.shape(0))
     if call.word("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise UnsizedError("its sizes are not those that it names")
     if call.word("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize":
-        raise UnsizedError("its size depends on what it crops")
+        raise UnsizedError("its size depends on the data it crops by")
     axes = call.axes(9, len(x)) or tuple(range(len(x)))  # an attribute, never an input
     if call.has(3):
         for axis, size in zip(axes, call.integers(3), strict=True):
@@ -27,7 +27,7 @@ def resize(call: Call) -> list[Shape]:
 
 @rule("CenterCropPad")
 def center_crop_pad(call: Call) -> list[Shape]:
-    """x cut or padded to sizes."""
+    """x cropped or padded to given sizes."""
     x = list(call.shape(0))
     axes = call.axes(9, len(x)) or tuple(range(len(x)))
     for axis, size in zip(axes, call.integers(1), strict=True):
@@ -37,7 +37,7 @@ def center_crop_pad(call: Call) -> list[Shape]:
 
 @rule("GridSample")
 def grid_sample(call: Call) -> list[Shape]:
-    """x at the positions of a grid."""
+    """x sampled at the positions of a grid."""
     return [(*call.shape(0)[:2], *call.shape(1)[1:-1])]
 
 
@@ -47,14 +47,14 @@ def _samples(call: Call, outputs: Sequence[Shape]) -> int:
 
 @rule("RoiAlign", work=_samples)
 def roi_align(call: Call) -> list[Shape]:
-    """A small image for each region, each number of so many samples."""
+    """A small image per region, each of its numbers an average of so many samples."""
     if call.option("sampling_ratio", 0) < 1:
-        raise UnsizedError("its samples are as many as its data say; set sampling_ratio")
+        raise UnsizedError("its number of samples depends on data; set sampling_ratio")
     size = (call.option("output_height", 1), call.option("output_width", 1))
     return [(call.shape(1)[0], call.shape(0)[1], *size)]
 
 
 @rule("MaxRoiPool")
 def max_roi_pool(call: Call) -> list[Shape]:
-    """The same by maxima."""
+    """The same with maxima."""
     return [(call.shape(1)[0], call.shape(0)[1], *call.options("pooled_shape", ()))]

@@ -1,4 +1,4 @@
-"""One node with what is known of its inputs, and the table of rules that size its outputs."""
+"""One node with what is known about its inputs, and the table of rules that size its outputs."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,14 +11,14 @@ Work = Callable[["Call", Sequence[Shape]], int]
 
 
 class UnsizedError(Exception):
-    """Why nobody can say how large an output is, in a few words."""
+    """Why an output's size cannot be known, in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A node; an input that is left out has the shape None.
+    """A node; an omitted input has the shape None.
 
-    `values` are those of inputs that are stored in the graph and small.
+    `values` holds those of small inputs stored in the graph.
     """
 
     op_type: str
@@ -89,7 +89,7 @@ _WORK: dict[str, Work] = {}
 
 
 def rule(*op_types: str, work: Work | None = None) -> Callable[[Rule], Rule]:
-    """Enters a rule for these operators."""
+    """Registers a rule for these operators."""
 
     def enter(function: Rule) -> Rule:
         for op_type in op_types:
@@ -124,7 +124,7 @@ def shapes_of(call: Call) -> tuple[Shape, ...]:
 
 
 def work_of(call: Call, outputs: Sequence[Shape]) -> int:
-    """About how many numbers a node touches or multiplies."""
+    """Roughly how many numbers a node touches or multiplies."""
     touched = [*outputs, *(shape for shape in call.shapes if shape is not None)]
     moved = sum(map(math.prod, touched))
     return moved + (_WORK[call.op_type](call, outputs) if call.op_type in _WORK else 0)
@@ -138,7 +138,7 @@ def axis_of(axis: int, rank: int) -> int:
 
 
 def broadcast(shapes: Sequence[Shape]) -> Shape:
-    """The common shape of arrays, as NumPy has it."""
+    """The common shape of arrays, by NumPy's rules."""
     rank = max(map(len, shapes), default=0)
     result = [1] * rank
     for shape in shapes:

@@ -59,7 +59,7 @@ def conv_transpose(call: Call) -> list[Shape]:
 
 @rule("AveragePool", "LpPool", "MaxPool", work=_pool_work)
 def pool(call: Call) -> list[Shape]:
-    """One number a window and channel; of a maximum also where it was."""
+    """One number per window and channel; for a maximum its position too."""
     x = call.shape(0)
     sizes = _positions(call, x[2:], call.options("kernel_shape", ()))
     return [(*x[:2], *sizes)] * 2
@@ -93,6 +93,6 @@ def _positions(call: Call, x: Shape, kernel: Sequence[int]) -> list[int]:
         before, after = (0, 0) if how == "VALID" else (pads[i], pads[rank + i])
         room = n + before + after - (k - 1) * d - 1
         size = (-(-room // s) if rounds_up else room // s) + 1
-        # A last window that begins behind the input is none.
+        # A last window that would start beyond the input does not count.
         sizes.append(size - (rounds_up and (size - 1) * s >= n + before))
     return sizes

@@ -1,4 +1,4 @@
-"""What no engine is given: graphs that read files, run for ever, or take more than there is."""
+"""Graphs that no engine may get: they read files, run for ever, or need too much memory."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -105,7 +105,7 @@ def test_a_tensor_in_another_file_is_refused_wherever_it_is(
     refusal(data, is_sized=False)
 
 
-def test_a_name_of_a_file_is_enough_to_be_refused() -> None:
+def test_naming_a_file_is_enough_to_be_refused() -> None:
     made = in_initializer()
     made.graph.initializer[0].data_location = 0
     assert "another file" in refusal(made)
@@ -114,7 +114,7 @@ def test_a_name_of_a_file_is_enough_to_be_refused() -> None:
     assert "another file" in refusal(made)
 
 
-def test_only_operators_of_the_default_domain_are_taken() -> None:
+def test_only_operators_of_the_default_domain_are_accepted() -> None:
     assert passes(model([node("Relu", "x", "y", domain="ai.onnx")]))
     for domain in ("com.microsoft", "ai.onnx.ml", "evil\n"):
         said = refusal(model([node("Relu", "x", "y", domain=domain)]))
@@ -123,7 +123,7 @@ def test_only_operators_of_the_default_domain_are_taken() -> None:
 
 
 def test_functions_of_the_models_own_are_refused() -> None:
-    """One of the default domain would take the place of a standard operator."""
+    """One in the default domain would replace a standard operator."""
     made = model([node("Relu", "x", "y")])
     body = [node("Neg", "i", "o")]
     made.functions.append(helper.make_function("", "Relu", ["i"], ["o"], body, made.opset_import))
@@ -154,7 +154,7 @@ def test_a_loop_within_a_scan_is_refused() -> None:
     assert "no loops" in refusal(scan(3, body=[inner, node("Add", "s r", "s2")]))
 
 
-def test_a_scan_over_a_known_axis_passes_and_takes_as_often_as_it_is_long() -> None:
+def test_a_scan_over_a_known_axis_passes_and_costs_one_body_per_element() -> None:
     body = [node("Add", "s r", "s2")]
     assert passes(scan(3, body=body))
     long = MAX_TOTAL // (4 * 3) + 1  # x itself, the state, and what is read a step
@@ -211,13 +211,13 @@ BOMBS["a stored shape of 64 GiB"].graph.initializer.add(name="w", data_type=1, d
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_more_than_fits_is_refused_before_it_is_made(name: str) -> None:
+def test_a_value_too_large_for_memory_is_refused_before_it_is_allocated(name: str) -> None:
     for is_sized in (True, False):
         said = refusal(BOMBS[name], is_sized=is_sized)
         assert "elements" in said or "multiplications" in said
 
 
-def test_a_value_may_have_as_many_elements_as_stated_and_no_more() -> None:
+def test_a_value_may_have_the_stated_number_of_elements_and_no_more() -> None:
     shape = {"n": integers(MAX_ELEMENTS)}
     assert passes(model([node("ConstantOfShape", "n", "y")], shape))
     shape = {"n": integers(MAX_ELEMENTS + 1)}
@@ -225,7 +225,7 @@ def test_a_value_may_have_as_many_elements_as_stated_and_no_more() -> None:
 
 
 def test_the_work_of_a_run_is_bounded() -> None:
-    """Products of n x n matrices take n^3 multiplications each, beside 3 n^2 numbers touched."""
+    """A product of n x n matrices takes n^3 multiplications and touches 3 n^2 numbers."""
     n = 2**12
 
     def chain(length: int) -> onnx.ModelProto:
@@ -260,8 +260,8 @@ def test_the_number_of_nodes_is_bounded() -> None:
     assert "nodes" in refusal(model([*nodes, node("Relu", "x", "y")]))
 
 
-def test_bytes_of_many_empty_fields_end_early() -> None:
-    """ModelProto.graph is field 7, GraphProto.node 1: two bytes a node with nothing in it."""
+def test_a_model_of_many_empty_fields_is_refused_early() -> None:
+    """ModelProto.graph is field 7, GraphProto.node 1: two bytes per empty node."""
     many = b"\x0a\x00" * 2**20
     size = len(many)
     assert size == 2**21  # as a varint: three times seven bits, then 1
@@ -287,21 +287,21 @@ def test_an_output_of_unknown_size_is_refused(inner: onnx.NodeProto) -> None:
 
 
 def test_an_inference_graph_may_have_open_sizes_and_older_forms() -> None:
-    """Sizes that follow from nothing are passed over: no device runs it."""
+    """Unknown sizes are allowed, since no device runs it."""
     made = model([node("Shape", "x", "n"), node("Expand", "x n", "y")], shape=("n", 4), opset=11)
     check_graph(made.SerializeToString(), "infer.onnx", is_sized=False)
     assert "opset" in refusal(made)
 
 
-def test_training_graphs_are_of_the_opset_that_the_rules_know() -> None:
+def test_a_training_graph_of_another_opset_is_refused() -> None:
     assert "opset" in refusal(model([node("Relu", "x", "y")], opset=OPSET + 1))
     made = model([node("Relu", "x", "y")])
     made.opset_import.append(helper.make_opsetid("ai.onnx", 9))
     assert "opset" in refusal(made)
 
 
-def test_a_stored_value_that_can_be_fed_decides_nothing() -> None:
-    """Another value would be used than the one that was looked at."""
+def test_a_stored_value_that_can_be_overridden_determines_no_size() -> None:
+    """A value other than the one checked could be used."""
     made = model([node("Expand", "x n", "y")], {"n": integers(3, 4)})
     assert passes(made)
     made.graph.input.append(helper.make_tensor_value_info("n", onnx.TensorProto.INT64, [2]))
@@ -314,7 +314,7 @@ def test_a_name_has_one_meaning() -> None:
     assert "named once" in refusal(scan(3, body=inner))
 
 
-def test_fields_that_two_readers_might_read_in_two_ways_are_refused() -> None:
+def test_fields_that_two_readers_might_read_differently_are_refused() -> None:
     data = SMALL.SerializeToString()
     second = model([node("ConstantOfShape", "n", "y")], {"n": integers(HUGE)}).SerializeToString()
     assert "once" in refusal(data + second)

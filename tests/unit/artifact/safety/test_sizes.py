@@ -1,4 +1,4 @@
-"""The sizes that the check works out are those that onnx infers and onnxruntime gives."""
+"""The sizes that the check derives are those that onnx infers and onnxruntime produces."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ MODELS = (
 
 
 def worked_out(data: bytes, monkeypatch: pytest.MonkeyPatch) -> dict[str, Shape | None]:
-    """The shape of every value, as the check walks over it."""
+    """The shape of every value, recorded as the check walks over it."""
     found: dict[str, Shape | None] = {}
     define = walk.Walk._define
 
@@ -40,7 +40,7 @@ def worked_out(data: bytes, monkeypatch: pytest.MonkeyPatch) -> dict[str, Shape 
 
 
 def inferred(made: onnx.ModelProto) -> dict[str, Shape]:
-    """What onnx says of the same values, where it can say it."""
+    """The shapes onnx infers for the same values, where it can."""
     graph = shape_inference.infer_shapes(made, data_prop=True, strict_mode=True).graph
     shapes = {}
     for info in (*graph.input, *graph.output, *graph.value_info):
@@ -93,7 +93,7 @@ def zeros(*shape: int) -> np.ndarray:
 
 
 W3, W1 = zeros(4, 3, 3, 3), zeros(6, 2, 3, 3)
-# Without a gradient, behind frozen parameters: a node, what is stored, and the shape of x.
+# Operators without a gradient, after frozen parameters: a node, stored tensors, the shape of x.
 RUN = [
     (node("Hardmax", "x", "y"), {}, X),
     (node("TopK", "x k", "y i", axis=2), {"k": integers(3)}, X),
@@ -167,7 +167,7 @@ RUN = [
 
 
 @pytest.mark.parametrize(("made", "stored", "shape"), RUN, ids=lambda x: getattr(x, "op_type", ""))
-def test_an_output_is_as_large_as_onnxruntime_makes_it(
+def test_an_output_has_the_size_that_onnxruntime_gives_it(
     made: onnx.NodeProto,
     stored: dict[str, np.ndarray],
     shape: Shape,
@@ -184,7 +184,7 @@ def test_an_output_is_as_large_as_onnxruntime_makes_it(
     }
 
 
-def test_a_scan_gives_its_state_and_a_row_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scan_outputs_its_state_and_one_row_per_step(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.support.checked_graphs import scan  # noqa: PLC0415
 
     made = scan(3, body=[node("Add", "s r", "s2")])

@@ -1,4 +1,4 @@
-"""The check finds artifacts whose gradient is wrong, and passes those whose is right."""
+"""The check finds artifacts whose gradient is wrong, and passes those whose gradient is right."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -52,8 +52,8 @@ def test_an_error_of_one_percent_in_any_slot_is_found_and_named(name: str) -> No
         assert wrong(check_artifact(spoiled(sound, [slot.name], 1.01))) == [slot.name]
 
 
-def test_a_part_of_a_gradient_that_is_missing_is_found() -> None:
-    """Along what is left of the gradient all is well."""
+def test_a_missing_part_of_a_gradient_is_found() -> None:
+    """Along the remaining part of the gradient everything agrees."""
     kept = np.array([1, 1, 0, 1, 1])  # of b1; and so of each row of w1
     assert wrong(check_artifact(spoiled(artifact(), ["b1"], kept))) == ["b1"]
     assert wrong(check_artifact(spoiled(artifact(), ["w1"], kept))) == ["w1"]
@@ -73,7 +73,7 @@ def test_the_size_of_a_gradient_does_not_matter(scale: float) -> None:
 
 
 def test_a_parameter_that_changes_nothing_has_no_gradient_and_is_not_called_wrong() -> None:
-    """Softmax does not see what is added to all its inputs."""
+    """Softmax is unaffected by what is added to all its inputs."""
     model = model_of("h = MatMul(x, w) y = Add(h, shift)", w=(4, 3), shift=[0.5])
     report = check_artifact(build_artifact(model, loss="cross_entropy", batch_size=4))
     assert report.is_right
@@ -81,7 +81,7 @@ def test_a_parameter_that_changes_nothing_has_no_gradient_and_is_not_called_wron
 
 
 def test_a_gradient_where_none_should_be_is_found() -> None:
-    """As if the shift above had another's gradient."""
+    """As if the shift above had another parameter's gradient."""
     model = model_of("h = MatMul(x, w) y = Add(h, shift)", w=(4, 3), shift=[0.5])
     sound = build_artifact(model, loss="cross_entropy", batch_size=4)
     graph = onnx.load_from_string(sound.train_graph)
@@ -95,8 +95,8 @@ def test_a_gradient_where_none_should_be_is_found() -> None:
     assert wrong(check_artifact(planted)) == ["shift"]
 
 
-def test_zero_biases_behind_a_zero_background_raise_no_alarm() -> None:
-    """All of these begin on the corner of Relu, where the loss has no slope."""
+def test_zero_biases_after_a_zero_background_raise_no_alarm() -> None:
+    """All of these start on Relu's corner, where the loss has no slope."""
     model = model_of(
         "c = Conv(x, w, b) r = Relu(c) f = Flatten(r) y = Gemm(f, v, d)",
         inputs="float[N, 1, 6, 6] x",
@@ -108,7 +108,7 @@ def test_zero_biases_behind_a_zero_background_raise_no_alarm() -> None:
         ).is_right
 
 
-def test_a_runtime_that_computes_another_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runtime_with_a_different_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     by_engine = Witness.gradient_by
 
     def off(self: Witness, engine: EngineName) -> Vector:
@@ -121,7 +121,7 @@ def test_a_runtime_that_computes_another_gradient_is_found(monkeypatch: pytest.M
     assert wrong(check_artifact(artifact())) == ["w2"]
 
 
-def test_a_gradient_that_is_no_number_is_found() -> None:
+def test_a_gradient_that_is_nan_is_found() -> None:
     model = model_of("h = Sqrt(x) y = MatMul(h, w)", w=(4, 3))  # of negative numbers
     assert wrong(check_artifact(build_artifact(model, loss="mse", batch_size=4))) == ["w"]
 
@@ -192,7 +192,9 @@ def test_the_command_refuses_in_one_sentence(
     (tmp_path / "m.onnx").write_bytes(b"nothing")
     argv = ["build", str(tmp_path / "m.onnx"), "-o", str(tmp_path / "m.fedge"), "--loss", "mse"]
     assert main(argv) == 5
-    assert capsys.readouterr().err.endswith("m.onnx is no ONNX model, or corrupt, or truncated\n")
+    assert capsys.readouterr().err.endswith(
+        "m.onnx is not an ONNX model, or corrupt, or truncated\n"
+    )
 
 
 def test_the_command_says_what_it_found_wrong(

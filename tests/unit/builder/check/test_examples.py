@@ -1,4 +1,4 @@
-"""Examples are of all kinds, and integers are what a graph can take."""
+"""Examples of all kinds, with integers that a graph can take."""
 
 import numpy as np
 import onnx
@@ -24,7 +24,7 @@ def images() -> onnx.ModelProto:
 
 
 def text() -> onnx.ModelProto:
-    """A table of 9 words, one of 5 kinds that the same numbers choose from, and a mask."""
+    """A table of 9 words, one of 5 kinds indexed by the same numbers, and a mask."""
     return model_of(
         "w = Gather(words, ids) k = Gather(kinds, ids) e = Add(w, k) m = Cast <to = 1> (mask) "
         "c = Unsqueeze(m, last) h = Mul(e, c) s = ReduceMean <axes = [1], keepdims = 0> (h) "
@@ -35,7 +35,7 @@ def text() -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize(("batch_size", "n"), [(1, 6), (4, 8), (6, 6), (16, 16)])
-def test_whole_batches_hold_every_kind(batch_size: int, n: int) -> None:
+def test_the_batches_contain_every_kind_of_example(batch_size: int, n: int) -> None:
     x = drawn(images(), batch_size)["x"]
     assert len(x) == n
     _, background, whole, rows, pairs, zeros = x[: len(NUMBERS)]
@@ -58,7 +58,7 @@ def test_any_shape_has_examples(shape: str) -> None:
     assert np.isfinite(drawn(model)["x"]).all()
 
 
-def test_indices_stay_below_the_shortest_table_and_repeat_and_end_in_padding() -> None:
+def test_indices_stay_below_the_shortest_table_repeat_and_end_in_padding() -> None:
     ids = drawn(text(), 18)["ids"]
     assert ids.min() == 0
     assert ids.max() == 4
@@ -66,14 +66,14 @@ def test_indices_stay_below_the_shortest_table_and_repeat_and_end_in_padding() -
     assert (ids[2] == ids[2, 0]).all()
 
 
-def test_a_mask_is_of_ones_with_zeros_where_the_padding_is() -> None:
+def test_a_mask_is_one_except_where_the_padding_is() -> None:
     mask = drawn(text())["mask"]
     assert (mask[[0, 2, 4, 5]] == 1).all()
     assert mask[[1, 3]].tolist() == [[1, 1, 1, 0, 0, 0]] * 2
 
 
-def test_columns_of_one_input_that_go_to_several_tables_are_followed() -> None:
-    """Numbers as float32 that become indices, as exporters of tables write them."""
+def test_columns_of_one_input_are_followed_into_several_tables() -> None:
+    """float32 numbers that become indices, as exporters of tabular models write them."""
     model = model_of(
         "i = Cast <to = 7> (x) a = Gather <axis = 1> (i, zero) b = Gather <axis = 1> (i, one) "
         "ea = Gather(ta, a) eb = Gather(tb, b) y = Add(ea, eb)",
@@ -86,7 +86,7 @@ def test_columns_of_one_input_that_go_to_several_tables_are_followed() -> None:
     assert set(np.unique(x)) <= {0, 1, 2, 3}
 
 
-def test_small_integers_are_numbers() -> None:
+def test_small_integers_are_treated_as_numbers() -> None:
     model = model_of("f = Cast <to = 1> (x) y = MatMul(f, w)", inputs="uint8[N, 4] x", w=(4, 3))
     x = drawn(model)["x"]
     assert x.dtype == np.uint8

@@ -1,4 +1,4 @@
-"""A graph in float64 is the same function to sixteen digits, whole or from a change on."""
+"""A graph in float64 is the same function to sixteen digits, run whole or after a change."""
 
 import math
 
@@ -36,7 +36,7 @@ def test_nothing_is_rounded_to_float32(nodes: str, want: float) -> None:
     assert found["y"][0] == pytest.approx(want, rel=1e-15)
 
 
-def test_a_change_reaches_what_depends_on_it_and_nothing_else() -> None:
+def test_a_change_reruns_what_depends_on_it_and_nothing_else() -> None:
     """y = 2 a + b^2."""
     made = program("c = Add(a, a) d = Mul(b, b) y = Add(c, d)", "float a, float b", "float y")
     values = made.values({"a": np.array(1.0), "b": np.array(3.0)})
@@ -48,7 +48,7 @@ def test_a_change_reaches_what_depends_on_it_and_nothing_else() -> None:
 
 
 def test_a_subgraph_sees_the_values_around_it() -> None:
-    """y = a + 2 b by a branch that reads b from outside; b's change reaches it."""
+    """y = a + 2 b through a branch that reads b from outside; a change of b reaches it."""
     branch = "g () => (float z) { t = Add(b, b) z = Add(a, t) }"
     made = program(
         f"y = If <then_branch = {branch}, else_branch = {branch}> (c)",

@@ -1,4 +1,4 @@
-"""A rule that shares the gradient of equal values out wrongly is right on all other values."""
+"""A rule that divides the gradient of tied values wrongly is right on all other values."""
 
 import numpy as np
 import onnx
@@ -19,7 +19,7 @@ FORWARD = """
     axes = Constant <value_ints = [1, 2, 3]> ()
     fedge_losses = ReduceMean <keepdims = 0> (d2, axes)
 """
-# dy to every element that equals its window's largest: each gets all of it, or its share.
+# dy goes to every element that equals its window's largest: each gets all of it, or a share.
 BACKWARD = """
     column_shape = Constant <value_ints = [-1, 1, 1, 1]> ()
     column = Reshape (fedge_weight, column_shape)
@@ -47,7 +47,7 @@ BACKWARD = """
 
 
 def graph(text: str) -> bytes:
-    """ONNX's text form takes no dots in names."""
+    """ONNX's text form does not allow dots in names."""
     model = parser.parse_model(text)
     names = {"fedge_" + each: "fedge." + each for each in ("target", "weight", "losses", "loss")}
     names |= {"fedge_grad_b": "fedge.grad.b", "y": "fedge.output"}
@@ -92,7 +92,7 @@ def test_shares_that_sum_to_one_pass(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_window_that_gives_each_of_its_equals_the_whole_is_found(seed: int) -> None:
-    """dL/db is 4 times too large where the window is one value, and right on random images."""
+def test_a_rule_that_gives_every_tied_element_the_whole_gradient_is_found(seed: int) -> None:
+    """dL/db is 4 times too large if the window is constant, and right on random images."""
     report = check_artifact(pooled("Identity (dy)"), seed=seed)
     assert [slot.verdict for slot in report.slots] == ["wrong"]

@@ -1,6 +1,6 @@
-"""No false alarm on other people's architectures, and no error of one percent in them is missed.
+"""No false alarm on third-party architectures, and no error of one per cent in them is missed.
 
-Their slots' gradients differ by up to 1e6 in size, and a check in float32 called most of them
+Their slots' gradients differ by up to 1e6 in size, and a check in float32 declared most of them
 wrong.
 """
 
@@ -36,7 +36,7 @@ def test_a_sound_model_raises_no_alarm_and_an_error_of_one_percent_in_any_slot_i
 
 @pytest.mark.parametrize("name", ["bert", "mobilebert", "causal"])
 def test_only_the_biases_of_keys_have_no_gradient(name: str) -> None:
-    """Softmax ignores what they add: the same to all scores of one query."""
+    """Softmax ignores what they add, because it is the same for all scores of a query."""
     report = check_artifact(built(name))
     none = [slot.name for slot in report.slots if slot.verdict == "none"]
     assert len(none) == 2

@@ -17,7 +17,7 @@ from fedge.types import RoundId
 from tests.support.models import linear
 from tests.support.round_manifests import manifest, ref
 
-ARTIFACT = linear(n_in=400, train_bias=False)  # 400 trained values and one that is not
+ARTIFACT = linear(n_in=400, train_bias=False)  # 400 trained values and one untrained
 N_ROUNDS = 12
 
 
@@ -55,7 +55,7 @@ def cache(tmp_path: Path) -> BlobCache:
 
 
 def models(cache: BlobCache, answered: int | None = None) -> ModelSync:
-    """Of a device that has answered this round and kept its model."""
+    """For a device that has answered this round and kept its model."""
     if answered is None:
         return ModelSync(cache, ARTIFACT, None)
     model = MODELS[answered - 1]
@@ -71,7 +71,7 @@ def test_the_first_model_is_the_artifacts_own(cache: BlobCache) -> None:
     ("answered", "round_", "n"),
     [(None, 2, 1), (None, 6, 5), (None, 9, 8), (3, 4, 1), (3, 5, 4), (4, 12, 8), (3, 12, 11)],
 )
-def test_the_shortest_way_that_reaches_back_far_enough_leads_to_the_model(
+def test_the_shortest_way_that_goes_back_far_enough_leads_to_the_model(
     cache: BlobCache, answered: int | None, round_: int, n: int
 ) -> None:
     own, spans = models(cache, answered), {1, 4, 5, 8, 11}
@@ -80,10 +80,10 @@ def test_the_shortest_way_that_reaches_back_far_enough_leads_to_the_model(
     assert own.wanted(told) == ref(blob_of(round_, n))
     own.take(told, own.wanted(told), blob_of(round_, n))
     assert own.get(told) == MODELS[round_ - 1]
-    assert cache.get(ref(MODELS[round_ - 1])) == MODELS[round_ - 1]  # and on the disk
+    assert cache.get(ref(MODELS[round_ - 1])) == MODELS[round_ - 1]  # and it is on the disk
 
 
-def test_from_round_to_round_only_the_last_broadcast_is_fetched(cache: BlobCache) -> None:
+def test_in_consecutive_rounds_only_the_last_broadcast_is_fetched(cache: BlobCache) -> None:
     own = models(cache)
     assert own.get(of_round(1)) == MODELS[0]
     for round_ in range(2, N_ROUNDS + 1):
@@ -98,11 +98,11 @@ def test_from_round_to_round_only_the_last_broadcast_is_fetched(cache: BlobCache
         of_round(6),
         of_round(6, 1, 2),  # three rounds were missed
         manifest(6, model=ref(MODELS[5]), catch_up=(CatchUp(4, ref(bytes(2000))),)),
-        of_round(3, 1),  # it is here as round 3's, so this is another run's idea of it
+        of_round(3, 1),  # it is here as round 3's, so this must be from another run
     ],
     ids=["none", "too short", "larger", "the same round"],
 )
-def test_the_whole_model_is_fetched_where_no_way_is_shorter(
+def test_the_whole_model_is_fetched_if_no_way_is_shorter(
     cache: BlobCache, told: RoundManifest
 ) -> None:
     assert models(cache, 3).wanted(told) == told.model
@@ -138,10 +138,10 @@ def test_broadcasts_that_lead_elsewhere_are_dropped_and_the_whole_model_is_fetch
     assert own.wanted(told) == told.model
     own.take(told, told.model, model)
     assert own.get(told) == model
-    assert own.wanted(of_round(7, 1)) == ref(blob_of(7, 1))  # the next round is another matter
+    assert own.wanted(of_round(7, 1)) == ref(blob_of(7, 1))  # the next round starts afresh
 
 
-def test_what_was_fetched_for_an_earlier_manifest_is_left_alone(cache: BlobCache) -> None:
+def test_a_blob_fetched_for_an_earlier_manifest_is_ignored(cache: BlobCache) -> None:
     own = models(cache, 5)
     own.take(of_round(7, 2), ref(blob_of(6, 1)), blob_of(6, 1))
     assert own.get(of_round(6, 1)) is None

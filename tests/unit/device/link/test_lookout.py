@@ -1,4 +1,4 @@
-"""A device that hears no round says what it does hear."""
+"""A device that hears no round logs what it does hear."""
 
 import logging
 from pathlib import Path
@@ -61,34 +61,34 @@ def test_the_fleets_and_jobs_that_are_there_are_named(
     assert not looks(scene)
     (line,) = said(caplog)
     assert line == (
-        f"no round of job {JOB} in fleet {FLEET} for 18 s; heard: fleet factory: job belts (not "
+        f"no round of job {JOB} in fleet {FLEET} for 18 s; heard fleet factory: job belts (not "
         f"running), motors; fleet {FLEET}: job digit: are --fleet and --job right?"
     )
     device.close()
 
 
-def test_where_there_is_nothing_it_asks_for_an_aggregator_and_once_only(
+def test_if_there_is_nothing_it_asks_once_whether_an_aggregator_runs(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = scene.device()
     wait(scene, device, PATIENCE_S + LOOK_S + AGAIN_S + LOOK_S + 5)
     (line,) = said(caplog)
-    assert "heard no aggregator of any fleet: does one run on this broker?" in line
+    assert "heard no aggregator of any fleet: is one running on this broker?" in line
     assert not looks(scene)
     bear(scene, "factory", "motors")
     wait(scene, device, AGAIN_S + LOOK_S + 5)
-    assert len(said(caplog)) == 2  # something else is there now
+    assert len(said(caplog)) == 2  # there is something new now
     device.close()
 
 
 @pytest.mark.parametrize(
     ("presence", "words"),
     [
-        (Presence.ONLINE, "its aggregator is there and has opened none yet"),
+        (Presence.ONLINE, "its aggregator is running but has opened none yet"),
         (Presence.OFFLINE, "its aggregator is gone"),
     ],
 )
-def test_its_own_aggregator_is_named_where_it_has_opened_no_round(
+def test_its_own_aggregator_is_named_if_it_has_opened_no_round(
     scene: Scene, caplog: pytest.LogCaptureFixture, presence: Presence, words: str
 ) -> None:
     bear(scene, FLEET, JOB, presence)
@@ -100,7 +100,7 @@ def test_its_own_aggregator_is_named_where_it_has_opened_no_round(
     device.close()
 
 
-def test_who_hears_its_round_looks_at_nobody_else(
+def test_a_device_that_hears_its_round_does_not_look_around(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = scene.device()
@@ -125,7 +125,7 @@ def test_a_broker_that_refuses_is_named_and_not_asked_again(
     wait(scene, device, 2)
     (line,) = said(caplog)
     assert line.endswith(
-        "heard no aggregator, and of the broker: it does not let this device see other fleets: "
+        "heard no aggregator; as for the broker, it does not let this device see other fleets: "
         "not subscribed: not authorized"
     )
     scene.bus.cut(scene.transport)
@@ -149,7 +149,7 @@ def test_a_broker_that_hangs_up_is_not_asked_again(
     device.close()
 
 
-def test_what_strangers_send_is_no_trouble_and_a_thousand_jobs_end_the_look(
+def test_strangers_messages_do_no_harm_and_a_thousand_jobs_end_the_look(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene.bus.deliver("x", "fedge/v1/evil/srv/a/state", b"\xff\x00", retain=True)

@@ -10,14 +10,14 @@ from fedge.errors import StorageError
 from tests.support.round_manifests import ref
 
 
-def test_what_was_put_in_comes_out_also_after_a_restart(tmp_path: Path) -> None:
+def test_a_blob_can_be_read_back_even_after_a_restart(tmp_path: Path) -> None:
     BlobCache(tmp_path / "models").put(ref(b"weights"), b"weights")
     assert BlobCache(tmp_path / "models").get(ref(b"weights")) == b"weights"
     assert BlobCache(tmp_path / "models").get(ref(b"other")) is None
 
 
 @pytest.mark.parametrize("damage", [b"weightz", b"weight", b"weights and more", b""])
-def test_a_damaged_file_counts_as_not_there_and_is_removed(tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_file_counts_as_absent_and_is_removed(tmp_path: Path, damage: bytes) -> None:
     cache = BlobCache(tmp_path)
     cache.put(ref(b"weights"), b"weights")
     (path,) = tmp_path.iterdir()
@@ -36,7 +36,7 @@ def test_only_the_two_newest_are_kept(tmp_path: Path) -> None:
     assert cache.get(ref(b"three")) == b"three"
 
 
-def test_the_rest_of_a_write_that_a_power_cut_ended_is_removed(tmp_path: Path) -> None:
+def test_the_remains_of_a_write_cut_short_by_a_power_cut_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".abc.tmp123").write_bytes(b"half")
     BlobCache(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -48,7 +48,7 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None
         BlobCache(tmp_path / "file" / "models")
 
 
-def test_what_was_written_last_is_the_newest_also_after_the_clock_went_back(tmp_path: Path) -> None:
+def test_the_blob_written_last_is_the_newest_even_after_the_clock_went_back(tmp_path: Path) -> None:
     cache = BlobCache(tmp_path)
     for blob in (b"one", b"two"):
         cache.put(ref(blob), blob)

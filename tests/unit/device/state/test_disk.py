@@ -1,4 +1,4 @@
-"""The disk that a device needs: the formula, what the database takes of it, and the refusals."""
+"""The disk space a device needs: the formula, the database's share of it, and the refusals."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def sizes(folder: Path) -> Counter[str]:
 
 
 @pytest.mark.parametrize(("n", "payload_bytes"), [(10_000, 600), (55_000, 700), (250_000, 10**6)])
-def test_the_database_and_its_log_stay_within_their_part_of_the_formula(
+def test_the_database_and_its_log_stay_within_their_share_of_the_formula(
     tmp_path: Path, n: int, payload_bytes: int
 ) -> None:
     box = Outbox(tmp_path / "outbox.sqlite3", fleet="home", device="pi-3")
@@ -46,11 +46,11 @@ def test_the_database_and_its_log_stay_within_their_part_of_the_formula(
     both = payload_bytes + 4 * n
     assert database < 1.03 * both + 32_768
     assert largest["outbox.sqlite3-wal"] < LOG_BYTES + 1.03 * both + 32_768
-    # 512 KiB, no artifact and no models: what is left is the database's.
+    # 512 KiB, no artifact and no models: the rest is the database's.
     assert sum(largest.values()) < needed_bytes(0, 0, n) + 2 * 1.03 * payload_bytes
 
 
-def test_what_a_model_needs_by_hand() -> None:
+def test_the_disk_space_a_model_needs_by_hand() -> None:
     """The digits of the demo: 55 210 parameters, all trained, in an artifact of 234 kB."""
     residual = 4 * 55_210 * 65 // 64
     assert needed_bytes(234_000, 55_210, 55_210) == (
@@ -77,7 +77,7 @@ def test_a_disk_that_is_too_small_is_refused_with_the_numbers(
     check_start(tmp_path)
 
 
-def test_what_the_device_has_written_already_counts_as_there(
+def test_space_the_device_already_uses_counts_as_available(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifact = models.linear(n_in=100, n_out=1000)

@@ -46,7 +46,7 @@ def encoded(delta: Vector, residual: Vector) -> bytes:
     return codecs.get("topk:0.5/float32").encode(delta, residual, np.random.default_rng(0))
 
 
-def test_a_result_and_its_residual_are_there_after_a_restart(tmp_path: Path) -> None:
+def test_a_result_and_its_residual_survive_a_restart(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     box.put(result(), sequence=7, model_sha256=MODEL, residual=vector(0.5, -1))
     box.close()
@@ -60,7 +60,7 @@ def test_a_result_and_its_residual_are_there_after_a_restart(tmp_path: Path) -> 
     np.testing.assert_array_equal(residual, vector(0.5, -1))
 
 
-def test_a_file_of_the_release_before_is_brought_up_to_date(tmp_path: Path) -> None:
+def test_a_file_of_the_previous_release_is_upgraded(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     box.put(result(), sequence=7, model_sha256=MODEL, residual=vector(0.5, -1))
     box.close()
@@ -75,7 +75,7 @@ def test_a_file_of_the_release_before_is_brought_up_to_date(tmp_path: Path) -> N
     assert outbox(tmp_path).answered(JOB) == Answer(RoundId(1), MODEL)
 
 
-def test_an_accepted_result_goes_and_the_residual_stays(tmp_path: Path) -> None:
+def test_an_accepted_result_is_removed_and_the_residual_stays(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     box.put(result(), sequence=7, model_sha256=MODEL, residual=vector(0.5, -1))
     box.accept(result().nonce)
@@ -98,7 +98,7 @@ def test_a_refusal_after_the_next_round_loses_nothing_either(tmp_path: Path) -> 
     box, residual = outbox(tmp_path), vector(0, 0, 0, 0)
     first = encoded(vector(4, 1, -8, 2), residual)
     box.put(result(1, first), sequence=7, model_sha256=MODEL, residual=residual)
-    second = encoded(vector(0, 2, 0, 2), residual)  # sends the 3 and the 4 that were left
+    second = encoded(vector(0, 2, 0, 2), residual)  # sends the remaining 3 and 4
     box.put(result(2, second), sequence=7, model_sha256=MODEL, residual=residual)
     assert box.refuse(result(1).nonce)
     box.accept(result(2).nonce)
@@ -113,17 +113,17 @@ def test_a_refused_result_without_error_feedback_leaves_the_residual_alone(tmp_p
     np.testing.assert_array_equal(box.residual(JOB, SCHEMA), vector(1, 2))
 
 
-def test_a_residual_of_another_schema_is_not_given_and_can_be_dropped(tmp_path: Path) -> None:
+def test_a_residual_of_another_schema_is_not_returned_and_can_be_dropped(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     box.put(result(), sequence=7, model_sha256=MODEL, residual=vector(1, 2))
     assert box.residual(JOB, b"t" * 32) is None
     assert not box.drop_residual(JOB, SCHEMA)
     assert box.drop_residual(JOB, b"t" * 32)
     assert box.residual(JOB, SCHEMA) is None
-    assert not box.refuse(result().nonce)  # nothing to give it back to
+    assert not box.refuse(result().nonce)  # nothing to return it to
 
 
-def test_another_run_of_the_job_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
+def test_entering_another_run_removes_everything_of_the_previous_one(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     other = replace(result(9), job=JobId("other"))
     box.put(other, sequence=7, model_sha256=MODEL, residual=vector(5))
@@ -139,7 +139,7 @@ def test_another_run_of_the_job_leaves_nothing_of_the_one_before(tmp_path: Path)
     assert box.residual(other.job, SCHEMA) is not None
 
 
-def test_what_is_out_of_date_is_forgotten_but_not_what_was_answered(tmp_path: Path) -> None:
+def test_outdated_results_are_forgotten_but_the_last_answer_is_not(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     other = replace(result(9), job=JobId("other"))
     box.put(other, sequence=7, model_sha256=MODEL, residual=vector(5))
@@ -153,14 +153,14 @@ def test_what_is_out_of_date_is_forgotten_but_not_what_was_answered(tmp_path: Pa
     assert answered is not None
 
 
-def test_a_job_never_heard_of_has_no_run(tmp_path: Path) -> None:
+def test_an_unknown_job_has_no_run(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     assert box.run(JOB) is None
     box.enter(JOB, RUN)
     assert box.run(JOB) == RUN
 
 
-def test_damage_is_counted_over_restarts(tmp_path: Path) -> None:
+def test_damage_is_counted_across_restarts(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     box.put(result(), sequence=7, model_sha256=MODEL, residual=None)
     assert [box.count_damage(result().nonce) for _ in range(2)] == [1, 2]
@@ -174,13 +174,11 @@ def test_an_outbox_of_another_device_is_refused_by_name(tmp_path: Path) -> None:
         Outbox(tmp_path / "outbox.sqlite3", fleet="home", device="pi-4")
 
 
-def test_a_full_disk_is_one_sentence_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_sentence_and_changes_nothing(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     box.put(result(1), sequence=7, model_sha256=MODEL, residual=vector(1, 2))
     (pages,) = box.database._db.execute("PRAGMA page_count").fetchone()
-    box.database._db.execute(
-        f"PRAGMA max_page_count = {pages}"
-    )  # SQLite then says what a full disk says
+    box.database._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite then reports a full disk
     with pytest.raises(StorageError, match="the disk is full"):
         box.put(result(2, bytes(100_000)), sequence=8, model_sha256=MODEL, residual=vector(3, 4))
     assert box.pending() == [result(1).nonce]
@@ -208,7 +206,7 @@ for nonce in range(1, 10**6):
 """
 
 
-def test_a_kill_between_any_two_instructions_never_parts_result_and_residual(
+def test_a_kill_at_any_instant_never_separates_a_result_from_its_residual(
     tmp_path: Path,
 ) -> None:
     for n_lines in (1, 4, 9):
@@ -233,7 +231,7 @@ def test_a_kill_between_any_two_instructions_never_parts_result_and_residual(
         assert answered.round == stored[-1]
 
 
-def test_it_is_written_through_to_the_disk(tmp_path: Path) -> None:
+def test_commits_are_flushed_to_the_disk(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     assert box.database._db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
     with sqlite3.connect(tmp_path / "outbox.sqlite3") as reader:

@@ -1,4 +1,4 @@
-"""How a device measures its link, on a clock and a link that the test moves. Sends may take 8 s."""
+"""How a device measures its link, with the test's own clock and link. Sends may take 8 s."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ ONE, TWO = RoundId(1), RoundId(2)
 
 
 class Scene:
-    """A device's state folder and a link that is idle when the test says so."""
+    """A device's state folder, and a link that is idle when the test says so."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.is_idle = folder, False
@@ -23,7 +23,7 @@ class Scene:
     def uplink(
         self, upload_time_s: float | None = 8.0, most_bytes: int | None = None
     ) -> UploadBudget:
-        """As a device that has just been started has it."""
+        """The budget of a newly started device."""
         database = Database(self.folder / "outbox.sqlite3", fleet="home", device="pi-3")
         return UploadBudget(
             self.transport, database, upload_time_s=upload_time_s, most_bytes=most_bytes
@@ -59,7 +59,7 @@ def test_a_given_budget_is_kept_whatever_the_link_carries(scene: Scene) -> None:
     assert uplink.budgets == {ONE: 4096, TWO: 10_000}
 
 
-def test_the_time_of_a_send_ends_when_the_broker_has_all(scene: Scene) -> None:
+def test_a_send_ends_when_the_broker_has_everything(scene: Scene) -> None:
     uplink = scene.uplink()
     uplink.began(4096, 10.0)
     uplink.look(11.0)
@@ -70,7 +70,7 @@ def test_the_time_of_a_send_ends_when_the_broker_has_all(scene: Scene) -> None:
     assert uplink.choose(TWO) == 16_384
 
 
-def test_sends_that_overlap_are_one(scene: Scene) -> None:
+def test_overlapping_sends_count_as_one(scene: Scene) -> None:
     uplink = scene.uplink()
     uplink.began(4000, 10.0)
     uplink.began(12_000, 12.0)
@@ -92,14 +92,14 @@ def test_a_broken_link_halves_the_budget(scene: Scene) -> None:
     assert uplink.choose(TWO) == 8000
 
 
-def test_a_broken_link_that_carried_nothing_tells_nothing(scene: Scene) -> None:
+def test_a_broken_link_that_carried_nothing_proves_nothing(scene: Scene) -> None:
     uplink = scene.uplink()
     scene.send(uplink, 4000, 2.0)
     uplink.lost(20.0)
     assert uplink.choose(ONE) == 16_000
 
 
-def test_twice_the_time_is_a_failure_before_the_send_has_ended(scene: Scene) -> None:
+def test_a_send_has_failed_after_twice_the_time_even_before_it_ends(scene: Scene) -> None:
     uplink = scene.uplink()
     scene.send(uplink, 4000, 2.0)
     scene.is_idle = False
@@ -107,15 +107,15 @@ def test_twice_the_time_is_a_failure_before_the_send_has_ended(scene: Scene) -> 
     uplink.look(26.0)
     assert uplink.choose(ONE) == 16_000
     uplink.look(26.1)
-    assert uplink.choose(ONE) == 7950  # 16 000 bytes in 16.1 s, 8 of which it may take
+    assert uplink.choose(ONE) == 7950  # 16 000 bytes in 16.1 s, where 8 s are allowed
     uplink.look(40.0)
-    assert uplink.choose(ONE) == 7950  # one send fails once
+    assert uplink.choose(ONE) == 7950  # a send fails only once
     scene.is_idle = True
-    uplink.look(74.0)  # 16 000 bytes in 64 s are the slower one of two
+    uplink.look(74.0)  # 16 000 bytes in 64 s is the slower of two
     assert uplink.choose(TWO) == 2000
 
 
-def test_what_was_measured_survives_a_restart(scene: Scene) -> None:
+def test_measurements_survive_a_restart(scene: Scene) -> None:
     before = scene.uplink()
     for took_s in (4.0, 2.0, 1.0, 2.5):
         scene.send(before, 10_000, took_s)
@@ -124,7 +124,7 @@ def test_what_was_measured_survives_a_restart(scene: Scene) -> None:
     assert scene.uplink(upload_time_s=2.0).choose(ONE) == 10_000
 
 
-def test_while_a_send_is_under_way_it_looks_a_hundred_times(scene: Scene) -> None:
+def test_a_send_under_way_is_checked_a_hundred_times(scene: Scene) -> None:
     uplink = scene.uplink()
     assert uplink.pause_s == float("inf")
     uplink.began(1, 0.0)

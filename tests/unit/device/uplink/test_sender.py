@@ -1,4 +1,4 @@
-"""The outbox's way to the aggregator, over a bus in memory."""
+"""Sending the outbox to the aggregator, over an in-memory bus."""
 
 import itertools
 from pathlib import Path
@@ -22,7 +22,7 @@ from fedge.messages import (
 )
 from fedge.types import DeviceId, JobId, RoundId
 from tests.support.bus import Bus
-from tests.support.round_manifests import dice
+from tests.support.round_manifests import rng
 
 JOB, SCHEMA = JobId("digits"), b"s" * 32
 NONCE = b"12345678"
@@ -46,7 +46,7 @@ class Scene:
         self.outbox.put(
             result, sequence=7, model_sha256=b"m" * 32, residual=np.zeros(4, np.float32)
         )
-        self.sender = Sender(self.outbox, self.transport, Topics("home"), DeviceId("pi-3"), dice())
+        self.sender = Sender(self.outbox, self.transport, Topics("home"), DeviceId("pi-3"), rng())
 
     def sent(self) -> list[UpdateChunk]:
         """Chunks published since the last call."""
@@ -56,14 +56,14 @@ class Scene:
         return chunks
 
 
-def test_a_result_left_by_the_process_before_is_sent_with_its_nonce(tmp_path: Path) -> None:
+def test_a_result_left_by_a_previous_process_is_sent_with_its_nonce(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     assert scene.sender.send(0.0)
     (chunk,) = scene.sent()
     assert (chunk.round, chunk.nonce, chunk.data) == (4, NONCE, b"payload")
 
 
-def test_it_is_sent_again_after_growing_pauses_until_it_is_answered(tmp_path: Path) -> None:
+def test_a_result_is_resent_after_growing_pauses_until_it_is_answered(tmp_path: Path) -> None:
     scene, times = Scene(tmp_path), [0.0]
     for _ in range(8):
         assert scene.sender.send(times[-1])
@@ -90,23 +90,23 @@ def test_a_new_connection_sends_at_once_in_chunks_that_fit(tmp_path: Path) -> No
     assert all(len(chunk.to_bytes()) < 4_608 for chunk in scene.sent())
 
 
-def test_missing_chunks_alone_are_sent_again(tmp_path: Path) -> None:
+def test_only_missing_chunks_are_sent_again(tmp_path: Path) -> None:
     scene = Scene(tmp_path, payload=bytes(4 * CHUNK_BYTES))
     scene.sender.send(0.0)
     scene.sent()
     scene.sender.read(Missing(**NAMED, ranges=((1, 1), (3, 3))), 1.0)
     assert [chunk.index for chunk in scene.sent()] == [1, 3]
-    assert scene.sender.due_at_s() >= 2.0  # and the whole not before another pause
+    assert scene.sender.due_at_s() >= 2.0  # and not the whole before another pause
 
 
-def test_no_second_copy_is_queued_while_the_first_is_on_its_way(tmp_path: Path) -> None:
+def test_no_second_copy_is_queued_while_the_first_is_in_transit(tmp_path: Path) -> None:
     scene = Scene(tmp_path, is_flushed=False)
     assert scene.sender.send(0.0)
     assert scene.sender.send(10.0) is None
     assert len(scene.sent()) == 1
 
 
-def test_chunks_that_are_on_their_way_are_not_missed(tmp_path: Path) -> None:
+def test_chunks_still_in_transit_are_not_sent_again(tmp_path: Path) -> None:
     scene = Scene(tmp_path, is_flushed=False)
     scene.sender.send(0.0)
     scene.sent()
@@ -116,8 +116,8 @@ def test_chunks_that_are_on_their_way_are_not_missed(tmp_path: Path) -> None:
     assert scene.sent() == []
 
 
-def test_an_update_of_a_round_that_counts_already_is_dropped(tmp_path: Path) -> None:
-    """Its twin is in the model: given back to the residual it would be there twice."""
+def test_an_update_of_a_round_already_counted_is_dropped(tmp_path: Path) -> None:
+    """Its twin is in the model: returned to the residual, it would count twice."""
     payload = codecs.get("topk:0.5/float32").encode(
         np.array([4, 1, -8, 2], np.float32), np.zeros(4, np.float32), np.random.default_rng(0)
     )
@@ -132,9 +132,7 @@ def test_an_update_of_a_round_that_counts_already_is_dropped(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "reason", sorted({one for one in Reason if one.is_final} - {Reason.SECOND})
 )
-def test_a_final_refusal_gives_the_update_back_to_the_residual(
-    tmp_path: Path, reason: Reason
-) -> None:
+def test_a_final_refusal_returns_the_update_to_the_residual(tmp_path: Path, reason: Reason) -> None:
     residual = np.zeros(4, np.float32)
     payload = codecs.get("topk:0.5/float32").encode(
         np.array([4, 1, -8, 2], np.float32), residual, np.random.default_rng(0)
@@ -148,7 +146,7 @@ def test_a_final_refusal_gives_the_update_back_to_the_residual(
     np.testing.assert_array_equal(scene.outbox.residual(JOB, SCHEMA), [4, 0, -8, 0])
 
 
-def test_a_damaged_update_is_sent_again_and_given_up_after_five_times(tmp_path: Path) -> None:
+def test_a_damaged_update_is_resent_and_given_up_after_five_times(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     damaged = Refused(**NAMED, reason=Reason.DAMAGED)
     now_s = 0.0
@@ -171,7 +169,7 @@ def test_an_answer_about_something_else_changes_nothing(tmp_path: Path, other: d
     assert scene.outbox.pending() == [NONCE]
 
 
-def test_a_new_aggregator_hears_it_at_once(tmp_path: Path) -> None:
+def test_a_new_aggregator_gets_the_result_immediately(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     for now_s in (0.0, 10.0, 30.0):
         assert scene.sender.send(now_s)

@@ -1,4 +1,4 @@
-"""Examples that are yet to come, or cannot be used: rounds are skipped, and everybody knows why."""
+"""Missing or unusable examples: rounds are skipped, and the reason is reported."""
 
 import logging
 from pathlib import Path
@@ -25,12 +25,12 @@ def write(path: Path, n: int, **more: Any) -> None:
 
 
 def skips(scene: Scene) -> list[tuple[int, str]]:
-    """What the aggregator was told, each once."""
+    """What the aggregator was told, without repeats."""
     told = [state.skipped for state in scene.aggregator.states if state.skipped]
     return list(dict.fromkeys((one.round, one.why) for one in told))
 
 
-def test_a_file_that_is_not_there_yet_is_waited_for_and_the_round_done_when_it_has_come(
+def test_a_missing_file_is_waited_for_and_the_round_is_done_once_it_arrives(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -39,7 +39,7 @@ def test_a_file_that_is_not_there_yet_is_waited_for_and_the_round_done_when_it_h
     manifest = scene.aggregator.announce(1)
     scene.settle(device)
     assert skips(scene) == [(1, f"examples: expected at least one, found none yet in {path}")]
-    assert scene.aggregator.requests == []  # nothing is fetched in vain
+    assert scene.aggregator.requests == []  # nothing is fetched for nothing
     for _ in range(20):
         scene.now_s += 1
         scene.settle(device)
@@ -78,7 +78,7 @@ def test_a_file_without_examples_to_train_on_is_waited_for(scene: Scene, how: st
     device.close()
 
 
-def test_a_file_that_is_being_written_is_tried_again_when_it_has_changed(scene: Scene) -> None:
+def test_a_half_written_file_is_read_again_when_it_has_changed(scene: Scene) -> None:
     path, whole = scene.folder / "data.npz", scene.folder / "whole.npz"
     device = scene.device(data=str(path))
     write(whole, 12)
@@ -94,7 +94,7 @@ def test_a_file_that_is_being_written_is_tried_again_when_it_has_changed(scene: 
     device.close()
 
 
-def test_a_source_of_the_program_may_be_empty_at_first(scene: Scene) -> None:
+def test_a_source_given_by_the_program_may_be_empty_at_first(scene: Scene) -> None:
     class Sensor:
         n_examples = 0
 
@@ -127,7 +127,7 @@ def test_a_closed_round_is_not_tried_again(scene: Scene) -> None:
     device.close()
 
 
-def test_what_is_wrong_with_the_examples_is_told_once_and_the_aggregator_each_round(
+def test_unusable_examples_are_logged_once_and_reported_to_the_aggregator_each_round(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = examples(12)

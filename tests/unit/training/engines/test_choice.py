@@ -1,4 +1,4 @@
-"""Which engine trains: onnxruntime, or another one said aloud, never in silence."""
+"""Which engine trains: onnxruntime, or another one with a note, never silently."""
 
 import subprocess
 import sys
@@ -34,11 +34,11 @@ def run(code: str, folder: Path, *missing: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_engine_that_is_asked_for_is_taken_without_a_word(engine: EngineName) -> None:
+def test_an_engine_asked_for_is_used_without_a_note(engine: EngineName) -> None:
     assert choose(engine) == Choice(engine, note=None)
 
 
-def test_where_there_is_onnxruntime_it_is_taken_and_nothing_of_onnx_is_loaded(
+def test_onnxruntime_is_preferred_and_onnx_is_not_loaded_then(
     tmp_path: Path,
 ) -> None:
     assert run("print(choose('auto'))", tmp_path, "onnx") == (
@@ -47,7 +47,7 @@ def test_where_there_is_onnxruntime_it_is_taken_and_nothing_of_onnx_is_loaded(
     )
 
 
-def test_where_there_is_none_the_reference_is_taken_and_the_note_says_why_and_what_it_costs(
+def test_without_onnxruntime_the_reference_is_used_with_a_note_on_why_and_at_what_cost(
     tmp_path: Path,
 ) -> None:
     code, said = run("print(choose('auto').note)", tmp_path, "onnxruntime")
@@ -58,7 +58,7 @@ def test_where_there_is_none_the_reference_is_taken_and_the_note_says_why_and_wh
     assert loaded == "loaded onnx.reference"
 
 
-def test_where_there_is_neither_the_sentence_names_both(tmp_path: Path) -> None:
+def test_without_any_engine_the_error_names_both(tmp_path: Path) -> None:
     code, said = run("choose('auto')", tmp_path, "onnxruntime", "onnx")
     assert code == 11
     (sentence,) = said.splitlines()
@@ -66,12 +66,12 @@ def test_where_there_is_neither_the_sentence_names_both(tmp_path: Path) -> None:
     assert "No module named 'onnx'" in sentence
 
 
-def test_an_engine_asked_for_that_is_missing_has_no_stand_in(tmp_path: Path) -> None:
+def test_a_missing_engine_that_was_asked_for_is_not_replaced(tmp_path: Path) -> None:
     code, said = run("choose('onnxruntime')", tmp_path, "onnxruntime")
     assert (code, len(said.splitlines())) == (11, 1)
 
 
-def test_a_graph_never_takes_another_engine_by_itself(tmp_path: Path) -> None:
+def test_a_graph_never_switches_engines_by_itself(tmp_path: Path) -> None:
     code, said = run(
         "from fedge.training.graphs import TrainGraph; from tests.support import models;"
         " TrainGraph(models.linear(), 1)",

@@ -40,7 +40,7 @@ def test_training_writes_no_file_and_turns_telemetry_off(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_onnxruntime_that_already_reports_is_told_to_stop_with_one_warning(
+def test_telemetry_of_an_imported_onnxruntime_is_switched_off_with_one_warning(
     tmp_path: Path,
 ) -> None:
     watch = (
@@ -81,7 +81,7 @@ except MemoryError as error:
 """
 
 
-def test_too_little_memory_is_not_taken_for_a_broken_graph(tmp_path: Path) -> None:
-    """A product of 64 MB, in a process that may take 20 MB more."""
+def test_too_little_memory_is_not_mistaken_for_a_broken_graph(tmp_path: Path) -> None:
+    """A product of 64 MB, in a process that may allocate only 20 MB more."""
     result = run(SHORT_OF_MEMORY, tmp_path)
     assert result.stdout == "onnxruntime found no memory for a tensor\n", result.stderr

@@ -1,4 +1,4 @@
-"""Operators of ours in the second engine: by hand, and against the first for all their settings."""
+"""Our operators in the second engine: by hand, and against the first in all their settings."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def on(engine: EngineName, op_type: str, *inputs: Array, n: int = 1, **attribute
 
 
 def assert_same(op_type: str, *inputs: Array, n: int = 1, **attributes: Any) -> None:
-    """A sum has at most some hundred terms of order one; float32 rounds each by 6e-8."""
+    """A sum has at most some hundreds of terms of order one; float32 rounds each by 6e-8."""
     want, found = (on(engine, op_type, *inputs, n=n, **attributes) for engine in ENGINES)
     np.testing.assert_allclose(found, want, rtol=1e-5, atol=2e-5)
 
@@ -57,7 +57,7 @@ def windows(draw: st.DrawFn) -> tuple[tuple[int, ...], Settings]:
 
 @settings(max_examples=60, deadline=None)
 @given(case=windows(), group=st.sampled_from([1, 2, 4]), out=st.integers(1, 3))
-def test_a_convolution_is_that_of_onnxruntime(
+def test_a_convolution_equals_onnxruntimes(
     case: tuple[tuple[int, ...], Settings], group: int, out: int
 ) -> None:
     size, given = case
@@ -67,7 +67,7 @@ def test_a_convolution_is_that_of_onnxruntime(
 
 @settings(max_examples=60, deadline=None)
 @given(case=windows(), group=st.sampled_from([1, 2, 4]), data=st.data())
-def test_a_transposed_convolution_is_that_of_onnxruntime(
+def test_a_transposed_convolution_equals_onnxruntimes(
     case: tuple[tuple[int, ...], Settings], group: int, data: st.DataObject
 ) -> None:
     size, given = case
@@ -87,13 +87,13 @@ def test_a_transposed_convolution_is_that_of_onnxruntime(
 @settings(max_examples=60, deadline=None)
 @given(case=windows(), ceil=st.integers(0, 1), n=st.integers(1, 2))
 @example(case=((5,), {"kernel_shape": [2], "strides": [2], "pads": [0, 0]}), ceil=1, n=2)
-def test_a_maximum_and_its_place_are_those_of_onnxruntime(
+def test_a_maximum_and_its_index_equal_onnxruntimes(
     case: tuple[tuple[int, ...], Settings], ceil: int, n: int
 ) -> None:
     size, given = case
     spans = zip(size, given["kernel_shape"], given.get("dilations", [1]), strict=True)
-    assume(all(s > (k - 1) * d for s, k, d in spans))  # no position meets padding alone
-    # A last position that would begin behind x: onnx infers that it counts, onnxruntime drops it.
+    assume(all(s > (k - 1) * d for s, k, d in spans))  # no position covers only padding
+    # A last position that would start beyond x: onnx infers that it counts, onnxruntime drops it.
     steps = zip(given["strides"], given["kernel_shape"], strict=True)
     assume(not ceil or (all(stride <= k for stride, k in steps) and not any(given["pads"])))
     assert_same("MaxPool", draw_normal(2, 3, *size), n=n, ceil_mode=ceil, **given)
@@ -101,7 +101,7 @@ def test_a_maximum_and_its_place_are_those_of_onnxruntime(
 
 @settings(max_examples=60, deadline=None)
 @given(case=windows(), with_pads=st.integers(0, 1))
-def test_a_mean_over_windows_is_that_of_onnxruntime(
+def test_a_mean_over_windows_equals_onnxruntimes(
     case: tuple[tuple[int, ...], Settings], with_pads: int
 ) -> None:
     size, given = case
@@ -115,7 +115,7 @@ def test_ties_go_to_the_first_element() -> None:
     assert on("reference", "MaxPool", x, n=2, kernel_shape=[2], strides=[2]).tolist() == [[[0, 2]]]
 
 
-def test_a_maximum_of_nothing_but_nan_is_nan() -> None:
+def test_the_maximum_of_only_nan_is_nan() -> None:
     x = np.full((1, 1, 4), np.nan, np.float32)
     found = operators.max_pool(
         x, n_outputs=2, kernel_shape=[3], pads=[1, 1], strides=[1], storage_order=0
@@ -139,7 +139,7 @@ def test_forms_that_training_graphs_do_not_have_are_left_to_the_reference(how: s
 def test_folding_is_the_adjoint_of_unfolding(
     case: tuple[tuple[int, ...], Settings], seed: int
 ) -> None:
-    """<unfold x, c> = <x, fold c>, in whole numbers, so without rounding."""
+    """<unfold x, c> = <x, fold c>, in integers, so without rounding."""
     size, given = case
     kernel = given.pop("kernel_shape")
     over = Windows.over(size, kernel, **given)
@@ -155,7 +155,7 @@ def test_unfolding_by_hand() -> None:
     assert over.unfold(x).tolist() == [[[[0, 2, 4], [1, 3, 0]]]]
 
 
-def test_scattering_adds_what_meets_and_counts_from_the_end() -> None:
+def test_scattering_adds_collisions_and_accepts_negative_indices() -> None:
     data, indices = np.zeros((3, 2), np.float32), np.array([[0, 2], [0, -1], [-3, 1]])
     updates = np.array([[1, 10], [2, 20], [4, 40]], np.float32)
     found = operators.scatter_elements(data, indices, updates, axis=0, reduction="add")
@@ -164,7 +164,7 @@ def test_scattering_adds_what_meets_and_counts_from_the_end() -> None:
 
 
 @pytest.mark.parametrize("index", [3, -4, 2**40])
-def test_an_index_outside_is_refused_and_nothing_else_is_hit(index: int) -> None:
+def test_an_index_out_of_range_is_refused_and_hits_nothing_else(index: int) -> None:
     data = np.zeros((3, 2), np.float32)
     with pytest.raises(IndexError):
         operators.scatter_elements(data, np.array([[index, 0]]), data[:1], axis=0, reduction="add")
@@ -172,7 +172,7 @@ def test_an_index_outside_is_refused_and_nothing_else_is_hit(index: int) -> None
         operators.gather_elements(data, np.array([[index, 0]]), axis=0)
 
 
-def test_gathering_along_a_long_axis_is_that_of_onnxruntime() -> None:
+def test_gathering_along_a_long_axis_equals_onnxruntimes() -> None:
     indices = np.random.default_rng(0).integers(-200, 200, (2, 300))
     assert_same("GatherElements", draw_normal(2, 200), indices, axis=1)
 
@@ -182,14 +182,14 @@ SMOOTH = "Softmax LogSoftmax Softplus Sigmoid Tanh Elu Selu HardSwish Erf Reduce
 
 @pytest.mark.parametrize("op_type", SMOOTH.split())
 def test_large_numbers_do_not_become_infinite_or_nan(op_type: str) -> None:
-    """As an untrained model gives them: a loss that is NaN would end the round."""
+    """Untrained models produce them, and a NaN loss would end the round."""
     x = np.array([[-3e4, -200, -20, 0, 20, 200, 3e4], [5, 4, 3, 2, 1, 0, -1]], np.float32)
     found = on("reference", op_type, x)
     assert np.isfinite(found).all()
     assert_same(op_type, x)
 
 
-def test_a_sigmoid_is_right_at_both_ends() -> None:
+def test_a_sigmoid_is_accurate_at_both_ends() -> None:
     x = np.array([-1000, -80, 0, 80, 1000], np.float32)
     (y,) = operators.sigmoid(x)
     np.testing.assert_allclose(y, [0, np.exp(-80.0), 0.5, 1, 1], rtol=1e-6)

@@ -1,4 +1,4 @@
-"""What every engine promises, tried on each."""
+"""What every engine promises, tested on each."""
 
 import numpy as np
 import pytest
@@ -43,8 +43,8 @@ def test_buffers_are_read_and_written_in_place(engine: EngineName) -> None:
 
 
 @each_engine
-def test_the_graph_sees_the_flat_vectors_themselves(engine: EngineName) -> None:
-    """One write into the flat parameters, one read from the flat gradient: nothing in between."""
+def test_the_graph_reads_and_writes_the_flat_vectors_directly(engine: EngineName) -> None:
+    """One write to the flat parameters, one read of the flat gradient, and nothing in between."""
     graph = TrainGraph(ARTIFACT, 1, engine)
     examples = OneExample()
     before = (graph.parameters.ctypes.data, graph.gradient.ctypes.data)
@@ -60,7 +60,7 @@ def test_the_graph_sees_the_flat_vectors_themselves(engine: EngineName) -> None:
 
 
 class OneExample:
-    """x = (1, 1), target 0, again and again."""
+    """x = (1, 1), target 0, over and over."""
 
     n_examples = 1
 
@@ -79,7 +79,7 @@ def test_inputs_are_never_written(engine: EngineName) -> None:
 
 
 @each_engine
-def test_infinity_goes_through_to_the_outputs_without_a_warning(engine: EngineName) -> None:
+def test_infinity_passes_through_to_the_outputs_without_a_warning(engine: EngineName) -> None:
     inputs, outputs = buffers()
     inputs["w"][:] = 3e38
     load(engine)(ARTIFACT.train_graph, inputs, outputs, threads=1).run()
@@ -87,7 +87,7 @@ def test_infinity_goes_through_to_the_outputs_without_a_warning(engine: EngineNa
 
 
 @each_engine
-def test_what_cannot_be_loaded_is_refused(
+def test_a_graph_that_cannot_be_loaded_is_refused(
     engine: EngineName, capfd: pytest.CaptureFixture[str]
 ) -> None:
     inputs, outputs = buffers()
@@ -135,7 +135,7 @@ def test_a_graph_that_fails_on_its_inputs_says_so_in_one_line(
     opened = load(engine)(graph(text), inputs, outputs, threads=1)
     with pytest.raises(TrainingError, match=r"^the graph failed: [^\n]+$"):
         opened.run()
-    inputs["i"][:] = [0, -1]  # counted from the end, as ONNX has it
+    inputs["i"][:] = [0, -1]  # counted from the end, as ONNX allows
     opened.run()
     assert (outputs["y"] > 0).all()
     assert capfd.readouterr().err == ""

@@ -1,8 +1,8 @@
-"""Op by op: every operator that can be trained, and its gradient, on both engines.
+"""Op by op: every trainable operator, and its gradient, on both engines.
 
-The first engine's results are what is expected of the second. They differ by the order of float32
-sums: each of n terms rounds by 6e-8 of the partial sum, and the cases have at most some hundred
-terms, so 1e-5 of an array's largest element is allowed and no more.
+The first engine's results are the expected values for the second. They differ by the order of
+float32 sums: each of n terms rounds by 6e-8 of the partial sum, and the cases have at most some
+hundreds of terms, so 1e-5 of an array's largest element is allowed and no more.
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ def assert_same(model: onnx.ModelProto, feeds: dict[str, Array]) -> None:
 
 
 def run(model: onnx.ModelProto, feeds: dict[str, Array], engine: EngineName) -> dict[str, Array]:
-    """By the engine itself, into buffers that hold something else before."""
+    """Results of the engine itself, in buffers that held something else before."""
     inputs = {info.name: feeds[info.name] for info in model.graph.input}
     outputs = {info.name: np.full(*shape_and_type(info)) for info in model.graph.output}
     load(engine)(model.SerializeToString(), inputs, outputs, threads=1).run()

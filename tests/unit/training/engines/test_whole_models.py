@@ -1,8 +1,8 @@
-"""Whole models are trained alike by both engines.
+"""Both engines train whole models in the same way.
 
-A step's gradients differ in the last digits (`test_rules_on_both`), and every step starts from
-where the last one led; so what is compared after some steps is how far apart the engines have
-led, as a share of how far they have gone.
+A step's gradients differ in the last digits (`test_rules_on_both`), and every step starts where the
+last one ended; so after some steps the distance between the engines' results is compared with the
+distance they have moved.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ PLAN = Plan(local_steps=30, batch_size=20, lr=0.02, momentum=0.9, proximal=0.01,
 
 
 def examples(artifact: Artifact, n_batches: int = 3) -> ArrayData:
-    """Random ones, with indices from 0 to 9 where the model looks something up."""
+    """Random examples, with indices from 0 to 9 for models that look something up."""
     rng = np.random.default_rng(0)
     parts = [random_examples(artifact.manifest, rng) for _ in range(n_batches)]
     inputs = {name: np.concatenate([p.inputs[name] for p in parts]) for name in parts[0].inputs}
@@ -42,7 +42,7 @@ def test_thirty_steps_lead_to_the_same_model(name: str) -> None:
     data = examples(artifact)
     trainers = [Trainer(artifact, engine=engine) for engine in ENGINES]
     first, second = (t.fit(artifact.parameters, data, PLAN) for t in trainers)
-    assert np.linalg.norm(first.delta) > 0.1  # they did go somewhere
+    assert np.linalg.norm(first.delta) > 0.1  # they did move
     assert apart(first.delta, second.delta) < 1e-3
     assert second.loss == pytest.approx(first.loss, rel=1e-4)
     there = artifact.parameters.copy()
@@ -53,7 +53,7 @@ def test_thirty_steps_lead_to_the_same_model(name: str) -> None:
 
 
 def test_both_engines_drop_the_same_activations() -> None:
-    """What is dropped is drawn outside the graph, so no engine has dice of its own."""
+    """What is dropped is drawn outside the graph, so no engine has its own rng."""
     artifact = models.dropping(models.linear(n_in=6, batch_size=4), ratio=0.5)
     data = examples(artifact)
     one, two = (Plan(local_steps=5, batch_size=4, lr=0.01, seed=seed) for seed in (1, 2))
@@ -67,18 +67,18 @@ def test_both_engines_drop_the_same_activations() -> None:
 
 @pytest.mark.data
 @pytest.mark.parametrize(("name", "loss"), MODELS)
-def test_a_model_that_others_made_has_the_same_gradient(name: str, loss: str) -> None:
+def test_a_third_party_model_has_the_same_gradient(name: str, loss: str) -> None:
     assert_same_gradient(build_artifact(data_file(name), loss=loss, batch_size=3))
 
 
 @pytest.mark.data
-def test_a_recurrent_model_of_which_the_last_layer_is_trained_has_the_same_gradient() -> None:
+def test_a_recurrent_model_trained_in_its_last_layer_has_the_same_gradient() -> None:
     path = data_file("onnx_ref/char_lstm.onnx")
     assert_same_gradient(build_artifact(path, loss="mse", trainable="o.*", batch_size=2))
 
 
 def assert_same_gradient(artifact: Artifact) -> None:
-    """Sums of some thousand terms, through a dozen layers: some 1e-6 each."""
+    """Sums of some thousands of terms, through a dozen layers: about 1e-6 each."""
     data = random_examples(artifact.manifest, np.random.default_rng(0))
     (loss, gradient), (again, found) = (
         Trainer(artifact, engine=engine).loss_and_gradient(
