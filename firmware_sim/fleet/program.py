@@ -2,7 +2,7 @@
 
 It is copied to the board and needs only fedge there, whose public names it wraps:
 
-    python3 program.py RECORDS device ...                train as ever, and write records
+    python3 program.py RECORDS device ...                train as usual, and write records
     python3 program.py RECORDS --play OTHER device ...   take the deltas from OTHER's records
                                                          instead of training
 
