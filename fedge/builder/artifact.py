@@ -15,7 +15,6 @@ from fedge.artifact.manifest import DTYPES, MAX_BATCH, InputSpec, Manifest
 from fedge.autodiff import (
     OPSET,
     Parameter,
-    Traced,
     find_stored,
     get_loss,
     input_tensors,
@@ -111,7 +110,7 @@ def build_artifact(  # noqa: PLR0913 - one keyword per decision; the public name
     ).artifact
 
 
-def build(  # noqa: PLR0913 - one keyword per decision
+def build(  # noqa: PLR0913, PLR0915 - one keyword per decision, one step after the other
     model: str | Path | bytes | onnx.ModelProto,
     *,
     loss: str,
@@ -158,8 +157,11 @@ def build(  # noqa: PLR0913 - one keyword per decision
     scale_output(source, made.target)
     infer = to_bytes(inference_model(source, parameters))
     graphs = train_graph(made, layout), eval_graph(made, layout), infer
+    examples = kinds_of_examples(manifest, graphs[1], np.random.default_rng(0))
+    # Before the graphs are judged as a device judges them: this refusal says what to do about it.
+    inputs = check_forward(given, traced, _batches(examples, batch_size))
     artifact = _artifact(manifest, graphs, _values(layout, parameters))
-    _check(given, traced, artifact)
+    _check_training(artifact, inputs, examples)
     tensors = (*as_built(choices, made.gradients, remarks), *as_choices(statistics_of_target))
     return Built(artifact, tensors, chosen_output)
 
@@ -179,15 +181,8 @@ def _batches(examples: ArrayData, size: int) -> list[Mapping[str, Array]]:
     return [*batches, {name: np.zeros_like(x) for name, x in batches[0].items()}]
 
 
-def _check(given: onnx.ModelProto, traced: Traced, artifact: Artifact) -> None:
-    """Refuses an artifact whose graphs do not run, or compute something other than the model."""
-    manifest = artifact.manifest
-    examples = kinds_of_examples(manifest, artifact.eval_graph, np.random.default_rng(0))
-    inputs = check_forward(given, traced, _batches(examples, manifest.batch_size))
-    _check_training(artifact, inputs, examples)
-
-
 def _check_training(artifact: Artifact, inputs: Mapping[str, Array], examples: ArrayData) -> None:
+    """Refuses an artifact whose training graph does not run, or gives scores no loss can take."""
     size = artifact.manifest.batch_size
     try:
         Trainer(artifact).loss_and_gradient(artifact.parameters, inputs, examples.targets[:size])
