@@ -61,3 +61,11 @@ def test_a_fleet_that_gets_no_answer_is_told(
     monkeypatch.setattr(devices.Devices, "_hear", lambda *_: None)
     assert main(["bench", "aggregation", "--devices", "3", "--updates", "3"]) == 1
     assert "waited 2 s for the aggregator to come" in capsys.readouterr().err
+
+
+def test_a_codec_whose_updates_need_several_messages_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["bench", "aggregation", "--devices", "2", "--updates", "2", "--codec", "none"]
+    assert main(words) == 2
+    assert "expected a codec that makes at most 61440 bytes" in capsys.readouterr().err

@@ -14,8 +14,9 @@ from fedge import codecs
 from fedge.artifact import Artifact
 from fedge.bench.aggregation.wire import Connection, publish_packet
 from fedge.codecs import Stamp
-from fedge.errors import FedgeError, PayloadError
+from fedge.errors import ConfigError, FedgeError, PayloadError
 from fedge.messages import (
+    CHUNK_BYTES,
     Accepted,
     DeviceState,
     Presence,
@@ -127,7 +128,12 @@ class Devices:
         for number, name in enumerate(self._names):
             payload = updates.payloads[number % len(updates.payloads)]
             nonce = _nonce(name, manifest.round)
-            (chunk,) = split_update(payload, manifest.run, manifest.round, nonce)
+            chunk, *more = split_update(payload, manifest.run, manifest.round, nonce)
+            if more:
+                raise ConfigError(
+                    "the devices of this bench send an update as one message: expected a codec"
+                    f" that makes at most {CHUNK_BYTES} bytes, found {len(payload)}"
+                )
             topic = self._topics.up(JOB, name, manifest.parts)
             found.append(publish_packet(topic, chunk.to_bytes()))
         return found
