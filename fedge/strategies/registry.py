@@ -100,12 +100,15 @@ class Registry:
 _REGISTRY = Registry(rules={"mean": Mean}, optimizers={"fedavg": FedAvg, "fedadam": FedAdam})
 
 RULES = tuple(form(*item) for item in _REGISTRY.rules.items())
+"""The rules that specs can name, each with its parameters and their defaults."""
 OPTIMIZERS = tuple(form(*item) for item in _REGISTRY.optimizers.items())
+"""The optimizers that specs can name, each with its parameters and their defaults."""
 SPECS = (*RULES, *OPTIMIZERS)  # each a spec by itself
 HELP = (
     f"RULE/OPTIMIZER, or one of the two; rules: {', '.join(RULES)}; "
     f"optimizers: {', '.join(OPTIMIZERS)}"
 )
+"""Both, in one line for `--help`."""
 
 
 def get(spec: str) -> Strategy:

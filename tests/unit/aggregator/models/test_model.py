@@ -10,7 +10,7 @@ from fedge.aggregator.state.folder import StateFolder
 from fedge.aggregator.state.records import ModelRecord
 from fedge.strategies import get
 from tests.support.aggregator_by_hand import Bench
-from tests.unit.aggregator.rounds.test_bounding import events, moved, sending
+from tests.support.sent_values import events, moved, sending
 
 PARAMETERS = np.array([1, 2, 9], np.float32)  # the last one is not trained
 STORED = np.array([0.5, -0.5, 0.25, 4.0], "<f4").tobytes()  # momentum, then variance

@@ -11,7 +11,7 @@ from fedge.errors import ConfigError
 from fedge.strategies import FedAvg, Rule, Strategy
 from tests.support.aggregator_by_hand import Bench
 from tests.support.rules_to_come import CoordinateMedian, TrimmedMean
-from tests.unit.aggregator.rounds.test_bounding import events, moved, sending
+from tests.support.sent_values import events, moved, sending
 
 
 def play(folder: Path, rule: Rule, deltas: Mapping[str, float]) -> Bench:
