@@ -4,7 +4,6 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from fedge.artifact import Artifact
 from fedge.bench.aggregation import figures
 from fedge.bench.aggregation.devices import JOB, Devices, Updates
 from fedge.bench.aggregation.figures import Figures
+from fedge.bench.aggregation.options import Options
 from fedge.bench.aggregation.process import AggregatorProcess
 from fedge.builder import build_artifact
 from fedge.errors import ConfigError, FedgeError
@@ -29,23 +29,6 @@ MOST_DEVICES = 1_000_000  # that a round may wait for, see AggregatorConfig
 _N_FEATURES, _N_CLASSES = 64, 10  # as the digits: a perceptron of 51 466 parameters
 _DEADLINE_S = 3600
 _CLOSE = 1e-4  # of the largest change: the sum of 60 000 runs in float32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What is measured.
-
-    Attributes:
-        sizes: numbers of devices.
-        n_updates: rounds follow each other until there are so many.
-        codec: of the updates; the default makes them 600 bytes.
-        broker: one of OWN_BROKERS, or the mqtt:// URL of one that runs.
-    """
-
-    sizes: tuple[int, ...]
-    n_updates: int = 20_000
-    codec: str = "topk:0.01/sign"
-    broker: str = "auto"
 
 
 def measure(options: Options, tell: Callable[[str], None]) -> list[Figures]:

@@ -3,10 +3,12 @@
 import argparse
 import time
 
+from fedge.bench.aggregation.options import Options
 from fedge.cli.bench.common import facts, positive, tell
 from fedge.cli.commands import write_json
 from fedge.cli.passwords import warn_of_password
 from fedge.errors import ConfigError
+from fedge.setting import default_of
 
 HELP = "CPU time, memory and disk of an aggregator for each update, at fleets of growing size"
 DESCRIPTION = (
@@ -30,21 +32,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--devices",
         type=positive,
         nargs="+",
-        default=[1_000, 10_000, 60_000],
+        default=list(default_of(Options, "sizes")),
         metavar="N",
         help="sizes of fleet, one after the other (1000 10000 60000)",
     )
     add(
         "--updates",
         type=positive,
-        default=20_000,
+        default=default_of(Options, "n_updates"),
         metavar="N",
         help="rounds follow each other until there are so many (%(default)s)",
     )
-    add("--codec", default="topk:0.01/sign", metavar="SPEC", help="of updates (%(default)s)")
+    add(
+        "--codec",
+        default=default_of(Options, "codec"),
+        metavar="SPEC",
+        help="of updates (%(default)s)",
+    )
     add(
         "--broker",
-        default="auto",
+        default=default_of(Options, "broker"),
         metavar="WHICH",
         help="mosquitto, iotcore, or the mqtt:// URL of one that runs (mosquitto if there is one)",
     )
@@ -53,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     from fedge.bench.aggregation.report import as_json, text  # noqa: PLC0415 - only what is asked for
-    from fedge.bench.aggregation.run import MOST_DEVICES, Options, measure  # noqa: PLC0415 - needs onnx
+    from fedge.bench.aggregation.run import MOST_DEVICES, measure  # noqa: PLC0415 - needs onnx
 
     most = max(args.devices)
     if most > MOST_DEVICES:
