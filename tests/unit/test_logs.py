@@ -144,5 +144,8 @@ def test_every_module_takes_its_logger_from_one_place() -> None:
         capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
     ).stdout.split()  # fmt: skip
     allowed = {"fedge/logs.py", "fedge/cli/screen.py", "fedge/cli/demo.py"}
-    allowed |= {f"fedge/cli/bench/{name}.py" for name in ("common", "codecs", "device", "kernels")}
+    allowed |= {
+        f"fedge/cli/bench/{name}.py"
+        for name in ("aggregation", "common", "codecs", "device", "kernels")
+    }
     assert set(found) <= allowed

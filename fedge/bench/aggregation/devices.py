@@ -26,6 +26,7 @@ from fedge.messages import (
     decode_reply,
     split_update,
 )
+from fedge.messages.topics import AggregatorTopic, DeviceTopic, RoundTopic
 from fedge.transport.url import BrokerUrl
 from fedge.types import JobId, Vector
 from fedge.version import __version__
@@ -213,12 +214,12 @@ class Devices:
                 )
 
     def _hear(self, topic: str, payload: bytes) -> None:
-        match topic.split("/"):
-            case [*_, "dev", _, "in"]:
+        match self._topics.read(topic):
+            case DeviceTopic("in"):
                 self._replies[topic] = payload
-            case [*_, "job", _, "round"] if payload:
+            case RoundTopic() if payload:
                 self.manifest = RoundManifest.from_bytes(payload)
-            case [*_, "srv", _, "state"] if payload:
+            case AggregatorTopic() if payload:
                 self._is_served = True
             case _:
                 pass
