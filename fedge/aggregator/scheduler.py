@@ -57,7 +57,7 @@ class Scheduler:
             return
         paused_s = self._on.clock.monotonic() - self._unlinked_s
         self._unlinked_s = None
-        self._job.postpone(paused_s)
+        self._job.current.postpone(paused_s)
 
     def advance(self, session: Session) -> None:
         """Close the round if it is over, and go on to whatever follows."""
@@ -95,7 +95,7 @@ class Scheduler:
         """Its deadline comes nearer when enough updates are in."""
         if self._enough is not None and self._enough.is_reached(round_):
             self._hurried = round_.id
-            self._job.hasten(now_s + self._on.config.close_grace_s)
+            self._job.current.hasten(now_s + self._on.config.close_grace_s)
 
     def _fail(self, round_: Round, now_s: float) -> None:
         """Nobody could do the round: try another, which draws other examples."""
@@ -125,7 +125,7 @@ class Scheduler:
         self._lapse_s = now_s + self._on.config.deadline_s
         self._is_told = False  # a broker may have lost it on its way to some
         fleet = self._router.births.fleet
-        self._job.lose(fleet.miss(round_.waiting_for))
+        self._job.current.lose(fleet.miss(round_.waiting_for))
         if fleet.has_changed():
             self._on.store.keep_silent(fleet.missed)
         if not round_.n_waiting and fleet.n_online >= round_.quorum:

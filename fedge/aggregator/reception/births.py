@@ -75,7 +75,7 @@ class Births:
     def notice(self, device: DeviceId) -> None:
         """A sign of life; a device that nobody waited for any more is expected again."""
         if self.fleet.notice(device):
-            self._job.join(device)
+            self._job.current.join(device)
 
     def _compare(self, number: int, sequence: int) -> None:
         """Numbers that were given out for this run; they may be later than any known here."""
@@ -93,15 +93,15 @@ class Births:
         now_s = self._monotonic()
         if state is None:
             gone = partial(self._reporter.gone, device, round_.id, now_s)
-            self._job.leave(device, now_s, tell=gone)
+            self._job.current.leave(device, now_s, tell=gone)
             return
         this = self._job.run, round_.id
         skipped, followed = state.skipped, state.followed
         is_answered = followed is not None and followed.is_answered
         if skipped is not None and (skipped.run, skipped.round) == this:
             skips = partial(self._reporter.skipped, device, skipped, now_s)
-            self._job.skip(device, skipped.why, now_s, tell=skips)
+            self._job.current.skip(device, skipped.why, now_s, tell=skips)
         elif followed is not None and is_answered and (followed.run, followed.round) == this:
-            self._job.skip(device, _ANSWERED, now_s)
+            self._job.current.skip(device, _ANSWERED, now_s)
         else:
-            self._job.appear(device)
+            self._job.current.appear(device)

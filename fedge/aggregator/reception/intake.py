@@ -40,7 +40,9 @@ class Intake:
     def _take(self, device: DeviceId, chunk: UpdateChunk, now_s: float) -> Reply | None:
         if chunk.run != self._job.run:
             return self._refuse_stranger(chunk)
-        verdict = self._job.judge(device, chunk.round, chunk.nonce)
+        verdict = self._job.answers.judge(
+            device, chunk.round, chunk.nonce, last_number=self._job.last_number
+        )
         if verdict is not Verdict.ACCEPTED:
             return self._answer(chunk, verdict) if _is_edge(chunk) else None
         payload = self.reassembly.add(device, chunk, now_s)
@@ -63,7 +65,7 @@ class Intake:
         )
         if checked.norm is not None:
             self._job.combiner.norms[device, chunk.round] = checked.norm
-        self._job.receive(
+        self._job.current.receive(
             UpdateRecord(
                 round=chunk.round,
                 device=device,

@@ -85,7 +85,7 @@ class Router:
 
     def commit(self, session: Session) -> None:
         """Make what was read durable, then answer it."""
-        self._reporter.accepted(self._job.commit(self._tally(session)))
+        self._reporter.accepted(self._job.current.commit(self._tally(session)))
         if self._replies or self._handled:
             session.answer(self._replies, self._handled)
         self._replies.clear()
@@ -96,7 +96,7 @@ class Router:
         """What was counted, if it is to be kept now: with updates, or when it is old."""
         now_s = self._monotonic()
         is_old = self.traffic.has_refusals and now_s - self._counted_s >= _COUNT_S
-        if not self._job.has_pending and not (is_old and self._job.round is not None):
+        if not self._job.current.has_pending and not (is_old and self._job.round is not None):
             return None
         self._counted_s = now_s
         self.traffic.sent(session.sent_bytes)
@@ -107,7 +107,7 @@ class Router:
         replies = (
             (device, Accepted(job=self._job.id, round=round_, nonce=nonce))
             for round_ in map(RoundId, self._job.unsettled)
-            for device, nonce in self._job.accepted(round_).items()
+            for device, nonce in self._job.answers.accepted(round_).items()
         )
         session.answer(replies, ())
 
@@ -142,7 +142,7 @@ class Router:
         closed = self._job.last_round or 0
         newest = max(self._job.last_number, closed)
         rounds = range(max(0, newest + 1 - _MEMORY_ROUNDS), newest + 1)
-        last = self._job.last_accepted(device, rounds)
+        last = self._job.answers.last_accepted(device, rounds)
         if last is not None and (last[0] < closed or not is_retained):
             reply = Accepted(job=self._job.id, round=last[0], nonce=last[1])
             self._replies.append((device, reply))
@@ -182,4 +182,4 @@ class Router:
         round_ = self._job.round
         is_of_it = round_ is not None and refusal.round == round_.id
         if is_of_it and refusal.reason in _SETTLING:
-            self._job.refuse(device, refusal.detail)
+            self._job.current.refuse(device, refusal.detail)

@@ -1,6 +1,5 @@
 """The aggregator's memory: each method that writes is one transaction, durable on return."""
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -23,6 +22,16 @@ from fedge.aggregator.state.records import (
     Tally,
     UpdateRecord,
 )
+from fedge.aggregator.state.round_table import (
+    add_tally,
+    count_trained,
+    end_round,
+    insert_round,
+    read_medians,
+    read_open,
+    read_refusals,
+    read_reports,
+)
 from fedge.aggregator.state.update_table import (
     apply_updates,
     insert_updates,
@@ -33,8 +42,6 @@ from fedge.aggregator.state.update_table import (
 )
 from fedge.storage import reading, transaction, writing
 from fedge.types import DeviceId, RoundId
-
-BEFORE_FIRST_ROUND = -1
 
 
 class Store:
@@ -101,18 +108,7 @@ class Store:
                 "UPDATE job SET sequence = ?, is_announced = 0, last_number = max(last_number, ?)",
                 (sequence, record.round),
             )
-            db.execute(
-                "INSERT INTO round (round, kind, manifest, expected, quorum, opened_at) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    record.round,
-                    record.kind,
-                    record.manifest,
-                    json.dumps(sorted(record.expected)),
-                    record.quorum,
-                    record.opened_at,
-                ),
-            )
+            insert_round(db, record)
 
     def reopen_round(self, round_: RoundId, manifest: bytes, sequence: int) -> None:
         """The open round goes on under another manifest."""
@@ -123,9 +119,7 @@ class Store:
     def give_up_round(self, round_: RoundId) -> None:
         """The open round ends without a model; the next model takes what it has accepted."""
         with self._writing() as db:
-            db.execute(
-                "UPDATE round SET closed_at = ? WHERE round = ?", (self._timestamp(), round_)
-            )
+            end_round(db, round_, self._timestamp())
 
     def leap(self, sequence: int, last_number: int) -> None:
         """Numbers up to these were given out before this directory was put back."""
@@ -155,32 +149,12 @@ class Store:
     def n_trained(self) -> int:
         """How many training rounds have made a model, or have tried to."""
         with reading(self._path):
-            (n_rounds,) = self._db.execute(
-                "SELECT count(*) FROM round WHERE kind = 'training' AND report IS NOT NULL"
-            ).fetchone()
-        return int(n_rounds)
+            return count_trained(self._db)
 
     def current_round(self) -> RoundRecord | None:
         """The open round, if there is one."""
         with reading(self._path):
-            row = self._db.execute(
-                "SELECT round, kind, manifest, expected, quorum, opened_at, uplink_bytes, "
-                "downlink_bytes, spent_s FROM round WHERE closed_at IS NULL"
-            ).fetchone()
-        if row is None:
-            return None
-        round_, kind, manifest, expected, quorum, opened_at, uplink, downlink, spent_s = row
-        return RoundRecord(
-            round=RoundId(round_),
-            kind=kind,
-            manifest=manifest,
-            expected=frozenset(map(DeviceId, json.loads(expected))),
-            quorum=quorum,
-            opened_at=opened_at,
-            uplink_bytes=uplink,
-            downlink_bytes=downlink,
-            spent_s=spent_s,
-        )
+            return read_open(self._db)
 
     def accept(self, updates: Iterable[UpdateRecord], tally: Tally) -> None:
         """Take updates of the open round; they are accepted when this returns.
@@ -189,12 +163,12 @@ class Store:
         """
         with self._writing() as db:
             insert_updates(db, updates, self._timestamp())
-            self._count(db, tally)
+            add_tally(db, tally)
 
     def count(self, tally: Tally) -> None:
         """Keep what was counted since the last commit."""
         with self._writing() as db:
-            self._count(db, tally)
+            add_tally(db, tally)
 
     def nonce(self, round_: RoundId, device: DeviceId) -> bytes | None:
         """The nonce of the device's update of this round, if it is in a model."""
@@ -251,16 +225,12 @@ class Store:
 
         Of the broadcasts the last `keep_broadcasts` stay.
         """
-        round_ = model.round
         with self._writing() as db:
-            self._count(db, tally)
+            add_tally(db, tally)
             insert_model(db, model, self._timestamp(), broadcast=broadcast)
             forget_broadcasts(db, model.version + 1 - keep_broadcasts)
             apply_updates(db, model.version)
-            db.execute(
-                "UPDATE round SET closed_at = ?, report = ? WHERE round = ?",
-                (self._timestamp(), json.dumps(report), round_),
-            )
+            end_round(db, model.round, self._timestamp(), report)
 
     def latest_model(self) -> ModelRecord:
         """The global model that the next round starts from."""
@@ -285,43 +255,19 @@ class Store:
     def reports(self) -> list[dict[str, Any]]:
         """The event line of every closed round, oldest first."""
         with reading(self._path):
-            rows = self._db.execute(
-                "SELECT closed_at, report FROM round WHERE report IS NOT NULL ORDER BY round"
-            ).fetchall()
-        return [{"time": closed_at, **json.loads(report)} for closed_at, report in rows]
+            return read_reports(self._db)
 
     def medians(self, n: int) -> list[float]:
         """Median norms of the last n training rounds, oldest first; of those that had one."""
         with reading(self._path):
-            rows = self._db.execute(
-                "SELECT report FROM round WHERE report IS NOT NULL AND kind = 'training' "
-                "ORDER BY round DESC LIMIT ?",
-                (n,),
-            ).fetchall()
-        found = [json.loads(report).get("norm_median") for (report,) in reversed(rows)]
-        return [median for median in found if median is not None]
+            return read_medians(self._db, n)
 
     def refusals(self, round_: RoundId) -> dict[str, int]:
         """How many updates were refused while this round was open, by reason."""
         with reading(self._path):
-            rows = self._db.execute("SELECT reason, n FROM refusal WHERE round = ?", (round_,))
-            return dict(rows.fetchall())
+            return read_refusals(self._db, round_)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with writing(self._path), transaction(self._db):
             yield self._db
-
-    def _count(self, db: sqlite3.Connection, tally: Tally) -> None:
-        (latest,) = db.execute("SELECT max(round) FROM round").fetchone()
-        round_ = BEFORE_FIRST_ROUND if latest is None else latest
-        db.execute(
-            "UPDATE round SET uplink_bytes = uplink_bytes + ?, downlink_bytes = downlink_bytes + ? "
-            "WHERE closed_at IS NULL",
-            (tally.uplink_bytes, tally.downlink_bytes),
-        )
-        db.executemany(
-            "INSERT INTO refusal (round, reason, n) VALUES (?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET n = n + excluded.n",
-            ((round_, *item) for item in tally.refusals.items()),
-        )
