@@ -36,9 +36,9 @@ class Job:
         answers: which updates have been accepted.
         manifest: what devices were last told; None before the first round.
         last_number: the highest round number that was given out, with a model or without.
-        sequence: of the last manifest that was made.
+        sequence: the number of the last manifest.
         model: the global model that the open or the next round starts from.
-        bundles: ways to it from the models of earlier rounds.
+        bundles: differences that lead to it from the models of earlier rounds.
         changes: how the settings differ from those the open round was opened with, as text.
         combiner: makes the models.
     """
@@ -120,7 +120,7 @@ class Job:
         return manifest
 
     def close(self, round_: Round, tally: Tally, *, n_late: int) -> dict[str, Any]:
-        """Make the next model of the round's updates; durable on return.
+        """Make the next model from the round's updates; durable on return.
 
         Returns:
             The round's event.
@@ -146,7 +146,7 @@ class Job:
         return report
 
     def give_up(self, round_: Round) -> None:
-        """End a round that cannot end otherwise; the next one takes what it has accepted."""
+        """End a round that cannot close; the updates it has accepted go to the next one."""
         self._store.give_up_round(round_.id)
         self.answers.keep(round_.id, round_.accepted)
         self.current.end()

@@ -133,7 +133,7 @@ def test_a_finished_job_says_so_again_and_ends(
     late = bench.add("late")[0]
     again = bench.begin()
     assert again.run()["is_finished"]
-    assert "job default is finished; the devices are told once more" in caplog.text
+    assert "job default is finished; the devices will be told once more" in caplog.text
     bench.settle_devices()
     assert late.has_finished()
     assert len([e for e in _events(tmp_path) if e["event"] == "finished"]) == 1
