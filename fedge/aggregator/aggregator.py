@@ -80,7 +80,7 @@ class Aggregator:
         Raises:
             StorageError: if the disk is full or fails; nothing accepted is lost.
             TransportError: if the broker did not answer within `config.connect_timeout_s`.
-            TrainingError: if no device could do several rounds in a row.
+            TrainingError: if `config.give_up_after` rounds in a row could be done by no device.
         """
         try:
             while not self._is_stopped and self.step(_IDLE_S):

@@ -107,7 +107,7 @@ def _check_same(found: JobRecord, config: AggregatorConfig, artifact: BlobRef) -
         )
     if found.artifact != artifact.sha256:
         raise ConfigError(
-            f"{config.state_dir} was begun with another artifact (SHA-256 "
+            f"{config.state_dir} was created with another artifact (SHA-256 "
             f"{found.artifact.hex()[:16]}) than {config.artifact} ({artifact.key}): give the "
-            "artifact it was begun with, or a new --state-dir"
+            "artifact it was created with, or a new --state-dir"
         )

@@ -36,7 +36,7 @@ class Registry:
         with reading(path / database.NAME), closing(database.connect_to_read(path)) as connection:
             found = connection.execute("SELECT fleet, job FROM job").fetchone()
         if found is None:
-            raise ConfigError(f"no job was begun in {path}")
+            raise ConfigError(f"no job has been started in {path}")
         fleet, job = found
         return fleet, job
 

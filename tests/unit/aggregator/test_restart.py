@@ -159,7 +159,7 @@ def test_another_artifact_or_job_on_the_same_directory_is_refused(tmp_path: Path
         bench.begin()
     bench.settings["job"] = "default"
     softmax(seed=9).save(tmp_path / "model.fedge")
-    with pytest.raises(ConfigError, match=r"begun with another artifact .* or a new --state-dir"):
+    with pytest.raises(ConfigError, match=r"created with another artifact .* or a new --state-dir"):
         bench.begin()
 
 
