@@ -1,4 +1,4 @@
-"""The aggregator: joins rounds, store and transport, and gives them the time."""
+"""The aggregator: joins rounds, store and transport, and drives them by the clock."""
 
 from contextlib import ExitStack
 from types import TracebackType
@@ -20,26 +20,26 @@ from fedge.messages.topics import fleet_of
 from fedge.transport import Connected, Disconnected, Event, Message, Transport, Undelivered
 
 GROUP_S = 0.1  # messages that arrive within it share one commit
-_MANY = 64  # after so many in a group, others are on their way
-_MORE_S = 0.005  # and worth waiting for so long: a commit takes as long
-_IDLE_S = 0.25  # how long a stop by a signal may take to be noticed
+_MANY = 64  # after this many in a group, more are probably on the way
+_MORE_S = 0.005  # and worth waiting this long for: a commit takes as long
+_IDLE_S = 0.25  # how long it may take to notice a stop by signal
 
 
 class Aggregator:
-    """Runs a job's rounds over a transport, keeping all that matters in a state directory.
+    """Runs a job's rounds over a transport, keeping everything that matters in a state directory.
 
-    A device is told that its update is accepted after the update is on the disk.
-    Kill the process at any instant: the next one on the same directory goes on
-    with the same round, and nothing accepted is lost or counted twice.
+    A device is told that its update was accepted only once the update is on disk.
+    Kill the process at any instant: the next one on the same directory continues
+    the same round, and nothing accepted is lost or counted twice.
 
-    `run` does it all. For a loop of your own there is `step`, and `close` at the end;
-    as a context manager it closes itself:
+    `run` does everything. To drive it from a loop of your own, call `step`, and `close`
+    at the end; as a context manager it closes itself:
 
         with Aggregator(broker="mqtt://127.0.0.1:1883", artifact="model.fedge") as aggregator:
             result = aggregator.run()
 
     Args:
-        config: the settings; or give them by name, as above, or some of them beside it.
+        config: the settings; they can also be given by name, as above, or in addition.
         transport: what carries the messages; None connects to `config.broker` over MQTT.
         clock: tests give their own.
         settings: fields of `AggregatorConfig`.
@@ -75,27 +75,27 @@ class Aggregator:
         self._scheduler = Scheduler(self._on, self._job, self._router, self._reporter)
 
     def run(self) -> dict[str, Any]:
-        """Rounds until the job is done or `stop` is called; then the result, see `report`.
+        """Run rounds until the job is finished or `stop` is called; the result, see `report`.
 
         Raises:
             StorageError: if the disk is full or fails; nothing accepted is lost.
-            TransportError: if the broker never answered in `config.connect_timeout_s`.
-            TrainingError: if no device could do three rounds in a row.
+            TransportError: if the broker did not answer within `config.connect_timeout_s`.
+            TrainingError: if `config.give_up_after` rounds in a row could be done by no device.
         """
         try:
             while not self._is_stopped and self.step(_IDLE_S):
                 pass
             if not self._scheduler.is_finished:
-                self._reporter.info("stopped; start it again to go on where it was")
+                self._reporter.info("stopped; start it again to continue where it left off")
             return self.report()
         finally:
             self.close()
 
     def step(self, timeout_s: float = 0.0) -> bool:
-        """Handle what has come, waiting at most this long for it; whether there is more to do."""
+        """Handle what has arrived, waiting at most this long; whether there is more to do."""
         if self._scheduler.is_finished:
             return False
-        session = self._posted()
+        session = self._started()
         self._read_group(session, timeout_s)
         self._router.commit(session)
         self._scheduler.advance(session)
@@ -108,7 +108,7 @@ class Aggregator:
         self._is_stopped = True
 
     def report(self) -> dict[str, Any]:
-        """What the job has come to so far: rounds, metrics, the model's hash, bytes, versions."""
+        """Results of the job so far: rounds, metrics, the model's hash, bytes, versions."""
         return {
             **outcome(self._on),
             "is_finished": self._scheduler.is_finished,
@@ -117,7 +117,7 @@ class Aggregator:
         }
 
     def close(self) -> None:
-        """Say goodbye and let go of the state directory; may be called twice."""
+        """Say goodbye and release the state directory; may be called twice."""
         session, self._session = self._session, None
         try:
             if session is not None:
@@ -136,8 +136,8 @@ class Aggregator:
     ) -> None:
         self.close()
 
-    def _posted(self) -> Session:
-        """The post, started when it is first needed."""
+    def _started(self) -> Session:
+        """The session, started when it is first needed."""
         if self._session is None:
             monotonic = self._clock.monotonic
             self._session = Session(
@@ -153,7 +153,7 @@ class Aggregator:
         return self._session
 
     def _read_group(self, session: Session, timeout_s: float) -> None:
-        """What has come and shares one commit; one message, if there are no others."""
+        """Handle the messages that will share one commit: all that have arrived, or the next."""
         event = session.receive(min(timeout_s, self._wait_s(self._clock.monotonic())))
         until_s, n_read = self._clock.monotonic() + GROUP_S, 0
         while event is not None:
@@ -176,28 +176,30 @@ class Aggregator:
             case Disconnected():
                 self._reporter.disconnected(event, self._clock.monotonic())
                 self._scheduler.unlink()
-            case Undelivered():  # who wants it asks again
+            case Undelivered():  # a device that still needs it asks again
                 self._reporter.undelivered(event)
 
     def _greet(self, session: Session) -> None:
-        """The link stands; the broker may have forgotten everything, other devices may be there."""
+        """The link is up; the broker may have lost everything, and other devices may be online."""
         self._router.births.fleet.clear()
         self._router.acknowledge(session)
         self._scheduler.tell_again()
         self._scheduler.link()
 
     def _meet(self, message: Message, session: Session) -> None:
-        """Another aggregator, or oneself; after a rival the devices may have to be told again."""
+        """A state of an aggregator, perhaps this one; devices may have heard a rival."""
         try:
             if message.payload and session.meet(message):
-                self._reporter.warning("another aggregator has come for this job; it is told to go")
+                self._reporter.warning(
+                    "another aggregator has tried to run this job and was told to stop"
+                )
                 self._scheduler.tell_again()
         except PayloadError as error:
             self._reporter.ignored(f"a state of an aggregator: {error}", self._clock.monotonic())
         session.done([message])
 
     def _wait_s(self, now_s: float) -> float:
-        """How long nothing has to be done unless something comes."""
+        """How long there is nothing to do unless a message arrives."""
         due_s = self._router.due_in_s()
         waits = [_IDLE_S, *([due_s] if due_s is not None else [])]
         if self._job.round is not None:

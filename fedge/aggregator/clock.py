@@ -1,4 +1,4 @@
-"""The time, as the aggregator asks for it; a test gives its own."""
+"""The clocks the aggregator reads; a test passes its own."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """`monotonic` measures waiting, in seconds; `wall` dates what is kept."""
+    """`monotonic` measures waiting, in seconds; `wall` dates what is stored."""
 
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], datetime] = _now

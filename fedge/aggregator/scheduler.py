@@ -1,4 +1,4 @@
-"""The course of a job: rounds close, others open, and the devices are told of it."""
+"""The course of a job: rounds close, others open, and the devices are told."""
 
 from fedge.aggregator.link.session import Session
 from fedge.aggregator.reception.router import Router
@@ -12,55 +12,55 @@ from fedge.types import RoundId
 
 _FLUSH_S = 5.0
 _AT_ONCE = 3  # failed rounds in a row; after them the next one waits for the deadline
-_SAVES = 20  # how often in a deadline it is kept how much of it has passed
+_SAVES = 20  # how often per deadline the time spent is stored
 
 
 class Scheduler:
-    """What follows when, from where the last process left it.
+    """Decides what happens next, starting from where the last process stopped.
 
     Attributes:
-        is_finished: whether nothing follows, and the devices know it.
+        is_finished: whether the job is finished and the devices know it.
     """
 
     def __init__(self, context: Context, job: Job, router: Router, reporter: Reporter) -> None:
         self._on, self._job, self._router, self._reporter = context, job, router, reporter
         self._enough = context.config.enough()
         self._is_told = self._is_between_told = False
-        self._n_failed = 0  # rounds in a row that no device could do
+        self._n_failed = 0  # how many rounds in a row no device could do
         self._unlinked_s: float | None = context.clock.monotonic()
         self._lapse_s = self._kept_s = float("-inf")
         self._asked_s = context.clock.monotonic()
-        # Rounds whose silent devices are not to be counted when they close: they had less than
-        # the deadline, or were counted when it had passed.
+        # Rounds at whose close silent devices are not counted: they had less time than the
+        # deadline, or were counted already when it passed.
         self._hurried = self._overran = RoundId(-1)
         self.is_finished = False
         record = context.store.job()
         self._is_announced = job.is_finished and record is not None and record.is_announced
         if self._is_announced:
             reporter.info(
-                f"job {context.config.job} is finished; the devices are told once more; "
-                "more --rounds continue it, another --state-dir begins anew"
+                f"job {context.config.job} is finished; the devices will be told once more; "
+                "raise --rounds to continue it, or start afresh with another --state-dir"
             )
 
     def tell_again(self) -> None:
-        """The devices, or some, may not know or have been told otherwise."""
+        """Some devices may not know the manifest, or may have been told otherwise."""
         self._is_told = False
 
     def unlink(self) -> None:
-        """The link is gone: nobody can answer, so the deadline's time stands still."""
+        """The link is down: no device can answer, so the deadline's clock stops."""
         if self._unlinked_s is None:
             self._unlinked_s = self._on.clock.monotonic()
 
     def link(self) -> None:
-        """The link stands: the deadline's time goes on from where it stood."""
+        """The link is up: the deadline's clock resumes."""
         if self._unlinked_s is None:
             return
         paused_s = self._on.clock.monotonic() - self._unlinked_s
         self._unlinked_s = None
-        self._job.postpone(paused_s)
+        self._job.current.postpone(paused_s)
 
     def advance(self, session: Session) -> None:
-        """Close the round if it is over, and go on to whatever follows."""
+        """Close the round if it is over, then do whatever comes next."""
         if not session.may_tell:
             return
         self._look_back()
@@ -73,7 +73,7 @@ class Scheduler:
             self._follow(session)
 
     def _look_back(self) -> None:
-        """See whether devices are ahead: then this directory was put back to an older state."""
+        """Check whether devices are ahead: then this directory was restored to an older state."""
         seen = self._router.births.take_ahead()
         if seen is not None and self._job.leap(*seen):
             self._is_told = self._is_between_told = False
@@ -92,13 +92,13 @@ class Scheduler:
             self._overrun(round_, now_s)
 
     def _hurry(self, round_: Round, now_s: float) -> None:
-        """Its deadline comes nearer when enough updates are in."""
+        """Bring the deadline forward once enough updates are in."""
         if self._enough is not None and self._enough.is_reached(round_):
             self._hurried = round_.id
-            self._job.hasten(now_s + self._on.config.close_grace_s)
+            self._job.current.hasten(now_s + self._on.config.close_grace_s)
 
     def _fail(self, round_: Round, now_s: float) -> None:
-        """Nobody could do the round: try another, which draws other examples."""
+        """No device could do the round: try another, which draws other examples."""
         if self._n_failed + 1 == self._on.config.give_up_after:
             raise TrainingError(
                 f"no device could do round {round_.id}; rounds have failed "
@@ -111,11 +111,11 @@ class Scheduler:
         self._give_up(round_, "no device could do it")
 
     def _overrun(self, round_: Round, now_s: float) -> None:
-        """Time is up below the quorum: wait on while somebody may still answer, or try again.
+        """The deadline passed below the quorum: keep waiting while a device may answer, or retry.
 
         Each further deadline that passes counts as a round that the silent devices have missed.
-        When all who are left have answered and their answers do not count (they were given to
-        an aggregator that was put back, say), another round asks them again.
+        If all remaining devices have answered but their answers do not count (for example
+        because they went to an aggregator that was restored since), a new round asks them again.
         """
         self._reporter.below_quorum(round_, now_s)
         if self._overran != round_.id:
@@ -123,13 +123,13 @@ class Scheduler:
         if now_s < self._lapse_s:
             return
         self._lapse_s = now_s + self._on.config.deadline_s
-        self._is_told = False  # a broker may have lost it on its way to some
+        self._is_told = False  # the broker may have lost it on the way to some devices
         fleet = self._router.births.fleet
-        self._job.lose(fleet.miss(round_.waiting_for))
+        self._job.current.lose(fleet.miss(round_.waiting_for))
         if fleet.has_changed():
             self._on.store.keep_silent(fleet.missed)
         if not round_.n_waiting and fleet.n_online >= round_.quorum:
-            self._give_up(round_, "it has no quorum, and nobody is left who has not answered")
+            self._give_up(round_, "it has no quorum, and no device is left that has not answered")
 
     def _give_up(self, round_: Round, why: str) -> None:
         self._reporter.gave_up(round_, why)
@@ -137,7 +137,7 @@ class Scheduler:
         self._is_between_told = False
 
     def _spend(self, round_: Round, now_s: float) -> None:
-        """Keep now and then how much of the deadline has passed, for the next process."""
+        """Store from time to time how much of the deadline has passed, for the next process."""
         deadline_s = self._on.config.deadline_s
         if now_s - self._kept_s < deadline_s / _SAVES:
             return
@@ -176,14 +176,14 @@ class Scheduler:
             self._ask_again(session)
 
     def _ask_again(self, session: Session) -> None:
-        """A birth may have been lost on its way here: what the broker has kept of it was not."""
+        """A birth may have been lost on its way here, but the broker still has it retained."""
         now_s = self._on.clock.monotonic()
         if now_s - self._asked_s >= self._on.config.deadline_s:
             self._asked_s = now_s
             session.ask_who_is_there()
 
     def _finish(self, session: Session) -> None:
-        """Tell everybody; if the link breaks meanwhile, the next step tells them again."""
+        """Tell all devices; if the link breaks meanwhile, the next step tells them again."""
         manifest = self._job.between()
         session.tell(manifest)
         if session.flush(_FLUSH_S):

@@ -1,4 +1,4 @@
-"""What must be in order before an aggregator may work: its directory, its artifact, its model 0."""
+"""Everything a job needs, ready before it starts: its directory, artifact and model 0."""
 
 import secrets
 from collections.abc import Iterator
@@ -28,12 +28,12 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Context]:
     """The state directory, locked and consistent, for as long as the context lasts.
 
     Raises:
-        ConfigError: if the settings contradict themselves or what the directory is for.
+        ConfigError: if the settings contradict each other or the directory's own job.
         ArtifactError, DataError: if the artifact or the test data cannot be used.
         StorageError: if the directory is locked, full or damaged.
     """
     _check_strategy(config)
-    codecs.get(config.plan().codec)  # better refused here than by every device
+    codecs.get(config.plan().codec)  # better to refuse it here than on every device
     codecs.get(config.downlink_codec)
     artifact = load_artifact(config.artifact)
     evaluator = Evaluator(artifact, config.test_data) if config.test_data else None
@@ -107,7 +107,7 @@ def _check_same(found: JobRecord, config: AggregatorConfig, artifact: BlobRef) -
         )
     if found.artifact != artifact.sha256:
         raise ConfigError(
-            f"{config.state_dir} was begun with another artifact (SHA-256 "
+            f"{config.state_dir} was created with another artifact (SHA-256 "
             f"{found.artifact.hex()[:16]}) than {config.artifact} ({artifact.key}): give the "
-            "artifact it was begun with, or a new --state-dir"
+            "artifact it was created with, or a new --state-dir"
         )

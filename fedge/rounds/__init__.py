@@ -1,4 +1,4 @@
-"""One round: who is asked, who has answered, when it is over."""
+"""One round: which devices are asked, which have answered, and when it is over."""
 
 from fedge.rounds.enough import ENOUGH, Enough, is_enough
 from fedge.rounds.round import CALM_S, Round, Verdict

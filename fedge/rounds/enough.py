@@ -14,7 +14,7 @@ ENOUGH = "a number of updates or a share like 80%"
 
 
 def is_enough(text: str) -> bool:
-    """Whether `Enough.parse` takes it."""
+    """Whether `Enough.parse` accepts it."""
     if _SHARE.fullmatch(text):
         return 0 < float(text[:-1]) <= 100
     return _NUMBER.fullmatch(text) is not None
@@ -41,7 +41,7 @@ class Enough:
         return cls(n_updates=int(text))
 
     def is_reached(self, round_: Round) -> bool:
-        """Whether the round has a quorum and so many updates; a share is rounded up."""
+        """Whether the round has a quorum and this many updates; a share is rounded up."""
         if self.n_updates is not None:
             least = self.n_updates
         else:

@@ -1,4 +1,4 @@
-"""A round: no sockets, no clock, no threads; its owner feeds it devices and the time."""
+"""A round, without sockets, clock or threads: its owner passes in what happens and the time."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,59 +9,59 @@ from fedge.types import DeviceId, RoundId
 
 
 class Verdict(Enum):
-    """What a round says to an update, by its device, round and nonce."""
+    """A round's verdict on an update, by its device, round and nonce."""
 
-    ACCEPTED = "accepted"  # the first one of its device: it counts
-    REPEATED = "repeated"  # the same one again: it counts already
-    SECOND = "second"  # another one of a device that counts already
+    ACCEPTED = "accepted"  # the device's first: it counts
+    REPEATED = "repeated"  # the same update again: it counts already
+    SECOND = "second"  # another update of a device that has one that counts
     LATE = "late"  # made for an earlier round
     UNKNOWN = "unknown"  # made for a round that was never opened
 
 
 class _Standing(IntEnum):
-    """Where a device stands. A device has one at most, so no two can contradict each other."""
+    """A device's standing. It has at most one, so that no two can contradict each other."""
 
     EXPECTED = auto()  # it may still answer, or has answered
-    LOST = auto()  # it went without an answer and did not come back
-    SKIPPED = auto()  # it is there and cannot do this round
+    LOST = auto()  # it left without an answer and has not come back
+    SKIPPED = auto()  # it is online and cannot do this round
     REFUSED = auto()  # its update was refused for good
 
 
-_Place = tuple[_Standing, str]  # with the reason, of the last two
+_Place = tuple[_Standing, str]  # and the reason
 _EXPECTED: _Place = (_Standing.EXPECTED, "silent")
 _LOST: _Place = (_Standing.LOST, "gone")
 _SAID = {_Standing.SKIPPED: "cannot do it: ", _Standing.REFUSED: "refused: "}
 
-CALM_S = 2.0  # a device that is said to be gone, and is not, says so by then
+CALM_S = 2.0  # a device wrongly reported gone has contradicted by then
 
 
 class Round:
-    """An open round: a mutable value with one owner, who alone calls its transitions.
+    """An open round: a mutable value whose one owner alone calls its transitions.
 
     Laws: every device counts at most once, whatever it sends and however often;
-    an accepted update stays accepted, even when its device goes; nothing but
+    an accepted update stays accepted, even when its device leaves; nothing but
     `receive` adds to `accepted`; a device is in at most one of `expected`,
-    `lost`, `skipped` and `refused`, and one that is accepted in none but `expected`;
-    no transition and no question takes longer because the round has more devices, but
-    for `expected`, `lost`, `skipped`, `refused`, `waiting_for` and `missing`, which list them.
+    `lost`, `skipped` and `refused`, and an accepted device in none but `expected`;
+    no transition or query takes longer in a round with more devices, except for
+    `expected`, `lost`, `skipped`, `refused`, `waiting_for` and `missing`, which list them.
 
-    That a device goes or cannot do the round is what a message says, and anybody may have
-    sent it. So no round ends before the deadline within `CALM_S` of such a message: the
-    device itself contradicts by then, and is expected again.
+    That a device has left or cannot do the round is only what a message claims, and anyone may
+    have sent it. So no round ends before the deadline within `CALM_S` of such a message: by
+    then the device itself has contradicted it, and is expected again.
 
-    A transition returns whether it is worth telling: it has changed what the round waits for,
-    or what is said of a device that is missing.
+    A transition returns whether it is worth reporting: it changed what the round waits for, or
+    the reason why a device is missing.
 
     Args:
         id: the round's number.
-        kind: what is asked for; a word of the caller's that is not read here.
-        expected: devices that are there and may still answer, or have answered.
-        quorum: how many updates the round needs, at least 1, to be over at all.
-        deadline_s: when waiting for the rest ends, on the caller's monotonic clock.
-        accepted: the nonce of each update that counts already.
+        kind: what devices are asked for; a word of the caller's that is not interpreted here.
+        expected: devices that are online and may still answer, or have answered.
+        quorum: how many updates, at least 1, the round needs before it can be over.
+        deadline_s: when to stop waiting for the rest, on the caller's monotonic clock.
+        accepted: the nonces of updates that count already.
 
     Attributes:
-        calm_at_s: when nobody is left to contradict.
+        calm_at_s: when no contradiction is to be expected any more.
     """
 
     __slots__ = ("_accepted", "_n_missing", "_places", "calm_at_s", "deadline_s", "id", "kind",
@@ -70,7 +70,7 @@ class Round:
     def __init__(
         self,
         *,
-        id: RoundId,  # noqa: A002 - its name everywhere
+        id: RoundId,  # noqa: A002 - called so everywhere
         kind: str,
         expected: Iterable[DeviceId],
         quorum: int,
@@ -87,9 +87,9 @@ class Round:
         self._places.update(dict.fromkeys(self._accepted, _EXPECTED))
 
     def receive(self, device: DeviceId, round_id: RoundId, nonce: bytes) -> Verdict:
-        """Count this update, if it is to be; what became of it.
+        """Count this update if it is acceptable; the verdict.
 
-        A device that nobody expected is welcome: it came late, or its birth was lost.
+        An unexpected device is welcome: it came late, or its birth was lost.
         """
         verdict = self.judge(device, round_id, nonce)
         if verdict is Verdict.ACCEPTED:
@@ -99,7 +99,7 @@ class Round:
         return verdict
 
     def judge(self, device: DeviceId, round_id: RoundId, nonce: bytes) -> Verdict:
-        """What `receive` would say."""
+        """The verdict that `receive` would return."""
         if round_id != self.id:
             return Verdict.LATE if round_id < self.id else Verdict.UNKNOWN
         known = self._accepted.get(device)
@@ -112,12 +112,12 @@ class Round:
         return self._move(device, _EXPECTED)
 
     def appear(self, device: DeviceId) -> bool:
-        """Expect this device, which has come; one that was refused has answered."""
+        """Expect this device, which came online, unless it was refused: that was its answer."""
         place = self._places.get(device)
         return (place is None or place[0] is not _Standing.REFUSED) and self.join(device)
 
     def skip(self, device: DeviceId, why: str, now_s: float) -> bool:
-        """Do not wait for this device, which is there and cannot do it."""
+        """Stop waiting for this device, which is online and cannot do the round."""
         place = self._places.get(device)
         if device in self._accepted or (place is not None and place[0] is _Standing.SKIPPED):
             return False
@@ -125,11 +125,11 @@ class Round:
         return self._move(device, (_Standing.SKIPPED, why))
 
     def refuse(self, device: DeviceId, why: str) -> bool:
-        """Do not wait for this device, whose answer was refused for good."""
+        """Stop waiting for this device, whose answer was refused for good."""
         return device not in self._accepted and self._move(device, (_Standing.REFUSED, why))
 
     def leave(self, device: DeviceId, now_s: float) -> bool:
-        """Do not wait for this device; what it sent before still counts."""
+        """Stop waiting for this device; what it sent before still counts."""
         place = self._places.get(device)
         if device in self._accepted:
             self._places.pop(device, None)
@@ -139,19 +139,19 @@ class Round:
             return self._move(device, _LOST)
         if place is not None and place[0] is _Standing.SKIPPED:
             self._move(device, None)
-        return False  # nobody waited for it
+        return False  # the round was not waiting for it
 
     def give_up(self, device: DeviceId) -> bool:
-        """Do not wait for a device that has been silent for too long."""
+        """Stop waiting for a device that has been silent for too long."""
         return device not in self._accepted and self._move(device, _LOST)
 
     def postpone(self, seconds: float) -> bool:
-        """Nobody could answer for so long: the deadline comes so much later."""
+        """Move the deadline back by this long, in which no device could be reached."""
         self.deadline_s += seconds
         return seconds > 0
 
     def hasten(self, deadline_s: float) -> bool:
-        """Let the deadline come no later than this."""
+        """Bring the deadline forward to this time, unless it is sooner already."""
         is_sooner = deadline_s < self.deadline_s
         self.deadline_s = min(self.deadline_s, deadline_s)
         return is_sooner
@@ -167,12 +167,12 @@ class Round:
 
     @property
     def n_waiting(self) -> int:
-        """How many are expected and have not answered."""
+        """How many devices are expected and have not answered."""
         return self._n_missing[_Standing.EXPECTED]
 
     @property
     def n_asked(self) -> int:
-        """How many are counted or missing."""
+        """How many devices are counted or missing."""
         return len(self._accepted) + self._n_missing.total()
 
     @property
@@ -189,27 +189,27 @@ class Round:
 
     @property
     def expected(self) -> frozenset[DeviceId]:
-        """Who is there and may still answer, or has answered."""
+        """Devices that are online and may still answer, or have answered."""
         return self._those(_Standing.EXPECTED)
 
     @property
     def lost(self) -> frozenset[DeviceId]:
-        """Who went without an answer and did not come back."""
+        """Devices that left without an answer and have not come back."""
         return self._those(_Standing.LOST)
 
     @property
     def skipped(self) -> dict[DeviceId, str]:
-        """Who is there and cannot do this round, and why."""
+        """Devices that are online and cannot do this round, and why."""
         return self._reasons(_Standing.SKIPPED)
 
     @property
     def refused(self) -> dict[DeviceId, str]:
-        """Whose update of this round was refused for good, and why."""
+        """Devices whose update for this round was refused for good, and why."""
         return self._reasons(_Standing.REFUSED)
 
     @property
     def waiting_for(self) -> frozenset[DeviceId]:
-        """Who is expected and has not answered."""
+        """Devices that are expected and have not answered."""
         return self.expected - self._accepted.keys()
 
     @property
@@ -222,12 +222,12 @@ class Round:
         }
 
     def has_failed(self, now_s: float) -> bool:
-        """Whether all who are there have answered, and none of the answers counts."""
+        """Whether all devices online have answered, and none of the answers counts."""
         n_refusals = self._n_missing[_Standing.SKIPPED] + self._n_missing[_Standing.REFUSED]
         return n_refusals > 0 and not self._accepted and self._is_settled(now_s)
 
     def is_over(self, now_s: float) -> bool:
-        """Whether all expected devices answered, or time ran out; never below the quorum."""
+        """Whether all expected devices answered or the deadline passed; never below the quorum."""
         return self.has_quorum and (self._is_settled(now_s) or now_s >= self.deadline_s)
 
     def _is_settled(self, now_s: float) -> bool:
@@ -240,7 +240,7 @@ class Round:
         return {one: place[1] for one, place in self._places.items() if place[0] is standing}
 
     def _move(self, device: DeviceId, to: _Place | None) -> bool:
-        """Where this device stands from now on; None takes it off the list."""
+        """Change the standing of this device; None removes it from the list."""
         place = self._places.get(device)
         if place == to:
             return False

@@ -93,7 +93,7 @@ def test_a_whole_job_on_any_broker(any_broker: Broker, tmp_path: Path, stack: Ex
     assert "python" in result["versions"]
     process.start()
     assert process.wait() == 0
-    assert "is finished; the devices are told once more" in process.log
+    assert "is finished; the devices will be told once more" in process.log
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -194,7 +194,7 @@ def test_a_signal_stops_it_cleanly_and_the_state_is_kept(
     process.start()
     assert fleet.play(_reached(tmp_path, 2, process))
     assert process.kill(number) == 0, process.log
-    assert "stopped; start it again to go on where it was" in process.log
+    assert "stopped; start it again to continue where it left off" in process.log
     assert not json.loads((tmp_path / "result.json").read_text())["is_finished"]
     n_rounds = open_registry(tmp_path / "state").latest().version + 1
     process.start("--rounds", str(n_rounds))

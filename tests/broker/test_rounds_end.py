@@ -144,7 +144,7 @@ def test_an_aggregator_put_back_by_a_round_goes_on(fleet_on_any: Fleet, *, forge
     again = fleet.aggregate(**settings)
     assert again.wait(PATIENCE_S) == 0
     assert [device.wait(PATIENCE_S) for device in devices] == [0, 0]
-    assert "was put back to an older state" in again.said()
+    assert "was restored to an older state" in again.said()
     counts = fleet.query("SELECT round, device, count(*) FROM update_ GROUP BY round, device")
     assert {n for *_, n in counts} == {1}
     assert fleet.query("SELECT count(*) FROM update_ WHERE applied_in IS NULL") == [(0,)]

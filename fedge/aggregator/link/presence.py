@@ -11,15 +11,15 @@ from fedge.transport import Message, Transport
 from fedge.types import JobId
 from fedge.version import __version__
 
-_PATIENCE_S = 1.0  # for a rival that the broker says is there to speak up
+_PATIENCE_S = 1.0  # for a rival that the broker reports online to speak up
 
 
 class Membership:
-    """One process that runs one job.
+    """Presence of one process that runs one job.
 
     Attributes:
         will: topic and payload for the broker to publish when the connection is lost.
-        quiet_until_s: tell devices nothing before; another aggregator may be at work.
+        quiet_until_s: tell devices nothing before this time; another may be running the job.
     """
 
     def __init__(self, config: AggregatorConfig, run: bytes) -> None:
@@ -32,21 +32,21 @@ class Membership:
         self.will = (self._topic, self._state(Presence.OFFLINE))
 
     def join(self, transport: Transport, now_s: float) -> None:
-        """The connection is new: say that somebody runs the job, in a retained message."""
+        """The connection is new: announce in a retained message that this process runs the job."""
         self._connected_at_s = now_s
         transport.publish(self._topic, self._state(Presence.ONLINE), retain=True)
 
     def leave(self, transport: Transport) -> None:
-        """Say that nobody runs it any more; an aggregator that yields says nothing."""
+        """Announce that the job is no longer run; an aggregator that yielded stays silent."""
         if self._is_ours:
             transport.publish(self._topic, self._state(Presence.OFFLINE), retain=True)
 
     def read(self, transport: Transport, message: Message, now_s: float) -> bool:
-        """Act on an aggregator's state; whether a rival has come, and was told to go.
+        """Act on an aggregator's state; whether it was a rival, which was told to stop.
 
         Raises:
-            IdentityError: if another process runs the job and this one has to go.
-            PayloadError: if the message is none.
+            IdentityError: if another process runs the job and this one must stop.
+            PayloadError: if the message is not an aggregator's state.
         """
         state = AggregatorState.from_bytes(message.payload)
         if state.job != self._config.job:

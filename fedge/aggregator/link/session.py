@@ -1,4 +1,4 @@
-"""The aggregator's messages: which topic each goes to, and how many may be under way."""
+"""The aggregator's messages: which topic each goes to, and how many may be in flight."""
 
 from collections.abc import Callable, Iterable
 
@@ -20,18 +20,18 @@ from fedge.transport import Connected, Disconnected, Event, Message, Transport
 from fedge.transport.mqtt import SEND_MAXIMUM, MqttTransport
 from fedge.types import DeviceId
 
-MOST_AHEAD = 2048  # messages that the broker may send before the first of them is dealt with
+MOST_AHEAD = 2048  # messages that the broker may send before the first is acknowledged
 _LEAST_AHEAD = 64
-_BYTES_AHEAD = 32 * 2**20  # that such messages may come to, as far as the codec tells their length
-_CHUNKS_AHEAD = 64  # chunks in the transport's hands that are not yet on the wire
+_BYTES_AHEAD = 32 * 2**20  # in total for these messages, as far as the codec determines their size
+_CHUNKS_AHEAD = 64  # chunks handed to the transport and not yet on the wire
 _LEAST_PAYLOAD = CHUNK_BYTES + 128
 
 
 def messages_ahead(spec: str, n_trainable: int) -> int:
-    """How many updates by this codec may wait here: the more share a commit, the less each costs.
+    """How many updates by this codec may queue up: the more share a commit, the cheaper each is.
 
-    Fewer of long ones, whose bytes are in memory. What devices send against the plan is bounded
-    by the number alone.
+    Fewer if they are large, since they wait in memory. For devices that ignore the plan, only
+    the number is bounded.
     """
     codec = codecs.get(spec)
     n_values = codec.n_kept(n_trainable) if isinstance(codec, TopK | CodedTopK) else n_trainable
@@ -43,16 +43,16 @@ class Session:
     """A started transport, as the aggregator uses it.
 
     Attributes:
-        is_connected: whether the broker is there now.
+        is_connected: whether the broker is connected now.
         was_connected: whether it ever was.
-        trouble: the last reason why it was not.
+        trouble: why it was last not connected.
 
     Args:
         config: the settings.
-        transport: what to use instead of a connection of its own.
-        run: of the job.
+        transport: used instead of opening a connection.
+        run: the job's run.
         n_trainable: parameters that devices train.
-        monotonic: seconds that only grow.
+        monotonic: a clock in seconds that never goes back.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ class Session:
         self._n_given = self._n_sent_before = 0
         self._transport.start()
         for topic_filter in (
-            self._topics.aggregator_state(),  # first: a rival is known before anything is told
-            self._topics.round(config.job),  # what was told before; we may know less
+            self._topics.aggregator_state(),  # first: a rival is known before devices are told
+            self._topics.round(config.job),  # published before; it may be newer than what we know
             self._topics.device_state(),
             self._topics.device_get(),
             self._topics.up_filter(config.job),
@@ -82,7 +82,7 @@ class Session:
             self._transport.subscribe(topic_filter)
 
     def receive(self, timeout_s: float) -> Event | None:
-        """The next event; the link's state follows it."""
+        """The next event, after updating the link's state."""
         event = self._transport.receive(timeout_s)
         match event:
             case Connected():
@@ -100,33 +100,33 @@ class Session:
     def answer(
         self, replies: Iterable[tuple[DeviceId, Reply]], messages: Iterable[Message]
     ) -> None:
-        """Send replies, and let the broker send others in the place of these messages."""
+        """Send replies, and acknowledge these messages so that the broker sends more."""
         with self._transport.batch():
             for device, reply in replies:
                 self.reply(device, reply)
             self.done(messages)
 
     def done(self, messages: Iterable[Message]) -> None:
-        """The broker may send others in their place."""
+        """Acknowledge messages, so that the broker sends more."""
         for message in messages:
             self._transport.done(message)
 
     @property
     def may_tell(self) -> bool:
-        """Whether devices may be told of rounds: the link stands, and no other aggregator does."""
+        """Whether devices may be told about rounds: the link is up and no rival is expected."""
         return self.is_connected and self._monotonic() >= self._membership.quiet_until_s
 
     def meet(self, message: Message) -> bool:
-        """Read a state of an aggregator; whether one came that wanted this job, and was told to go.
+        """Read an aggregator's state; whether it was a rival for this job, which was told to stop.
 
         Raises:
-            IdentityError: if the job is another's.
-            PayloadError: if the message is no state.
+            IdentityError: if another aggregator runs the job.
+            PayloadError: if the message is not an aggregator's state.
         """
         return self._membership.read(self._transport, message, self._monotonic())
 
     def ask_who_is_there(self) -> None:
-        """Have the broker say again which devices it knows of."""
+        """Make the broker repeat which devices it knows."""
         self._transport.unsubscribe(self._topics.device_state())
         self._transport.subscribe(self._topics.device_state())
 
@@ -134,7 +134,7 @@ class Session:
         self._publish(self._topics.device_in(device), reply.to_bytes())
 
     def tell(self, manifest: RoundManifest) -> None:
-        """Tell all devices of a round; retained, so that later ones learn it too."""
+        """Tell all devices about a round; retained, so that later ones hear of it too."""
         self._publish(self._topics.round(manifest.job), manifest.to_bytes(), retain=True)
 
     def send_chunk(self, key: str, chunk: BlobChunk) -> None:
@@ -142,7 +142,7 @@ class Session:
 
     @property
     def room(self) -> int:
-        """How many chunks may be sent now without heaping them up."""
+        """How many chunks may be sent now without building up a queue."""
         n_waiting = self._n_given - (self._transport.traffic.n_sent - self._n_sent_before)
         return max(0, _CHUNKS_AHEAD - n_waiting) if self.is_connected else 0
 

@@ -1,1 +1,1 @@
-"""The global model, and its way to the devices."""
+"""The global model and how it gets to the devices."""

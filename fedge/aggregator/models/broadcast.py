@@ -1,8 +1,8 @@
-"""What devices are sent of a new model: a compressed difference to the one that they hold.
+"""How a new model is sent to devices: as a compressed difference from the one they hold.
 
-The aggregator keeps the exact model w and h, the one that devices hold. A round ends with
-the broadcast C(w - h), and h moves by what it decodes to. What the codec left out stays in
-the difference and goes out later, so the difference itself is the error feedback.
+The aggregator keeps the exact model w and h, the one that devices hold. Each round ends with
+the broadcast C(w - h), and h moves by what that decodes to. What the codec left out stays in
+the difference and is sent later, so the difference itself is the error feedback.
 
 Source: Sattler et al., 2019, arXiv:1903.02891 (compressed downlink, caching of the last
 broadcasts).
@@ -16,7 +16,7 @@ from fedge import codecs
 from fedge.codecs import Codec, Stamp
 from fedge.types import Vector
 
-WHOLE = "none"  # the spec that sends no differences, but every model as it is
+WHOLE = "none"  # the spec for sending every model whole instead of differences
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,28 +33,28 @@ class Broadcaster:
 
     Attributes:
         codec: of the differences.
-        n_trainable: how many values, at the front of the parameters, they are about.
+        n_trainable: how many values, at the front of the parameters, they cover.
     """
 
     codec: Codec
     n_trainable: int
 
     def broadcast(self, parameters: Vector, held: Vector, stamp: Stamp, seed: int) -> Broadcast:
-        """The way from what devices hold towards the parameters, both float32 (n_params,).
+        """A step from what devices hold towards the parameters, both float32 (n_params,).
 
-        It is the whole model where that is not larger, where the difference is not
-        finite, and where something has changed that no broadcast covers: statistics.
+        The whole model is sent if it is no larger, if the difference is not finite, or if
+        values changed that no broadcast covers, which are the statistics.
         """
         n = self.n_trainable
         whole = Broadcast(None, parameters)
         if self.codec.spec == WHOLE or not np.array_equal(parameters[n:], held[n:]):
             return whole
-        dice = np.random.default_rng((seed, stamp.round))
+        rng = np.random.default_rng((seed, stamp.round))
         with np.errstate(over="ignore"):
             difference = parameters[:n] - held[:n]
         try:
-            payload = self.codec.encode(difference, None, dice, stamp=stamp)
-        except ValueError:  # it is beyond the range of float32
+            payload = self.codec.encode(difference, None, rng, stamp=stamp)
+        except ValueError:  # out of the range of float32
             return whole
         after = held.copy()
         codecs.accumulate(payload, 1.0, after[:n])

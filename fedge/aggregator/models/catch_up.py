@@ -7,8 +7,8 @@ from typing import Self
 
 from fedge.messages import BlobRef, Broadcasts, CatchUp
 
-# A device that is a few rounds behind takes the smallest that reaches back far enough, so it
-# gets at most eight times what it needs, in one request.
+# A device that is a few rounds behind takes the smallest bundle that reaches back far enough, so
+# it downloads at most eight times what it needs, in one request.
 SPANS = (1, 8, 64)
 KEPT = max(SPANS)  # broadcasts
 
@@ -29,11 +29,11 @@ class Bundle:
 
 
 def bundles(payloads: Sequence[bytes], model_bytes: int) -> tuple[Bundle, ...]:
-    """Those that are smaller than the model itself, shortest first.
+    """The bundles that are smaller than the model itself, shortest first.
 
     Args:
         payloads: the last broadcasts, oldest first, each leading to the next one's start.
-        model_bytes: what the whole model takes.
+        model_bytes: size of the whole model.
     """
     spans = sorted({min(span, len(payloads)) for span in SPANS} - {0})
     found = (Bundle.of(payloads[-span:]) for span in spans)

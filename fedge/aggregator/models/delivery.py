@@ -1,4 +1,4 @@
-"""Models and artifacts on their way down: asked for by many, published once."""
+"""Downloads of models and artifacts: requested by many devices, published once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from fedge.messages import CHUNK_BYTES, BlobChunk, BlobRef, BlobRequest, n_chunk
 from fedge.storage import reading
 from fedge.types import DeviceId
 
-GATHER_S = 0.03  # requests that come so soon after the first one are served together
+GATHER_S = 0.03  # requests within this time of the first are served together
 _WINDOW_S = 10.0
 _MAX_DEVICES = 10_000
 
@@ -24,27 +24,27 @@ class _Offer:
 
 
 class Delivery:
-    """What devices may ask for now, and what they have asked for."""
+    """What devices may request now, and what they have requested."""
 
     def __init__(self) -> None:
         self._offers: dict[str, _Offer] = {}
         self._wanted: dict[str, set[int]] = {}
         self._due_s: float | None = None
-        self._spent: dict[DeviceId, int] = {}  # chunks asked for in this window
+        self._spent: dict[DeviceId, int] = {}  # chunks requested in this window
         self._window_s = float("-inf")
 
     def offer(self, *offers: tuple[BlobRef, Path | bytes]) -> None:
-        """From now on serve these and no others."""
+        """Serve these and nothing else from now on."""
         self._offers = {ref.key: _Offer(ref, source) for ref, source in offers}
-        self._spent.clear()  # what was asked of an earlier model counts against no later one
+        self._spent.clear()  # requests for an earlier model do not count against a later one
         for key in self._wanted.keys() - self._offers.keys():
             del self._wanted[key]
 
     def ask(self, device: DeviceId, request: BlobRequest, now_s: float) -> bool:
-        """A device wants chunks; False if there is no such blob or it has asked too much.
+        """Note a request; False if there is no such blob or the device has asked too often.
 
-        A device may ask for all that is offered four times in ten seconds: enough for
-        any loss, and not enough to keep the link busy for ever.
+        A device may request everything on offer four times in ten seconds: enough to make up
+        for any loss, and not enough to keep the link busy for ever.
         """
         offer = self._offers.get(request.key)
         if offer is None:
@@ -62,11 +62,11 @@ class Delivery:
         return True
 
     def due_in_s(self, now_s: float) -> float | None:
-        """When something is to be published; None if nothing is."""
+        """Seconds until something is to be published; None if nothing is."""
         return None if self._due_s is None else max(0.0, self._due_s - now_s)
 
     def take(self, now_s: float, most: int) -> Iterator[tuple[str, BlobChunk]]:
-        """Keys and chunks to publish now, at most this many, lowest first; the rest stays due."""
+        """Keys and chunks to publish now, at most this many, lowest first; the rest stay due."""
         if self._due_s is None or now_s < self._due_s:
             return
         for key in list(self._wanted):
@@ -92,7 +92,7 @@ class Delivery:
 
 
 def _read_chunk(source: Path | bytes, index: int) -> bytes:
-    """One chunk of what is offered; the whole of a file may not fit in memory twice."""
+    """One chunk of an offer; a whole file may not fit in memory twice."""
     if isinstance(source, bytes):
         return slice_chunk(source, index)
     with reading(source), source.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The global model in memory: its values, what the optimizer remembers, and its row."""
+"""The global model in memory: its values, the optimizer's memory, and its row."""
 
 from dataclasses import dataclass
 
@@ -19,12 +19,12 @@ class Model:
 
     record: ModelRecord
     parameters: Vector
-    held: Vector  # what devices hold of it and train from
+    held: Vector  # the version that devices hold and train from
     state: State
 
     @property
     def ref(self) -> BlobRef:
-        """What devices ask for to get it as they are to hold it."""
+        """What devices request to get the model as they should hold it."""
         return BlobRef(self.record.held, self.size_bytes)
 
     @property
@@ -35,10 +35,10 @@ class Model:
 def load_model(
     folder: StateFolder, record: ModelRecord, n_trainable: int, strategy: Strategy, spec: str
 ) -> Model:
-    """A model that was kept, as this strategy goes on from it.
+    """Load a stored model to continue from with this strategy.
 
-    Under another optimizer than the one that made it, it starts without memory; the rule may
-    change.
+    If the optimizer is not the one that made it, it starts without memory; a change of rule
+    keeps the memory.
     """
     parameters = folder.read_model(record.sha256)
     trained, held = parameters[:n_trainable], folder.read_held(record)
@@ -51,7 +51,7 @@ def load_model(
 
 
 def with_state(parameters: Vector, state: State) -> Vector:
-    """The whole flat vector with the trained part that the state holds."""
+    """The whole flat vector, with its trained part taken from the state."""
     n_trainable = state.parameters.size
     return np.concatenate([state.parameters.astype(np.float32), parameters[n_trainable:]])
 

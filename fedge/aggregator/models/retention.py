@@ -1,4 +1,4 @@
-"""Which models keep their files: the last ones, and the best one. Rows are never taken away."""
+"""Which models keep their files: the newest ones and the best one. Rows are never deleted."""
 
 from fedge.aggregator.state.folder import StateFolder
 from fedge.aggregator.state.records import ModelRecord
@@ -6,19 +6,19 @@ from fedge.aggregator.state.store import Store
 
 
 def kept(store: Store, most: int) -> list[ModelRecord]:
-    """The newest `most` models, at least one, and the best of all that were judged.
+    """The newest `most` models, at least one, and the best of all that were evaluated.
 
-    The newest is what a restart, the open round and the devices' downlink go on from.
+    A restart, the open round and the devices' downloads continue from the newest.
     """
     best = store.best_model()
     return [*store.newest_models(max(1, most)), *([best] if best is not None else [])]
 
 
 def forget_models(store: Store, folder: StateFolder, most: int) -> None:
-    """Take away the files of all other models, and of what was never in the database.
+    """Delete the files of all other models, and files that no row names.
 
-    Call it after the newest model's row is durable, and at the start: so a file goes only once no
-    row that counts needs it, and what a crash left over goes with the next start.
+    Call it after the newest model's row is durable, and at startup: then a file is deleted only
+    when no row needs it any more, and leftovers of a crash go at the next start.
     """
     newest, *others = kept(store, most)
     folder.forget_held(newest)

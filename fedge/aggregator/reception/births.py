@@ -1,4 +1,4 @@
-"""What devices say of themselves, and what it means for the open round."""
+"""What devices announce about themselves, and what it means for the open round."""
 
 from functools import partial
 
@@ -10,19 +10,19 @@ from fedge.messages import DeviceState, RoundManifest
 from fedge.rounds import Round
 from fedge.types import DeviceId
 
-# What a job may have done since its directory was saved; more than that is no backup but a lie,
-# and numbers are finite. It is counted from the start of the process: a directory is put back
-# while no process is at work in it.
+# How far a job may have got since its directory was backed up; a claim beyond that is a lie, and
+# numbers are finite. It is counted from the start of the process: a directory is restored while
+# no process is using it.
 _MOST_ROUNDS = 100_000
 _MOST_SEQUENCES = 10 * _MOST_ROUNDS
 _ANSWERED = "it has answered already, but not to this aggregator as it is now"
 
 
 class Births:
-    """Births, wills and manifests, as they come.
+    """Handles births, wills and manifests as they arrive.
 
     Attributes:
-        fleet: who is there.
+        fleet: the devices that are online.
     """
 
     def __init__(self, context: Context, job: Job, reporter: Reporter) -> None:
@@ -37,9 +37,9 @@ class Births:
         self._most = job.last_number + _MOST_ROUNDS, job.sequence + _MOST_SEQUENCES
 
     def take_ahead(self) -> tuple[int, int] | None:
-        """The highest round and sequence number that were seen, if this directory lacks them.
+        """The highest round and sequence number seen, if they are beyond this directory's own.
 
-        No more than one in a deadline: each costs the open round, and anybody may claim one.
+        At most once per deadline: each costs the open round, and anyone may claim one.
         """
         now_s = self._monotonic()
         if self._ahead is None or now_s - self._leapt_at_s < self._on.config.deadline_s:
@@ -48,10 +48,10 @@ class Births:
         return ahead
 
     def look(self, payload: bytes) -> None:
-        """A manifest of the own job: what this process said, or another before it.
+        """A manifest of this job, published by this process or an earlier one.
 
         Raises:
-            PayloadError: if it is none.
+            PayloadError: if it is not a manifest.
         """
         if payload:
             manifest = RoundManifest.from_bytes(payload)
@@ -59,7 +59,7 @@ class Births:
                 self._compare(manifest.round, manifest.sequence)
 
     def hear(self, device: DeviceId, state: DeviceState | None, *, is_retained: bool) -> None:
-        """A state of a device; None if it was cleared by hand, which means that it has gone."""
+        """A device's state; None if it was cleared by hand, which means it has gone offline."""
         if not is_retained:
             self.fleet.notice(device)
         followed = None if state is None else state.followed
@@ -73,12 +73,12 @@ class Births:
             self._place(self._job.round, device, state if is_there else None)
 
     def notice(self, device: DeviceId) -> None:
-        """A sign of life; a device that nobody waited for any more is expected again."""
+        """A sign of life; a device that was no longer waited for is expected again."""
         if self.fleet.notice(device):
-            self._job.join(device)
+            self._job.current.join(device)
 
     def _compare(self, number: int, sequence: int) -> None:
-        """Numbers that were given out for this run; they may be later than any known here."""
+        """Numbers given out in this run, which may be later than any known here."""
         if sequence <= self._job.sequence:
             return
         if number > self._most[0] or sequence > self._most[1]:
@@ -89,19 +89,19 @@ class Births:
         self._ahead = max(known[0], number), max(known[1], sequence)
 
     def _place(self, round_: Round, device: DeviceId, state: DeviceState | None) -> None:
-        """A device has come or gone while this round is open, or has said that it cannot do it."""
+        """A device came or went while this round is open, or said that it cannot do it."""
         now_s = self._monotonic()
         if state is None:
             gone = partial(self._reporter.gone, device, round_.id, now_s)
-            self._job.leave(device, now_s, tell=gone)
+            self._job.current.leave(device, now_s, tell=gone)
             return
         this = self._job.run, round_.id
         skipped, followed = state.skipped, state.followed
         is_answered = followed is not None and followed.is_answered
         if skipped is not None and (skipped.run, skipped.round) == this:
             skips = partial(self._reporter.skipped, device, skipped, now_s)
-            self._job.skip(device, skipped.why, now_s, tell=skips)
+            self._job.current.skip(device, skipped.why, now_s, tell=skips)
         elif followed is not None and is_answered and (followed.run, followed.round) == this:
-            self._job.skip(device, _ANSWERED, now_s)
+            self._job.current.skip(device, _ANSWERED, now_s)
         else:
-            self._job.appear(device)
+            self._job.current.appear(device)

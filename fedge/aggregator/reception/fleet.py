@@ -1,8 +1,8 @@
-"""Which devices are there for the job, by their births and wills, and by their silence.
+"""Which devices are online for the job, judged by their births and wills, and by their silence.
 
-A retained birth proves nobody alive: of a device that lost its power together with the
-broker, nobody says that it has gone. So a device that lets round after round pass without a
-sign is not waited for any more, until it is heard again.
+A retained birth does not prove that a device is alive: if it lost power together with the
+broker, no will was published. So a device that lets several rounds in a row pass without a
+sign of life is no longer waited for, until it is heard from again.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,14 +15,14 @@ class Fleet:
     """The devices that are online for this job, each with the instance that said so.
 
     Args:
-        job: whose devices they are; one that names another job is not there.
+        job: the job; a device that names another one does not count as online.
         missed: how many rounds in a row each silent device has missed so far.
-        patience: rounds that a silent device may miss before nobody waits for it.
-        most: devices at most; more names than that are an attack, or need a larger setting.
+        patience: how many rounds a silent device may miss before it is no longer waited for.
+        most: the most devices; more names are an attack, or need a larger setting.
 
     Attributes:
         missed: as above, kept up to date.
-        n_crowded_out: births of devices beyond the most.
+        n_crowded_out: births ignored because there were too many devices.
     """
 
     def __init__(
@@ -45,18 +45,18 @@ class Fleet:
         return len(self._online)
 
     def is_silent(self, device: DeviceId) -> bool:
-        """Whether it has missed so many rounds that nobody waits for it."""
+        """Whether it has missed so many rounds that it is no longer waited for."""
         return self.missed.get(device, 0) >= self._patience
 
     def is_news(self, device: DeviceId, state: DeviceState) -> bool:
-        """Whether this state, not heard yet, is of an instance that has come for this job."""
+        """Whether this state announces an instance for this job that is not known yet."""
         is_ours = state.presence is Presence.ONLINE and state.job in (None, self._job)
         return is_ours and self._instances.get(device) != state.instance
 
     def hear(self, device: DeviceId, state: DeviceState) -> bool | None:
-        """Take a device's state: True if it is there, False if it has gone, None if neither.
+        """Take a device's state: True if it is online, False if it has gone, None if neither.
 
-        The will of an instance that another one has replaced says nothing about the device.
+        The will of an instance that was replaced by another says nothing about the device.
         """
         known = self._instances.get(device)
         if state.job not in (None, self._job):
@@ -81,7 +81,7 @@ class Fleet:
         return False
 
     def notice(self, device: DeviceId) -> bool:
-        """A sign of life; whether a device that nobody waited for is there again."""
+        """A sign of life; whether a device that was no longer waited for is back."""
         was_silent = self.is_silent(device)
         self.missed.pop(device, None)
         is_back = was_silent and device in self._instances
@@ -90,7 +90,7 @@ class Fleet:
         return is_back
 
     def miss(self, devices: Collection[DeviceId]) -> frozenset[DeviceId]:
-        """These let a round pass in silence; those of them that nobody waits for from now on."""
+        """Count a silent round for these devices; those that are not waited for from now on."""
         for device in devices:
             self.missed[device] = self.missed.get(device, 0) + 1
         silent = frozenset(filter(self.is_silent, devices))
@@ -98,11 +98,11 @@ class Fleet:
         return silent
 
     def has_changed(self) -> bool:
-        """Whether `missed` is to be kept again: it has changed since this was last asked."""
+        """Whether `missed` has changed since this was last called, and should be stored again."""
         has_changed, self._kept = self.missed != self._kept, dict(self.missed)
         return has_changed
 
     def clear(self) -> None:
-        """Forget everybody: the broker is about to say again who is there."""
+        """Forget all devices: the broker is about to repeat who is online."""
         self._instances.clear()
         self._online.clear()

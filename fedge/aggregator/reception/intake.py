@@ -15,13 +15,13 @@ _REFUSALS = {
     Verdict.SECOND: (Reason.SECOND, "another update of this device for round {} was accepted"),
     Verdict.UNKNOWN: (Reason.UNKNOWN_ROUND, "round {} was never opened"),
 }
-_HEADER = 1024  # what a payload may have beside its values
+_HEADER = 1024  # bytes that a payload may have besides its values
 
 
 class Intake:
-    """Takes chunks in, gives answers out.
+    """Takes chunks and returns answers.
 
-    The caller must have the job commit before it sends an answer.
+    The caller must commit before it sends an answer.
     """
 
     def __init__(self, job: Job, artifact: Artifact, *, max_examples: int) -> None:
@@ -31,7 +31,7 @@ class Intake:
         self.reassembly = Reassembly(size)
 
     def take(self, device: DeviceId, chunk: UpdateChunk, now_s: float) -> Reply | None:
-        """The answer to a chunk; None if there is nothing to say yet."""
+        """The answer to a chunk; None if there is none yet."""
         try:
             return self._take(device, chunk, now_s)
         except RefusedError as refusal:
@@ -40,7 +40,9 @@ class Intake:
     def _take(self, device: DeviceId, chunk: UpdateChunk, now_s: float) -> Reply | None:
         if chunk.run != self._job.run:
             return self._refuse_stranger(chunk)
-        verdict = self._job.judge(device, chunk.round, chunk.nonce)
+        verdict = self._job.answers.judge(
+            device, chunk.round, chunk.nonce, last_number=self._job.last_number
+        )
         if verdict is not Verdict.ACCEPTED:
             return self._answer(chunk, verdict) if _is_edge(chunk) else None
         payload = self.reassembly.add(device, chunk, now_s)
@@ -57,13 +59,13 @@ class Intake:
 
     def _count(self, device: DeviceId, chunk: UpdateChunk, payload: bytes) -> None:
         round_ = self._job.round
-        assert round_ is not None  # noqa: S101 - only an open round says ACCEPTED
+        assert round_ is not None  # noqa: S101 - only an open round returns ACCEPTED
         checked = check_update(
             payload, self._artifact, chunk.round, round_.kind, max_examples=self._max_examples
         )
         if checked.norm is not None:
             self._job.combiner.norms[device, chunk.round] = checked.norm
-        self._job.receive(
+        self._job.current.receive(
             UpdateRecord(
                 round=chunk.round,
                 device=device,
@@ -86,5 +88,5 @@ class Intake:
 
 
 def _is_edge(chunk: UpdateChunk) -> bool:
-    """Whether to answer it when all chunks get the same answer: the first, and the last in case."""
+    """Whether to answer this one if all chunks would get the same answer: the first and last do."""
     return chunk.index in (0, chunk.total - 1)

@@ -1,4 +1,4 @@
-"""Updates that have arrived in part: bounded for each device and in all."""
+"""Updates that have arrived in part, bounded per device and in total."""
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from fedge.types import DeviceId, JobId, RoundId
 
 PER_DEVICE = 2  # one being sent, and one that replaces it
 MAX_PARTIALS = 4096
-MAX_TOTAL_BYTES = 512 * 2**20  # of memory, with what Python needs for each chunk and update
-CHUNK_COST = 256  # bytes of memory for a chunk, beside its data: objects, and a place in a table
+MAX_TOTAL_BYTES = 512 * 2**20  # of memory, including what Python needs per chunk and update
+CHUNK_COST = 256  # bytes of memory per chunk besides its data: objects and a table entry
 PARTIAL_COST = 2048  # the same for an update
 SMALLEST_CHUNK = 512  # bytes; smaller ones would cost more memory than they carry
-MIN_CHUNKS = 64  # that many are taken even of a tiny update
-_ASK_AFTER_S = 1.0  # of silence in the middle of an update
+MIN_CHUNKS = 64  # taken even for a tiny update
+_ASK_AFTER_S = 1.0  # without a chunk in the middle of an update
 _ASK_AGAIN_S = 2.0
 ASK_DEVICE_S = 0.5  # between two requests to one device, whatever it sends
 MAX_ASKED = 100  # requests a second, to all devices together
@@ -34,15 +34,15 @@ class _Partial:
 
 
 class Reassembly:
-    """Puts updates together; forgets the ones least recently heard of when it gets too much.
+    """Puts updates together; forgets the least recently touched ones when it runs out of room.
 
-    A forgotten update is not lost: its device sends it until it is answered.
+    A forgotten update is not lost: its device resends it until it gets an answer.
 
     Args:
-        max_bytes: the most that one update may have.
+        max_bytes: the largest size of one update.
 
     Attributes:
-        size_bytes: what all of them take in memory.
+        size_bytes: the memory taken by all of them.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -55,16 +55,16 @@ class Reassembly:
         self.size_bytes = 0
 
     def add(self, device: DeviceId, chunk: UpdateChunk, now_s: float) -> bytes | None:
-        """Take a chunk; the whole update, if this was the last one of it to come.
+        """Take a chunk; the whole update, if this was the last missing chunk.
 
         Raises:
-            RefusedError: if it is too large, or its bytes were changed on the way.
+            RefusedError: if it is too large or was damaged on the way.
         """
         if chunk.total > self._max_chunks:
             raise RefusedError(
                 Reason.TOO_LARGE, f"chunks: at most {self._max_chunks}, found {chunk.total}"
             )
-        if chunk.total == 1:  # the whole of it: nothing to remember
+        if chunk.total == 1:  # complete already: nothing to remember
             return self._only(chunk)
         key = (device, chunk.round, chunk.nonce, chunk.total, chunk.digest)
         partial = self._reassembly.get(key) or self._begin(key, now_s)
@@ -80,7 +80,7 @@ class Reassembly:
         return None
 
     def missing(self, job: JobId, now_s: float) -> Iterator[tuple[DeviceId, Missing]]:
-        """What to ask devices for now; what is one too many for a device, or in all, waits."""
+        """What to ask devices for now; requests beyond the limits per device or in total wait."""
         while self._asks_s and now_s - self._asks_s[0] >= 1.0:
             self._asks_s.popleft()
         while self._asked_s and now_s - next(iter(self._asked_s.values())) >= ASK_DEVICE_S:
@@ -90,7 +90,7 @@ class Reassembly:
         ]:
             self._forget(key)
         due = [(p.ask_s, key) for key, p in self._reassembly.items() if now_s >= p.ask_s]
-        for _, key in sorted(due, key=lambda one: one[0]):  # who has waited longest comes first
+        for _, key in sorted(due, key=lambda one: one[0]):  # the longest wait comes first
             device, round_, nonce, *_ = key
             if self._may_ask(device, now_s):
                 partial = self._reassembly[key]

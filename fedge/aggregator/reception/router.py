@@ -1,4 +1,4 @@
-"""What devices send, and what they get back for it."""
+"""Reads what devices send, and sends back what they ask for."""
 
 from fedge.aggregator.link.session import Session
 from fedge.aggregator.models.delivery import Delivery
@@ -25,16 +25,16 @@ from fedge.messages.update import NONCE_BYTES
 from fedge.transport import Message
 from fedge.types import DeviceId, RoundId
 
-_MEMORY_ROUNDS = 64  # how far to look back for a device that has come
+_MEMORY_ROUNDS = 64  # how far to look back when a device comes online
 _SETTLING = (Reason.PAYLOAD, Reason.SCHEMA, Reason.TOO_LARGE)
 _MOST_READ = 2048  # messages that share a commit
 _MOST_BYTES = 16 * 2**20
-_MOST_LATE = 100_000  # devices that are told apart, or as many as a round may wait for
-_COUNT_S = 1.0  # how old a count may be that a crash would lose
+_MOST_LATE = 100_000  # late devices counted; more if a round may wait for more
+_COUNT_S = 1.0  # how long a count may stay in memory, where a crash would lose it
 
 
 class Router:
-    """Reads messages into the job, and answers once what they said is on the disk."""
+    """Feeds messages to the job, and answers once their content is on disk."""
 
     def __init__(self, context: Context, job: Job, reporter: Reporter) -> None:
         self._on, self._job, self._reporter = context, job, reporter
@@ -51,7 +51,7 @@ class Router:
         self.offer()
 
     def offer(self) -> None:
-        """Serve the artifact, the model of now, and the ways to it."""
+        """Serve the artifact, the current model, and the differences that lead to it."""
         folder, model = self._on.folder, self._job.model
         self._delivery.offer(
             (self._on.artifact_ref, folder.artifact),
@@ -80,12 +80,12 @@ class Router:
 
     @property
     def is_full(self) -> bool:
-        """Whether as much was read as should share a commit."""
+        """Whether enough was read to fill a commit."""
         return len(self._handled) >= _MOST_READ or self._handled_bytes >= _MOST_BYTES
 
     def commit(self, session: Session) -> None:
-        """Make what was read durable, then answer it."""
-        self._reporter.accepted(self._job.commit(self._tally(session)))
+        """Make everything read so far durable, then answer it."""
+        self._reporter.accepted(self._job.current.commit(self._tally(session)))
         if self._replies or self._handled:
             session.answer(self._replies, self._handled)
         self._replies.clear()
@@ -93,21 +93,21 @@ class Router:
         self._handled_bytes = 0
 
     def _tally(self, session: Session) -> Tally | None:
-        """What was counted, if it is to be kept now: with updates, or when it is old."""
+        """The counts, if they are to be stored now: with updates, or when they are old."""
         now_s = self._monotonic()
         is_old = self.traffic.has_refusals and now_s - self._counted_s >= _COUNT_S
-        if not self._job.has_pending and not (is_old and self._job.round is not None):
+        if not self._job.current.has_pending and not (is_old and self._job.round is not None):
             return None
         self._counted_s = now_s
         self.traffic.sent(session.sent_bytes)
         return self.traffic.take()
 
     def acknowledge(self, session: Session) -> None:
-        """Say again what was accepted last: a lost answer must not wait for a process that ends."""
+        """Repeat the latest acceptances: their answers may have been lost on the way."""
         replies = (
             (device, Accepted(job=self._job.id, round=round_, nonce=nonce))
             for round_ in map(RoundId, self._job.unsettled)
-            for device, nonce in self._job.accepted(round_).items()
+            for device, nonce in self._job.answers.accepted(round_).items()
         )
         session.answer(replies, ())
 
@@ -120,7 +120,7 @@ class Router:
             session.reply(device, missing)
 
     def forget_before(self, round_: RoundId) -> None:
-        """Updates of earlier rounds that are still arriving come too late."""
+        """Drop partial updates of earlier rounds: they are too late."""
         self._intake.reassembly.drop_before(round_)
 
     def due_in_s(self) -> float | None:
@@ -134,15 +134,15 @@ class Router:
         self.births.hear(device, state, is_retained=is_retained)
 
     def _remind(self, device: DeviceId, *, is_retained: bool) -> None:
-        """Tell a device that has come which update of it was accepted last.
+        """Tell a device that has come online which of its updates was accepted last.
 
-        One that was put back to an older state learns so that it was. Those that were there
-        before us have heard of the last rounds by `acknowledge`.
+        A device that was restored to an older state learns of it this way. Devices that were
+        online before us have heard about the last rounds from `acknowledge`.
         """
         closed = self._job.last_round or 0
         newest = max(self._job.last_number, closed)
         rounds = range(max(0, newest + 1 - _MEMORY_ROUNDS), newest + 1)
-        last = self._job.last_accepted(device, rounds)
+        last = self._job.answers.last_accepted(device, rounds)
         if last is not None and (last[0] < closed or not is_retained):
             reply = Accepted(job=self._job.id, round=last[0], nonce=last[1])
             self._replies.append((device, reply))
@@ -158,7 +158,7 @@ class Router:
         try:
             chunk = UpdateChunk.from_bytes(payload)
         except PayloadError as error:
-            # Whose bytes they were cannot be read any more; the device that sent them may know.
+            # Too damaged to tell which update it belongs to; the sender may know.
             round_ = self._job.round.id if self._job.round else RoundId(0)
             reply: Reply | None = Refused(
                 job=self._job.id,
@@ -178,8 +178,8 @@ class Router:
             self._replies.append((device, reply))
 
     def _settle(self, device: DeviceId, refusal: Refused) -> None:
-        """A refusal for good is an answer: nobody waits for another one of this device."""
+        """A final refusal is an answer: the round does not wait for another from this device."""
         round_ = self._job.round
         is_of_it = round_ is not None and refusal.round == round_.id
         if is_of_it and refusal.reason in _SETTLING:
-            self._job.refuse(device, refusal.detail)
+            self._job.current.refuse(device, refusal.detail)

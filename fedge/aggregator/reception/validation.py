@@ -1,4 +1,4 @@
-"""What is checked of an update before it is accepted: everything that counting it relies on."""
+"""Checks every update before it is accepted: everything that aggregation relies on."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from fedge.types import RoundId
 
 
 class RefusedError(Exception):
-    """An update is not taken: the reason that its device is told, and a sentence."""
+    """An update is refused: the reason sent to its device, and a sentence."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         self.reason, self.detail = reason, detail
@@ -20,7 +20,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is known of an update that can be counted; the norm of a delta, None of statistics."""
+    """Facts about a valid update; the norm is of a delta, and None for statistics."""
 
     n_examples: int
     norm: float | None = None
@@ -29,11 +29,11 @@ class Checked:
 def check_update(
     payload: bytes, artifact: Artifact, round_: RoundId, kind: str, *, max_examples: int
 ) -> Checked:
-    """What is known of an update that can be counted.
+    """Check an update and return what is needed to count it.
 
     Raises:
         RefusedError: if its bytes are damaged, made for another model or another round, hold
-            values that are not finite, or claim more examples than one device may.
+            values that are not finite, or claim more examples than a device may have.
     """
     try:
         if kind == RoundKind.STATISTICS:

@@ -1,1 +1,1 @@
-"""What people and their programs are told."""
+"""Logs, events and counts: what an aggregator tells people and programs."""

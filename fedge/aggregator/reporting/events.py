@@ -7,19 +7,19 @@ from typing import Any
 
 from fedge.storage import writing
 
-# Of the schema. It grows when a field goes or changes its meaning, not when one is added.
+# Of the schema. It grows when a field is removed or changes its meaning, not when one is added.
 VERSION = 1
 
 
 class Events:
-    """Appends lines, each written at once, with version and time; without a path it does nothing.
+    """Appends lines with version and time, unbuffered; without a path it does nothing.
 
-    After a crash the line of the last round may be missing or torn: `catch_up`
-    takes what is missing from the database.
+    After a crash the line of the last round may be missing or cut short: `catch_up`
+    restores it from the database.
 
     Args:
-        path: of the file.
-        timestamp: the time now, as text; an event that has a time of its own keeps it.
+        path: the file.
+        timestamp: gives the time now, as text; an event with a time of its own keeps it.
 
     Raises:
         StorageError: from every method, if the file cannot be written.
@@ -36,17 +36,17 @@ class Events:
                 file.write(json.dumps(whole) + "\n")
 
     def catch_up(self, reports: Iterable[Mapping[str, Any]]) -> None:
-        """Cut off a torn last line, then write the rounds that are not yet there."""
+        """Remove an incomplete last line, then write the rounds that are missing."""
         if self._path is None or not self._path.exists():
             known: set[int] = set()
         else:
-            known = self._mend(self._path)
+            known = self._repair(self._path)
         for report in reports:
             if report["round"] not in known:
                 self.write(report)
 
-    def _mend(self, path: Path) -> set[int]:
-        """The rounds in the file, which ends with a whole line afterwards."""
+    def _repair(self, path: Path) -> set[int]:
+        """Make the file end with a complete line; the rounds it contains."""
         known: set[int] = set()
         with writing(path), path.open("r+b") as file:
             end = 0
@@ -60,7 +60,7 @@ class Events:
 
 
 def _round_of(line: bytes) -> set[int]:
-    """The round that a line tells of, if it tells of one."""
+    """The round that a line is about, if it is about one."""
     try:
         event = json.loads(line)
         return {int(event["round"])} if event["event"] == "round" else set()

@@ -1,4 +1,4 @@
-"""What the aggregator tells people: a line in the log, and for some things an event."""
+"""What the aggregator reports: lines in the log and, for some things, an event as well."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,12 +19,12 @@ from fedge.types import DeviceId, RoundId
 _log = logger(__name__)
 
 _MOST_LINES = 10
-_REPEAT_S = 30.0  # how often a wait that goes on is told again
+_REPEAT_S = 30.0  # how often a lasting wait is logged again
 _MOST_NAMED = 8  # devices in one line of the log; an event has all of them
 
 
 class Reporter:
-    """Says nothing twice that has not changed, and of a flood only a part."""
+    """Never repeats what has not changed, and logs only part of a flood."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
@@ -50,13 +50,13 @@ class Reporter:
         self.info(f"connected to the broker, {event.protocol}")
 
     def disconnected(self, event: Disconnected, now_s: float) -> None:
-        """A try that fails for the same reason as the one before is told once a minute."""
+        """An attempt that fails for the same reason as the last is logged once a minute."""
         tell = self.warning if self._trouble.is_news(event, now_s) else self.debug
         tell(f"no broker: {event.reason}")
 
     def opened(self, round_: Round, *, resumed: bool) -> None:
         self._waiting = None
-        verb = f"goes on, {round_.n_accepted} updates in" if resumed else "opened"
+        verb = f"resumed with {round_.n_accepted} updates" if resumed else "opened"
         self.info(f"round {round_.id} ({round_.kind}) {verb}, {len(round_.expected)} devices")
         self._events.write(
             {
@@ -71,51 +71,51 @@ class Reporter:
         )
 
     def changed(self, round_: Round, changes: str) -> None:
-        """The settings are no longer those that the open round was opened with."""
-        self.warning(f"round {round_.id} goes on with changed settings: {changes}")
+        """The settings differ from those the open round was opened with."""
+        self.warning(f"round {round_.id} continues with changed settings: {changes}")
 
     def put_back(self, number: int, sequence: int) -> None:
         """The state directory is older than what the devices have seen."""
         self.warning(
-            f"this state directory was put back to an older state: round {number} (sequence "
-            f"{sequence}) was given out before; what was done since is not in the model, and "
-            "is done again under later numbers"
+            f"this state directory was restored to an older state: round {number} (sequence "
+            f"{sequence}) had already been given out; the work since then is not in the model "
+            "and will be redone under later round numbers"
         )
         self._events.write({"event": "put_back", "round": number, "sequence": sequence})
 
     def nobody(self, round_: Round, now_s: float) -> None:
-        """All who are there cannot do the round; the next try waits for the deadline."""
+        """None of the devices online can do the round; the next attempt waits for the deadline."""
         if self._waits.allows(now_s):
             self.warning(
-                f"round {round_.id}: no device can do it; tried again when its deadline has "
-                f"passed; {_missing_line(round_)}"
+                f"round {round_.id}: no device can do it; trying again after its "
+                f"deadline; {_missing_line(round_)}"
             )
 
     def gave_up(self, round_: Round, why: str) -> None:
-        """A round that could not end was given up; it made no model."""
-        self.warning(f"round {round_.id} is given up: {why}; {_missing_line(round_)}")
+        """A round that could not close has ended without a model."""
+        self.warning(f"gave up on round {round_.id}: {why}; {_missing_line(round_)}")
         named = missing(round_)
         self._events.write(
             {"event": "round_given_up", "round": round_.id, "reason": why, "missing": named}
         )
 
     def crowded(self, most: int, now_s: float) -> None:
-        """More devices say that they are there than a round waits for."""
+        """More devices are online than a round will wait for."""
         if self._crowded.allows(now_s):
             self.warning(
-                f"more than {most} devices are online; the others are not waited for: raise "
+                f"more than {most} devices are online; rounds do not wait for the rest: raise "
                 "--max-devices if they are yours"
             )
 
     def many_late(self, most: int) -> None:
-        """More devices were late in a round than are counted; told once a round."""
+        """More devices were late in a round than can be counted; logged once a round."""
         self.warning(
             f"updates of more than {most} devices came too late; devices_late of this round is "
             f"{most}: raise --max-devices if they are all yours"
         )
 
     def refused(self, device: DeviceId, refusal: Refused, now_s: float) -> None:
-        """One refusal; floods are told in part."""
+        """One refusal; only part of a flood is logged."""
         n_silent = self._refusals.n_silent
         if not self._refusals.allows(now_s):
             return
@@ -129,7 +129,7 @@ class Reporter:
         self._tell("refused", device, refusal.round, **reason)
 
     def accepted(self, updates: Sequence[UpdateRecord]) -> None:
-        """Updates that count, and are on the disk."""
+        """Updates that count and are on disk."""
         if not _log.isEnabledFor(logging.DEBUG):
             return
         for update in updates:
@@ -139,26 +139,26 @@ class Reporter:
             )
 
     def gone(self, device: DeviceId, round_: RoundId, now_s: float) -> None:
-        """A device that is there no more while this round is open."""
+        """A device that has gone offline while this round is open."""
         if self._leavings.allows(now_s):
             self.info(f"device {device} is gone")
             self._tell("gone", device, round_, reason="it said goodbye, or its connection broke")
 
     def skipped(self, device: DeviceId, skipped: Skipped, now_s: float) -> None:
-        """A device that is there and cannot do the open round."""
+        """A device that is online and cannot do the open round."""
         if self._refusals.allows(now_s):
             self.warning(f"device {device} skips round {skipped.round}: {skipped.why}")
             self._tell("skipped", device, skipped.round, reason=skipped.why)
 
     def ignored(self, what: str, now_s: float) -> None:
-        """Something that is not even an update; floods are told in part."""
+        """A message that could not be used; only part of a flood is logged."""
         if self._refusals.allows(now_s):
             self.warning(f"ignored {what}")
 
     def undelivered(self, event: Undelivered) -> None:
-        """A refusal by the broker, once for each kind of topic: it comes with every message.
+        """A refusal by the broker, once per kind of topic: it is repeated with every message.
 
-        That nobody subscribes is no news: devices come and go.
+        That nobody subscribes is not reported: devices come and go.
         """
         key = (shape_of(event.topic), event.reason)
         if event.is_refusal and key not in self._undelivered:
@@ -176,18 +176,18 @@ class Reporter:
         self._events.write(report)
 
     def waiting(self, n_online: int, wait_for: int) -> None:
-        """No round opens yet; told whenever the number changes."""
+        """No round can open yet; logged whenever the numbers change."""
         if (n_online, wait_for) != self._waiting:
             self._waiting = (n_online, wait_for)
             self.info(f"waiting for devices: {n_online} of {wait_for} are online")
             self._events.write({"event": "waiting", "online": n_online, "wait_for": wait_for})
 
     def below_quorum(self, round_: Round, now_s: float) -> None:
-        """Time is up and the round cannot close."""
+        """The deadline has passed and the round cannot close."""
         if self._waits.allows(now_s):
             self.warning(
-                f"round {round_.id}: time is up with {round_.n_accepted} updates, "
-                f"{round_.quorum} are needed; waiting on; {_missing_line(round_)}"
+                f"round {round_.id}: deadline reached with {round_.n_accepted} of "
+                f"{round_.quorum} updates needed; still waiting; {_missing_line(round_)}"
             )
             self._events.write(
                 {
@@ -205,24 +205,24 @@ class Reporter:
         self._events.write({"event": "finished", **result})
 
     def _tell(self, event: str, device: DeviceId, round_: RoundId, **why: str) -> None:
-        """An event of one device."""
+        """An event about one device."""
         self._events.write({"event": event, "device": device, "round": round_, **why})
 
 
 def _missing_line(round_: Round) -> str:
     named = missing(round_)
-    return f"missing {_names(named)}" if named else "no other device is there"
+    return f"missing {_names(named)}" if named else "no other device is online"
 
 
 def _names(named: Sequence[Mapping[str, str]]) -> str:
-    """The first few devices with their reasons, and how many there are beside them."""
+    """The first few devices with their reasons, and how many more there are."""
     shown = ", ".join(f"{one['device']} ({one['reason']})" for one in named[:_MOST_NAMED])
     n_more = len(named) - _MOST_NAMED
     return f"{shown} and {n_more} more" if n_more > 0 else shown
 
 
 def _bound_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Whose update was not counted, or not all of it."""
+    """Whose update was dropped or scaled down."""
     for one in report["dropped"][:_MOST_LINES]:
         yield f"the update of device {one['device']} was dropped: {one['reason']}"
     n_more = report["devices_dropped"] - _MOST_LINES
@@ -233,9 +233,11 @@ def _bound_lines(report: Mapping[str, Any]) -> Iterator[str]:
         more = ", ..." if report["devices_clipped"] > _MOST_LINES else ""
         bound = report["norm_bound"]
         limit = (
-            "what the other devices tell" if bound is None else f"the bound, a norm of {bound:.3g}"
+            "what the other devices report"
+            if bound is None
+            else f"the bound, a norm of {bound:.3g}"
         )
-        yield f"{report['devices_clipped']} updates were drawn in to {limit}: {names}{more}"
+        yield f"{report['devices_clipped']} updates were scaled down to {limit}: {names}{more}"
 
 
 def _closed_line(report: Mapping[str, Any]) -> str:

@@ -1,8 +1,8 @@
-"""Saying a few times what happens often."""
+"""A rate limit for repeated log lines."""
 
 
 class RateLimit:
-    """At most so many a period; the rest is counted, not said."""
+    """Allows n lines per period; the rest are counted, not logged."""
 
     def __init__(self, n: int, period_s: float) -> None:
         self._n, self._period_s = n, period_s
@@ -11,7 +11,7 @@ class RateLimit:
         self.n_silent = 0
 
     def allows(self, now_s: float) -> bool:
-        """Whether this one may be said."""
+        """Whether this line may be logged."""
         if now_s - self._since_s >= self._period_s:
             self._since_s, self._said, self.n_silent = now_s, 0, 0
         if self._said < self._n:

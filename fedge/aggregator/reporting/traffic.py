@@ -1,4 +1,4 @@
-"""Counting what passes, until it is kept with the next commit."""
+"""Bytes and refusals, counted until the next commit stores them."""
 
 from collections import Counter
 
@@ -11,8 +11,8 @@ class Traffic:
     """Bytes and refusals since they were last taken.
 
     Args:
-        most_late: devices that are counted as late: anybody may send under any name, and each
-            name is kept.
+        most_late: the most devices to count as late: anyone may send under any name, and each
+            name takes memory.
     """
 
     def __init__(self, most_late: int) -> None:
@@ -23,15 +23,15 @@ class Traffic:
         self._late: set[DeviceId] = set()
 
     def received(self, size_bytes: int) -> None:
-        """An update's chunk or a request came."""
+        """A chunk of an update, or a request, has arrived."""
         self._uplink_bytes += size_bytes
 
     def sent(self, total_bytes: int) -> None:
-        """What the transport has sent so far."""
+        """The transport has sent this much so far."""
         self._sent_bytes = total_bytes
 
     def refused(self, device: DeviceId, reason: Reason) -> bool:
-        """An update was refused; whether now, for the first time, a late device is not counted."""
+        """Count a refusal; True the first time a late device no longer fits the count."""
         self._refusals[reason.value] += 1
         if reason is not Reason.LATE or device in self._late:
             return False
@@ -46,7 +46,7 @@ class Traffic:
         return bool(self._refusals)
 
     def take(self) -> Tally:
-        """All since the last time, to be kept now."""
+        """Everything counted since the last call, to be stored now."""
         tally = Tally(
             uplink_bytes=self._uplink_bytes,
             downlink_bytes=self._sent_bytes - self._taken_bytes,
@@ -57,7 +57,7 @@ class Traffic:
         return tally
 
     def take_late(self) -> int:
-        """How many devices were too late since the last time."""
+        """How many devices have been too late since the last call."""
         n_late = len(self._late)
         self._late.clear()
         self._is_crowded = False

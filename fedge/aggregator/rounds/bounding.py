@@ -1,4 +1,4 @@
-"""The bound on norms, with names: who of a cohort is counted, how much, and what is said of it."""
+"""The bound on norms, by device: whose update counts, how much, and how that is reported."""
 
 import math
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from fedge.strategies import Cohort, NormBound, bound_norms, scale
 from fedge.strategies.rules.bound import LARGEST_NORM
 from fedge.types import DeviceId
 
-_MOST_NAMES = 50  # in an event; the counts beside them are of all
+_MOST_NAMES = 50  # in an event; its counts cover all devices
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What of a round's updates goes into the model.
+    """The part of a round's updates that goes into the model.
 
     Attributes:
-        cohort: without those whose update was dropped; the others as far as they are counted.
+        cohort: without members whose update was dropped; the others scaled to the bound.
         told: fields of the round's event.
     """
 
@@ -41,7 +41,7 @@ def bound_fields(
     median: float | None = None,
     bound: float | None = None,
 ) -> dict[str, Any]:
-    """What a round's event says of the bound; as given here where nothing was bounded."""
+    """The event's fields about the bound; the defaults say that nothing was bounded."""
     return {
         "devices_dropped": len(dropped),
         "devices_clipped": len(clipped),

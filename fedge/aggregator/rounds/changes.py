@@ -1,4 +1,4 @@
-"""What the settings have changed since a round was opened."""
+"""How the settings have changed since a round was opened."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from fedge.messages import RoundManifest
 
 
 def is_outdated(manifest: RoundManifest, config: AggregatorConfig) -> bool:
-    """Whether the settings ask devices for something else than this manifest."""
+    """Whether the settings ask devices for something other than this manifest does."""
     return _asked(manifest) != _wanted(config)
 
 
@@ -15,9 +15,9 @@ def describe(manifest: RoundManifest, quorum: int, config: AggregatorConfig) -> 
     """Every change as `name old -> new`; "" if there is none.
 
     Args:
-        manifest: of the open round.
-        quorum: that it was opened with.
-        config: the settings of now.
+        manifest: the open round's.
+        quorum: the one it was opened with.
+        config: the current settings.
     """
     before = {**_asked(manifest), "quorum": quorum}
     after = {**_wanted(config), "quorum": config.quorum}

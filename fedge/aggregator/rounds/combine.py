@@ -1,4 +1,4 @@
-"""From what a round has accepted to the next model, and what is to be said of it."""
+"""Combines the updates a round has accepted into the next parameters, and reports on it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -30,10 +30,10 @@ class Combined:
 
 @dataclass(slots=True)
 class Combiner:
-    """Makes models of cohorts.
+    """Makes models from cohorts.
 
     Attributes:
-        norms: of updates, as far as this process has seen them.
+        norms: of the updates this process has checked itself.
     """
 
     on: Context
@@ -58,8 +58,8 @@ class Combiner:
     def _pool(self, before: Model, cohort: list[Member]) -> Combined:
         """A round of statistics.
 
-        A report is read before it is accepted; but the release that accepted it may have been
-        another one, which took what this one does not.
+        Reports are checked before they are accepted, but another release may have accepted one
+        that this release refuses.
         """
         devices, payloads, dropped = [], [], []
         for member, payload in zip(cohort, self.on.store.payloads(cohort), strict=True):
@@ -73,12 +73,12 @@ class Combiner:
         if not devices:
             told = bound_fields(dropped=dropped)
             return _unchanged(before, told, "no report could be counted")
-        after, drawn_in = merge_statistics(payloads, self.on.artifact, before.parameters)
-        clipped = [{"device": devices[place]} for place in drawn_in]
+        after, scaled_down = merge_statistics(payloads, self.on.artifact, before.parameters)
+        clipped = [{"device": devices[place]} for place in scaled_down]
         return Combined(after, before.state, bound_fields(dropped=dropped, clipped=clipped))
 
     def _bound(self, cohort: list[Member], n_params: int) -> Counted:
-        """Norms of updates that an earlier process accepted are taken again from their bytes."""
+        """Norms of updates accepted by an earlier process are computed again from their bytes."""
         unseen = [member for member in cohort if member.key not in self.norms]
         for member, payload in zip(unseen, self.on.store.payloads(unseen), strict=True):
             self.norms[member.key] = codecs.decode(payload).norm
@@ -91,7 +91,7 @@ class Combiner:
         )
 
     def _stored(self, cohort: list[Member], norms: list[float], n_params: int) -> Cohort:
-        """As a rule sees it; steps and losses are in no message yet, so nobody knows them."""
+        """The cohort as a rule sees it; no message carries steps and losses yet."""
 
         def read(places: Iterable[int]) -> Iterator[bytes]:
             return self.on.store.payloads(cohort[place] for place in places)

@@ -1,4 +1,4 @@
-"""What a job stands on; all of it is there before the job is."""
+"""Everything a job needs, ready before it starts."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from fedge.messages import BlobRef
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Settings, the locked state directory, what is trained and how it is judged."""
+    """Settings, the locked state directory, what is trained and how it is evaluated."""
 
     config: AggregatorConfig
     folder: StateFolder

@@ -14,7 +14,7 @@ class Evaluator:
 
     Args:
         artifact: the model.
-        data: an `.npz` file: its examples with `is_test`, or all if it does not say.
+        data: an `.npz` file: the examples marked `is_test`, or all if none are marked.
 
     Raises:
         ConfigError, DataError: if the file cannot be read or does not fit the model.
@@ -27,7 +27,7 @@ class Evaluator:
         self._data = ArrayData.of(held_out).check(artifact.manifest)
 
     def evaluate(self, parameters: Vector) -> tuple[float | None, float | None]:
-        """Loss and accuracy; None for what is not a number or has no meaning."""
+        """Loss and accuracy; None for a value that is not finite or has no meaning."""
         found = self._trainer.evaluate(parameters, self._data)
         return _finite(found.loss), _finite(found.accuracy)
 

@@ -1,4 +1,4 @@
-"""A cohort's stored updates and the model before, to the model after."""
+"""Turns a cohort's stored updates and the current model into the next model."""
 
 from collections.abc import Iterable
 
@@ -15,13 +15,13 @@ from fedge.types import Vector
 def merge_statistics(
     payloads: Iterable[bytes], artifact: Artifact, parameters: Vector
 ) -> tuple[Vector, tuple[int, ...]]:
-    """The parameters with mean and scale of all devices' examples taken together, see `pool`.
+    """The parameters with the mean and scale of all devices' examples pooled, see `pool`.
 
     All reports are in memory, 24 bytes a feature each. The sums run in the order given, in
     float64: device order gives the same bits whatever order the updates arrived in.
 
     Returns:
-        The parameters, and the places of the reports that were not believed as they were.
+        The parameters, and the positions of the reports that were scaled down.
     """
     reports = [StatisticsReport.from_bytes(payload, artifact.manifest) for payload in payloads]
     pooled = pool([report.features for report in reports])
@@ -31,7 +31,7 @@ def merge_statistics(
 def merge_deltas(strategy: Strategy, state: State, cohort: Cohort) -> State | None:
     """The state after this cohort; None if it would not be finite.
 
-    Deltas within `bound_norms` cannot leave the range of float32, but a model may be at its edge.
+    Deltas within `bound_norms` stay in the range of float32, but a model may be near its limit.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         after = strategy.step(state, cohort)

@@ -1,4 +1,4 @@
-"""What a round and a job have come to, from the database alone."""
+"""Results of a round and of a job, from the database alone."""
 
 import platform
 from itertools import islice
@@ -26,7 +26,7 @@ _PACKAGES = ("fedge", "numpy", "onnxruntime", "paho-mqtt", "cbor2")
 def round_event(
     context: Context, round_: Round, model: ModelRecord, tally: Tally
 ) -> dict[str, Any]:
-    """The event of a round that is about to close, with what was counted but not yet kept."""
+    """The event of a round that is about to close, including counts not yet stored."""
     record = context.store.current_round()
     uplink, downlink = (record.uplink_bytes, record.downlink_bytes) if record else (0, 0)
     n_refused = sum(context.store.refusals(round_.id).values()) + sum(tally.refusals.values())
@@ -53,13 +53,13 @@ def round_event(
 
 
 def missing(round_: Round) -> list[dict[str, str]]:
-    """Who was asked and is not counted, and why; the first thousand of them."""
+    """Devices that were asked and are not counted, and why; the first thousand of them."""
     reasons = islice(round_.missing.items(), _MOST_NAMED)
     return [{"device": device, "reason": reason} for device, reason in reasons]
 
 
 def outcome(context: Context) -> dict[str, Any]:
-    """Rounds, final metrics, the model's hash, totals of bytes: the same after a restart."""
+    """Rounds, final metrics, the model's hash and byte totals; a restart does not change them."""
     reports = context.store.reports()
     model = context.store.latest_model()
     totals = {name: sum(report.get(name, 0) for report in reports) for name in _SUMS}
@@ -75,5 +75,5 @@ def outcome(context: Context) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the packages that the result depends on."""
+    """Versions of Python and of the packages that the result depends on."""
     return {"python": platform.python_version()} | installed(_PACKAGES)

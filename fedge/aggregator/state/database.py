@@ -1,4 +1,4 @@
-"""SQLite as the aggregator uses it: durable at every commit, its failures turned into sentences."""
+"""SQLite as the aggregator uses it: durable at every commit, with readable errors."""
 
 import sqlite3
 from pathlib import Path
@@ -11,10 +11,10 @@ NAME = "state.sqlite3"
 
 
 def connect(folder: Path) -> sqlite3.Connection:
-    """The folder's database, made if it is not there.
+    """The folder's database, created if it does not exist.
 
     Raises:
-        StorageError: if it cannot be read or written, or another version wrote it.
+        StorageError: if it cannot be read or written, or a newer version wrote it.
     """
     path = folder / NAME
     connection = open_database(path)
@@ -36,10 +36,10 @@ def connect(folder: Path) -> sqlite3.Connection:
 
 
 def connect_to_read(folder: Path) -> sqlite3.Connection:
-    """The folder's database, for reading only; an aggregator may be at work on it.
+    """The folder's database, read-only; an aggregator may be using it.
 
     Raises:
-        StorageError: if there is none, or another version wrote it.
+        StorageError: if there is none, or an unsupported version wrote it.
     """
     path = folder / NAME
     if not path.is_file():
@@ -47,7 +47,7 @@ def connect_to_read(folder: Path) -> sqlite3.Connection:
     connection = open_to_read(path)
     with reading(path):
         (found,) = connection.execute("PRAGMA user_version").fetchone()
-        if found not in MIGRATIONS and found != FORMAT:  # what is read here never changed
+        if found not in MIGRATIONS and found != FORMAT:  # the tables read here never changed
             raise _other_format(found, folder)
     return connection
 

@@ -2,7 +2,7 @@
 
 {state_dir}/lock                       held by the running aggregator
 {state_dir}/state.sqlite3              see `fedge.aggregator.state.schema`
-{state_dir}/artifact.fedge             what is trained, as it was given
+{state_dir}/artifact.fedge             what is trained, as given
 {state_dir}/models/{sha256}.f32        global parameters: float32, little-endian, n_params; of
                                        the last models and of the best (`--keep-models`)
 {state_dir}/models/{sha256}.memory     what the strategy remembers: float32, little-endian; the
@@ -22,7 +22,7 @@ from fedge.types import Vector
 
 
 class StateFolder:
-    """Files by content: written whole and durable before anything names them."""
+    """Files named by their content: complete and durable before anything refers to them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -32,31 +32,31 @@ class StateFolder:
         return self.path / "artifact.fedge"
 
     def model(self, sha256: bytes) -> Path:
-        """Where the parameters with this hash lie."""
+        """Where the parameters with this hash are."""
         return self.path / "models" / f"{sha256.hex()}.f32"
 
     def memory(self, sha256: bytes) -> Path:
-        """Where the strategy's vectors with this hash lie."""
+        """Where the strategy's vectors with this hash are."""
         return self.path / "models" / f"{sha256.hex()}.memory"
 
     def held(self, model: ModelRecord) -> Path:
-        """Where the model lies as devices hold it; it may be the model itself."""
+        """Where the model as devices hold it is; it may be the model itself."""
         if model.held == model.sha256:
             return self.model(model.sha256)
         return self._held(model.held)
 
     def make(self) -> None:
-        """Make the directory, if it is not there; nobody else may read anything in it.
+        """Create the directory if it does not exist, unreadable for other users.
 
         Raises:
-            StorageError: if it cannot be made, others may read it, or a link is in it.
+            StorageError: if it cannot be created, others may read it, or it contains a link.
         """
         for folder in (self.path, self.path / "models", self.path / "held"):
             make_private(folder)
         check_private(self.path)
 
     def sweep(self) -> None:
-        """Take away what a killed aggregator was writing; nothing refers to it."""
+        """Delete files that a killed aggregator was still writing; nothing refers to them."""
         with writing(self.path):
             for torn in (
                 *self.path.glob(".*.fedge.*"),
@@ -78,14 +78,14 @@ class StateFolder:
         return self._put(parameters.astype("<f4").tobytes(), self._held)
 
     def forget_held(self, newest: ModelRecord) -> None:
-        """Take away what devices held of earlier models: a row may name it, nobody reads it."""
+        """Delete earlier models as devices held them: a row may name one, but nothing reads it."""
         with writing(self.path):
             for path in (self.path / "held").iterdir():
                 if path != self.held(newest):
                     path.unlink()
 
     def forget_models(self, kept: Iterable[ModelRecord], newest: ModelRecord) -> None:
-        """Take away the parameters of all models but these, and all memory but the newest's."""
+        """Delete the parameters of all models but these, and all memory but the newest's."""
         wanted = {self.model(one.sha256) for one in kept}
         if newest.memory is not None:
             wanted.add(self.memory(newest.memory))
@@ -102,7 +102,7 @@ class StateFolder:
         """Parameters by their hash, float32 (n_params,).
 
         Raises:
-            StorageError: if the file is gone or holds something else.
+            StorageError: if the file is missing or its content has changed.
         """
         return np.frombuffer(read_checked(self.model(sha256), sha256), "<f4").astype(np.float32)
 

@@ -15,7 +15,7 @@ def read_models(db: sqlite3.Connection, where: str, *values: object) -> Iterator
         yield ModelRecord(**dict(zip(columns.split(", "), row, strict=True)))
 
 
-# A model that was never judged, or whose loss was not finite, has no place in this order.
+# A model that was never evaluated, or whose loss was not finite, has no place in this order.
 BEST_FIRST = (
     "WHERE accuracy IS NOT NULL OR loss IS NOT NULL "
     "ORDER BY accuracy DESC, loss IS NULL, loss, version"
@@ -25,7 +25,7 @@ BEST_FIRST = (
 def insert_model(
     db: sqlite3.Connection, model: ModelRecord, created_at: str, *, broadcast: bytes | None = None
 ) -> None:
-    """Add a model and the way to it; the caller's transaction makes it durable."""
+    """Add a model and the broadcast that leads to it; the caller's transaction makes it durable."""
     db.execute(
         "INSERT INTO model (version, round, parent, sha256, held, memory, strategy, loss, "
         "accuracy, broadcast, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -53,7 +53,7 @@ def read_broadcasts(db: sqlite3.Connection, most: int) -> list[bytes]:
 
 
 def forget_broadcasts(db: sqlite3.Connection, before: int) -> None:
-    """Those of models before this version lead from where no device is expected to be."""
+    """Delete those of models before this version: no device is expected to be that far behind."""
     db.execute(
         "UPDATE model SET broadcast = NULL WHERE version < ? AND broadcast IS NOT NULL", (before,)
     )

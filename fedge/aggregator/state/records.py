@@ -8,11 +8,11 @@ from fedge.types import DeviceId, JobId, RoundId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """What the state directory is for; written once."""
+    """The job that the state directory belongs to; written once."""
 
     fleet: str
     job: JobId
-    run: bytes  # drawn when it was begun
+    run: bytes  # random, drawn when the directory was created
     artifact: bytes  # SHA-256
     sequence: int
     is_announced: bool = False
@@ -36,7 +36,7 @@ class RoundRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateRecord:
-    """An update that is about to be accepted."""
+    """An update about to be accepted."""
 
     round: RoundId
     device: DeviceId
@@ -52,7 +52,7 @@ class Member:
     device: DeviceId
     round: RoundId
     n_examples: int
-    group: int = 0  # where the payload lies: which group of them, and the place in it
+    group: int = 0  # where the payload is: its group, and the offset in it
     start: int = 0
     size_bytes: int = 0
 
@@ -69,7 +69,7 @@ class ModelRecord:
     round: RoundId | None  # the one that made it
     parent: bytes | None
     sha256: bytes
-    held: bytes  # what devices hold of it after its broadcast
+    held: bytes  # the version that devices hold after its broadcast
     memory: bytes | None
     strategy: str
     loss: float | None = None
@@ -78,7 +78,7 @@ class ModelRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What has happened since the last commit and is worth keeping."""
+    """Counts since the last commit that are worth storing."""
 
     uplink_bytes: int = 0
     downlink_bytes: int = 0

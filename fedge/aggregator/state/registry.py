@@ -1,4 +1,4 @@
-"""The global models of a state directory, for reading; an aggregator may be at work on it."""
+"""The global models of a state directory, read-only; an aggregator may be using it."""
 
 from contextlib import closing
 from pathlib import Path
@@ -14,16 +14,16 @@ from fedge.types import Vector
 
 
 class Registry:
-    """The models in the order they were made, and the values of those that are kept.
+    """The models in the order they were made, and the values of those whose files are kept.
 
-    An aggregator keeps the last ones and the best (`--keep-models`); no row is ever taken away.
+    An aggregator keeps the newest ones and the best (`--keep-models`); no row is ever deleted.
     """
 
     def __init__(self, state_dir: Path) -> None:
         self._folder = StateFolder(state_dir)
 
     def models(self) -> list[ModelRecord]:
-        """All of them, version 0 first; each one's parent is the one before."""
+        """All of them, version 0 first; each one's parent is the previous one."""
         return self._read("ORDER BY version")
 
     def is_kept(self, model: ModelRecord) -> bool:
@@ -31,12 +31,12 @@ class Registry:
         return self._folder.has_model(model.sha256)
 
     def job(self) -> tuple[str, str]:
-        """The fleet and the job that the models are of."""
+        """The fleet and the job that the models belong to."""
         path = self._folder.path
         with reading(path / database.NAME), closing(database.connect_to_read(path)) as connection:
             found = connection.execute("SELECT fleet, job FROM job").fetchone()
         if found is None:
-            raise ConfigError(f"no job was begun in {path}")
+            raise ConfigError(f"no job has been started in {path}")
         fleet, job = found
         return fleet, job
 
@@ -44,12 +44,12 @@ class Registry:
         """The first with the highest accuracy, or without any the lowest loss, on the test data.
 
         Raises:
-            ConfigError: if no model was judged.
+            ConfigError: if no model was evaluated.
         """
         found = self._read(BEST_FIRST)
         if not found:
             raise ConfigError(
-                f"no model in {self._folder.path} was judged, so none is the best: "
+                f"no model in {self._folder.path} was evaluated, so none is the best: "
                 "run the aggregator with --test-data"
             )
         return found[0]
@@ -62,7 +62,7 @@ class Registry:
         """The model that a round made.
 
         Raises:
-            ConfigError: if that round has made none.
+            ConfigError: if that round made none.
         """
         return self._one(f"model of round {round_}", "WHERE round = ?", round_)
 
@@ -74,13 +74,13 @@ class Registry:
         """A model's values, float32 (n_params,).
 
         Raises:
-            ConfigError: if they are not kept any more.
+            ConfigError: if they are no longer kept.
             StorageError: if its file is damaged.
         """
         if not self.is_kept(model):
             raise ConfigError(
-                f"the model of round {model.round} is not kept any more; those of rounds "
-                f"{self._kept_rounds()} are (--keep-models of the aggregator says how many)"
+                f"the model of round {model.round} is no longer kept; those of rounds "
+                f"{self._kept_rounds()} are (--keep-models of the aggregator sets how many)"
             )
         return self._folder.read_model(model.sha256)
 

@@ -1,12 +1,12 @@
-"""The database of an aggregator: all it must know after a crash, and nothing else.
+"""The database of an aggregator: everything it must know after a crash, and nothing else.
 
-    job       one row: what this state directory is for
+    job       one row: the job that this state directory belongs to
     round     every round that was opened; closed_at is NULL for the open one
-    taken     every accepted update that is in no model yet, in the order they came
+    taken     every accepted update that is in no model yet, in order of arrival
     payload_group  their payloads: those of one commit, or a part of it, one after another
     applied   every accepted update that is in a model, once by (round, device), without its
               payload; applied_in is the version of the model
-    update_   both as one table, for whoever looks
+    update_   both as one table, for people who look
     model     every global model, oldest first; version 0 is the artifact's. The values are
               files named by their SHA-256; the row refers to them, never the other way. The rows
               stay; files are kept of the last models and of the best one (see
@@ -14,10 +14,10 @@
               (`fedge.aggregator.models.broadcast`) and of the strategy's memory the newest, of
               broadcasts the last few
     refusal   how many updates were refused while a round was open, by reason
-    silent    devices that let the last rounds pass without a sign of life
+    silent    devices that gave no sign of life in the last rounds
 
-A round that was given up (closed_at set, report NULL) made no model. What was accepted for it
-goes into the model of the next round that closes, which starts from the same model.
+An abandoned round (closed_at set, report NULL) made no model. The updates accepted for it go
+into the model of the next round that closes, which starts from the same model.
 
 Laws, whenever the process dies: an update that a device was told is accepted
 has a row; a row of a round that made a model is in applied, and every other row is
@@ -27,7 +27,7 @@ the model is one to keep; a broadcast leads from what devices hold of the model
 before to what they hold of its own, bit for bit.
 """
 
-FORMAT = 3  # user_version of the file; an older one is brought up to date, a later one refused
+FORMAT = 3  # user_version of the file; an older one is migrated, a newer one refused
 
 SILENT = """
     CREATE TABLE silent (

@@ -1,6 +1,5 @@
 """The aggregator's memory: each method that writes is one transaction, durable on return."""
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -23,6 +22,16 @@ from fedge.aggregator.state.records import (
     Tally,
     UpdateRecord,
 )
+from fedge.aggregator.state.round_table import (
+    add_tally,
+    count_trained,
+    end_round,
+    insert_round,
+    read_medians,
+    read_open,
+    read_refusals,
+    read_reports,
+)
 from fedge.aggregator.state.update_table import (
     apply_updates,
     insert_updates,
@@ -34,15 +43,13 @@ from fedge.aggregator.state.update_table import (
 from fedge.storage import reading, transaction, writing
 from fedge.types import DeviceId, RoundId
 
-BEFORE_FIRST_ROUND = -1
-
 
 class Store:
-    """The state directory's database; `fedge.aggregator.state.schema` says what is in it.
+    """The state directory's database; `fedge.aggregator.state.schema` describes it.
 
     Args:
         folder: the state directory, which the caller has locked.
-        timestamp: the time now, as text for people.
+        timestamp: gives the time now, as text for people.
 
     Raises:
         StorageError: from every method, if the disk is full or the file is damaged.
@@ -56,7 +63,7 @@ class Store:
         self._db.close()
 
     def job(self) -> JobRecord | None:
-        """What the directory is for; None if it is new."""
+        """The job that the directory belongs to; None if it is new."""
         with reading(self._path):
             row = self._db.execute(
                 "SELECT fleet, job, run, artifact, sequence, is_announced, last_number FROM job"
@@ -75,7 +82,7 @@ class Store:
         )
 
     def begin(self, job: JobRecord, model: ModelRecord) -> None:
-        """A new directory: what it is for, and model version 0."""
+        """Set up a new directory: its job, and model version 0."""
         with self._writing() as db:
             db.execute(
                 "INSERT INTO job (id, fleet, job, run, artifact, sequence, created_at) "
@@ -101,34 +108,21 @@ class Store:
                 "UPDATE job SET sequence = ?, is_announced = 0, last_number = max(last_number, ?)",
                 (sequence, record.round),
             )
-            db.execute(
-                "INSERT INTO round (round, kind, manifest, expected, quorum, opened_at) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    record.round,
-                    record.kind,
-                    record.manifest,
-                    json.dumps(sorted(record.expected)),
-                    record.quorum,
-                    record.opened_at,
-                ),
-            )
+            insert_round(db, record)
 
     def reopen_round(self, round_: RoundId, manifest: bytes, sequence: int) -> None:
-        """The open round goes on under another manifest."""
+        """The open round continues under another manifest."""
         with self._writing() as db:
             db.execute("UPDATE job SET sequence = ?", (sequence,))
             db.execute("UPDATE round SET manifest = ? WHERE round = ?", (manifest, round_))
 
     def give_up_round(self, round_: RoundId) -> None:
-        """The open round ends without a model; the next model takes what it has accepted."""
+        """The open round ends without a model; the updates it accepted go into the next one."""
         with self._writing() as db:
-            db.execute(
-                "UPDATE round SET closed_at = ? WHERE round = ?", (self._timestamp(), round_)
-            )
+            end_round(db, round_, self._timestamp())
 
     def leap(self, sequence: int, last_number: int) -> None:
-        """Numbers up to these were given out before this directory was put back."""
+        """Numbers up to these were given out before this directory was restored."""
         with self._writing() as db:
             db.execute(
                 "UPDATE job SET sequence = max(sequence, ?), last_number = max(last_number, ?)",
@@ -136,7 +130,7 @@ class Store:
             )
 
     def spend(self, round_: RoundId, spent_s: float) -> None:
-        """So much of the open round's deadline has passed."""
+        """This much of the open round's deadline has passed."""
         with self._writing() as db:
             db.execute("UPDATE round SET spent_s = ? WHERE round = ?", (spent_s, round_))
 
@@ -153,48 +147,28 @@ class Store:
             db.executemany("INSERT INTO silent (device, n_missed) VALUES (?, ?)", missed.items())
 
     def n_trained(self) -> int:
-        """How many training rounds have made a model, or have tried to."""
+        """How many training rounds have closed."""
         with reading(self._path):
-            (n_rounds,) = self._db.execute(
-                "SELECT count(*) FROM round WHERE kind = 'training' AND report IS NOT NULL"
-            ).fetchone()
-        return int(n_rounds)
+            return count_trained(self._db)
 
     def current_round(self) -> RoundRecord | None:
         """The open round, if there is one."""
         with reading(self._path):
-            row = self._db.execute(
-                "SELECT round, kind, manifest, expected, quorum, opened_at, uplink_bytes, "
-                "downlink_bytes, spent_s FROM round WHERE closed_at IS NULL"
-            ).fetchone()
-        if row is None:
-            return None
-        round_, kind, manifest, expected, quorum, opened_at, uplink, downlink, spent_s = row
-        return RoundRecord(
-            round=RoundId(round_),
-            kind=kind,
-            manifest=manifest,
-            expected=frozenset(map(DeviceId, json.loads(expected))),
-            quorum=quorum,
-            opened_at=opened_at,
-            uplink_bytes=uplink,
-            downlink_bytes=downlink,
-            spent_s=spent_s,
-        )
+            return read_open(self._db)
 
     def accept(self, updates: Iterable[UpdateRecord], tally: Tally) -> None:
         """Take updates of the open round; they are accepted when this returns.
 
-        That no device has two in a round is the caller's care; `close_round` fails if one has.
+        The caller ensures that no device has two in a round; otherwise `close_round` fails.
         """
         with self._writing() as db:
             insert_updates(db, updates, self._timestamp())
-            self._count(db, tally)
+            add_tally(db, tally)
 
     def count(self, tally: Tally) -> None:
-        """Keep what was counted since the last commit."""
+        """Store what was counted since the last commit."""
         with self._writing() as db:
-            self._count(db, tally)
+            add_tally(db, tally)
 
     def nonce(self, round_: RoundId, device: DeviceId) -> bytes | None:
         """The nonce of the device's update of this round, if it is in a model."""
@@ -205,7 +179,7 @@ class Store:
         return None if row is None else row[0]
 
     def last_nonce(self, device: DeviceId, rounds: range) -> tuple[RoundId, bytes] | None:
-        """The last of these rounds that has an update of the device in its model; its nonce."""
+        """The last of these rounds whose model contains an update of the device, and its nonce."""
         with reading(self._path):
             return read_last(self._db, device, rounds)
 
@@ -220,15 +194,15 @@ class Store:
     def taken(self) -> dict[RoundId, dict[DeviceId, bytes]]:
         """Nonces of all accepted updates that are in no model, by round.
 
-        Those are the open round, and the ones that were given up since the last model.
+        They belong to the open round and to rounds abandoned since the last model.
         """
         with reading(self._path):
             return read_taken(self._db)
 
     def cohort(self, round_: RoundId) -> list[Member]:  # noqa: ARG002 - of the open round
-        """Whose updates the open round's model is made of, in device order.
+        """The members whose updates the open round's model will be made of, in device order.
 
-        With those of rounds that were given up since the last model.
+        They include members of rounds abandoned since the last model.
         """
         with reading(self._path):
             return read_members(self._db)
@@ -247,20 +221,16 @@ class Store:
         broadcast: bytes | None = None,
         keep_broadcasts: int,
     ) -> None:
-        """The updates of its round are in this model, all of them, and in no other.
+        """Store a model and mark all accepted updates as part of it and of no other.
 
-        Of the broadcasts the last `keep_broadcasts` stay.
+        Only the last `keep_broadcasts` broadcasts are kept.
         """
-        round_ = model.round
         with self._writing() as db:
-            self._count(db, tally)
+            add_tally(db, tally)
             insert_model(db, model, self._timestamp(), broadcast=broadcast)
             forget_broadcasts(db, model.version + 1 - keep_broadcasts)
             apply_updates(db, model.version)
-            db.execute(
-                "UPDATE round SET closed_at = ?, report = ? WHERE round = ?",
-                (self._timestamp(), json.dumps(report), round_),
-            )
+            end_round(db, model.round, self._timestamp(), report)
 
     def latest_model(self) -> ModelRecord:
         """The global model that the next round starts from."""
@@ -268,60 +238,36 @@ class Store:
             return next(read_models(self._db, "ORDER BY version DESC LIMIT 1"))
 
     def newest_models(self, most: int) -> list[ModelRecord]:
-        """The last ones, newest first."""
+        """The newest models, newest first."""
         with reading(self._path):
             return list(read_models(self._db, "ORDER BY version DESC LIMIT ?", most))
 
     def best_model(self) -> ModelRecord | None:
-        """The first of the highest accuracy, or else of the lowest loss, if one was judged."""
+        """The first of the highest accuracy, or else of the lowest loss, if any was evaluated."""
         with reading(self._path):
             return next(read_models(self._db, f"{BEST_FIRST} LIMIT 1"), None)
 
     def broadcasts(self, most: int) -> list[bytes]:
-        """The last ones, oldest first, that lead without a gap to what devices hold now."""
+        """The last broadcasts, oldest first, that lead without a gap to what devices hold now."""
         with reading(self._path):
             return read_broadcasts(self._db, most)
 
     def reports(self) -> list[dict[str, Any]]:
         """The event line of every closed round, oldest first."""
         with reading(self._path):
-            rows = self._db.execute(
-                "SELECT closed_at, report FROM round WHERE report IS NOT NULL ORDER BY round"
-            ).fetchall()
-        return [{"time": closed_at, **json.loads(report)} for closed_at, report in rows]
+            return read_reports(self._db)
 
     def medians(self, n: int) -> list[float]:
-        """Median norms of the last n training rounds, oldest first; of those that had one."""
+        """Median norms of the last n training rounds, oldest first, where there was one."""
         with reading(self._path):
-            rows = self._db.execute(
-                "SELECT report FROM round WHERE report IS NOT NULL AND kind = 'training' "
-                "ORDER BY round DESC LIMIT ?",
-                (n,),
-            ).fetchall()
-        found = [json.loads(report).get("norm_median") for (report,) in reversed(rows)]
-        return [median for median in found if median is not None]
+            return read_medians(self._db, n)
 
     def refusals(self, round_: RoundId) -> dict[str, int]:
         """How many updates were refused while this round was open, by reason."""
         with reading(self._path):
-            rows = self._db.execute("SELECT reason, n FROM refusal WHERE round = ?", (round_,))
-            return dict(rows.fetchall())
+            return read_refusals(self._db, round_)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with writing(self._path), transaction(self._db):
             yield self._db
-
-    def _count(self, db: sqlite3.Connection, tally: Tally) -> None:
-        (latest,) = db.execute("SELECT max(round) FROM round").fetchone()
-        round_ = BEFORE_FIRST_ROUND if latest is None else latest
-        db.execute(
-            "UPDATE round SET uplink_bytes = uplink_bytes + ?, downlink_bytes = downlink_bytes + ? "
-            "WHERE closed_at IS NULL",
-            (tally.uplink_bytes, tally.downlink_bytes),
-        )
-        db.executemany(
-            "INSERT INTO refusal (round, reason, n) VALUES (?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET n = n + excluded.n",
-            ((round_, *item) for item in tally.refusals.items()),
-        )

@@ -1,7 +1,7 @@
 """The tables of updates: appended to while they are in no model, sorted once they are in one.
 
-An update is written where the last one ended, and the payloads of a commit lie one after another
-in one value: no index grows and no page is looked for while devices wait for their answer.
+Updates are appended, and the payloads of a commit are stored one after another in one value: no
+index grows and no page is searched for while devices wait for their answer.
 """
 
 import sqlite3
@@ -11,8 +11,8 @@ from collections.abc import Generator, Iterable, Iterator
 from fedge.aggregator.state.records import Member, UpdateRecord
 from fedge.types import DeviceId, RoundId
 
-_GROUP_BYTES = 2**20  # of payloads that are put together; a larger one is alone
-_MOST_OPEN = 512  # groups that are read from in turn
+_GROUP_BYTES = 2**20  # of payloads stored together; a larger one is stored alone
+_MOST_OPEN = 512  # groups kept open while reading
 
 
 def insert_updates(db: sqlite3.Connection, updates: Iterable[UpdateRecord], now: str) -> None:
@@ -30,7 +30,7 @@ def insert_updates(db: sqlite3.Connection, updates: Iterable[UpdateRecord], now:
 
 
 def apply_updates(db: sqlite3.Connection, version: int) -> None:
-    """All updates that are in no model are in this one from now on; their payloads go.
+    """Mark all updates that are in no model as part of this one, and delete their payloads.
 
     Raises:
         sqlite3.IntegrityError: if one device has two in a round.
@@ -56,7 +56,7 @@ def read_taken(db: sqlite3.Connection) -> dict[RoundId, dict[DeviceId, bytes]]:
 def read_last(
     db: sqlite3.Connection, device: DeviceId, rounds: range
 ) -> tuple[RoundId, bytes] | None:
-    """The last of these rounds whose model has an update of the device, and its nonce."""
+    """The last of these rounds whose model contains an update of the device, and its nonce."""
     row = db.execute(
         "SELECT applied.round, nonce FROM round CROSS JOIN applied "
         "ON applied.round = round.round AND device = ? "
@@ -67,7 +67,7 @@ def read_last(
 
 
 def read_members(db: sqlite3.Connection) -> list[Member]:
-    """Whose updates are in no model, in device order, and where their payloads lie."""
+    """Members whose updates are in no model, in device order, and where their payloads are."""
     rows = db.execute("SELECT device, round, n_examples, group_, start, size_bytes FROM taken")
     return sorted(
         Member(DeviceId(device), RoundId(round_), n_examples, group, start, size_bytes)

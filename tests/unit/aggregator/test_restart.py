@@ -133,7 +133,7 @@ def test_a_finished_job_says_so_again_and_ends(
     late = bench.add("late")[0]
     again = bench.begin()
     assert again.run()["is_finished"]
-    assert "job default is finished; the devices are told once more" in caplog.text
+    assert "job default is finished; the devices will be told once more" in caplog.text
     bench.settle_devices()
     assert late.has_finished()
     assert len([e for e in _events(tmp_path) if e["event"] == "finished"]) == 1
@@ -159,7 +159,7 @@ def test_another_artifact_or_job_on_the_same_directory_is_refused(tmp_path: Path
         bench.begin()
     bench.settings["job"] = "default"
     softmax(seed=9).save(tmp_path / "model.fedge")
-    with pytest.raises(ConfigError, match=r"begun with another artifact .* or a new --state-dir"):
+    with pytest.raises(ConfigError, match=r"created with another artifact .* or a new --state-dir"):
         bench.begin()
 
 

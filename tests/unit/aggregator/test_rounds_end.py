@@ -106,7 +106,7 @@ def test_one_put_back_learns_from_what_the_broker_retains(
     bench.settle(n_steps=8)
     assert told(bench).sequence > before.sequence
     assert told(bench).round > before.round
-    assert "was put back to an older state" in caplog.text
+    assert "was restored to an older state" in caplog.text
     (event,) = events(bench, "put_back")
     assert (event["round"], event["sequence"]) == (before.round, before.sequence)
     bench.settle()
@@ -288,7 +288,7 @@ def test_the_quorum_is_that_of_the_settings_also_for_the_open_round(
     bench.begin()
     bench.settle()
     assert ann.has_finished()
-    assert "round 1 goes on with changed settings: quorum 3 -> 1" in caplog.text
+    assert "round 1 continues with changed settings: quorum 3 -> 1" in caplog.text
 
 
 def test_a_changed_plan_reopens_the_round_and_says_so(
@@ -454,7 +454,8 @@ def test_below_the_quorum_one_line_says_who_is_missing(
     bench, _, _bob = beside_a_mute(tmp_path, rounds=1, quorum=2, deadline_s=30)
     bench.wait(31)
     assert (
-        "time is up with 1 updates, 2 are needed; waiting on; missing bob (silent)" in caplog.text
+        "deadline reached with 1 of 2 updates needed; still waiting; missing bob (silent)"
+        in caplog.text
     )
 
 

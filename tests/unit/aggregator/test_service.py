@@ -162,7 +162,7 @@ def test_below_the_quorum_a_round_waits_past_its_deadline_and_says_so(
     bench.settle()
     bench.wait(1000)
     assert not ann.has_finished()
-    assert "time is up with 1 updates, 2 are needed; waiting on" in caplog.text
+    assert "deadline reached with 1 of 2 updates needed; still waiting" in caplog.text
     bench.add("bob")
     bench.settle()
     assert ann.has_finished()

@@ -62,8 +62,8 @@ def test_the_last_models_and_the_best_are_kept(tmp_path: Path, most: int) -> Non
     with pytest.raises(ConfigError) as caught:
         registry.parameters(registry.model(gone["round"]))
     assert str(caught.value) == (
-        f"the model of round {gone['round']} is not kept any more; those of rounds "
-        f"{', '.join(map(str, kept))} are (--keep-models of the aggregator says how many)"
+        f"the model of round {gone['round']} is no longer kept; those of rounds "
+        f"{', '.join(map(str, kept))} are (--keep-models of the aggregator sets how many)"
     )
     assert len(list((tmp_path / "state" / "models").glob("*.memory"))) == 1
 
@@ -174,7 +174,7 @@ def test_a_model_that_is_gone_and_a_round_that_is_none_are_one_sentence(
     bench.add("ann")
     bench.settle()
     assert exported(tmp_path, "--round", "1")[0] == 2
-    assert capsys.readouterr().err.startswith("fedge: the model of round 1 is not kept any more; ")
+    assert capsys.readouterr().err.startswith("fedge: the model of round 1 is no longer kept; ")
     with pytest.raises(SystemExit):
         exported(tmp_path, "--round", "last")
     assert "expected a round's number or best, found 'last'" in capsys.readouterr().err

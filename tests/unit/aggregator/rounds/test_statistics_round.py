@@ -130,7 +130,10 @@ def test_what_one_device_claims_leaves_the_scale_near_the_others(
     first = next(line for line in lines if line["event"] == "round")
     if what == "the most that is read":
         assert first["clipped"] == [{"device": "eve"}]
-        assert "round 0: 1 updates were drawn in to what the other devices tell: eve" in caplog.text
+        assert (
+            "round 0: 1 updates were scaled down to what the other devices report: eve"
+            in caplog.text
+        )
     else:
         assert (first["refused"], first["devices_clipped"]) == (1, 0)
         assert "refused update of device eve for round 0 (payload): statistics" in caplog.text
