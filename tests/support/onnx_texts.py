@@ -5,8 +5,6 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper, parser
 
-RNG = np.random.default_rng(0)
-
 
 def model_of(
     nodes: str,
@@ -16,11 +14,15 @@ def model_of(
     opset: int = 17,
     **tensors: npt.ArrayLike,
 ) -> onnx.ModelProto:
-    """Tensors become initialisers: arrays as given, shapes (tuples) filled with random numbers."""
+    """Tensors become initialisers: arrays as given, shapes (tuples) filled with random numbers.
+
+    The numbers are the same for every call, so that no test depends on those that ran before it.
+    """
+    rng = np.random.default_rng(0)
     text = f'<ir_version: 8, opset_import: ["": {opset}]> m ({inputs}) => ({outputs}) {{ {nodes} }}'
     model = parser.parse_model(text)
     for name, value in tensors.items():
-        array = 0.5 * RNG.standard_normal(value) if isinstance(value, tuple) else np.asarray(value)
+        array = 0.5 * rng.standard_normal(value) if isinstance(value, tuple) else np.asarray(value)
         array = array.astype(np.float32) if array.dtype == np.float64 else array
         model.graph.initializer.append(numpy_helper.from_array(array, name))
     return model
