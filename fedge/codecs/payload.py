@@ -66,7 +66,7 @@ MAX_PARAMS = 2**29
 _VERSION = 0x10
 _HEAD = struct.Struct("<BB4s")
 _CRC = struct.Struct("<I")
-_KNOWN = frozenset(Scheme)
+_KNOWN = {int(scheme): scheme for scheme in Scheme}
 _MIN_SIZE = _HEAD.size + 4 + _CRC.size  # four varints of one byte: round to n_sections, dense
 
 
@@ -180,4 +180,4 @@ def _check_frame(payload: bytes) -> tuple[Scheme, bytes]:
         _refuse("checksum", f"{claimed:#010x}", f"{checksum:#010x}")
     if scheme not in _KNOWN:
         _refuse("scheme", " or ".join(f"{known:#04x}" for known in Scheme), f"{scheme:#04x}")
-    return Scheme(scheme), schema
+    return _KNOWN[scheme], schema

@@ -1,6 +1,7 @@
 """What a payload can hold, and how many bytes that takes."""
 
 from enum import IntEnum
+from functools import lru_cache
 
 BLOCK = 256  # values that share a scale
 ROTATED = 4096  # values that are rotated together
@@ -52,6 +53,7 @@ class Scheme(IntEnum):
         return 32 if self & 0x0F in _FLOAT32 else 1 << (self >> 6)
 
 
+@lru_cache(maxsize=64)  # the updates of a round mostly keep as many values as each other
 def body_sizes(scheme: Scheme, n_kept: int) -> tuple[int, int]:
     """The least and the most bytes that a body of so many kept values has."""
     if scheme is Scheme.DENSE_FLOAT32:

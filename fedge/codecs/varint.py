@@ -19,6 +19,8 @@ def read_varint(payload: bytes, position: int, end: int) -> tuple[int, int]:
     Raises:
         PayloadError: if a number is cut off, too large, or longer than it need be.
     """
+    if position < end and payload[position] < 128:  # most fields fit in one byte
+        return payload[position], position + 1
     number = 0
     for shift in range(0, 35, 7):
         if position >= end:
