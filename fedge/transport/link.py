@@ -46,7 +46,7 @@ _REMEDIES = {
     0x97: "raise this user's quota at the broker",
 }
 _KEEPS_NOTHING = (
-    "takes no retained messages, and fedge needs them: rounds and states are kept there "
+    "does not support retained messages, which fedge needs: they hold rounds and states "
     "(mosquitto: retain_available true)"
 )
 
@@ -140,7 +140,7 @@ class Link:
             _raw(self.socket).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except ssl.SSLError as error:
             url = self._options.url
-            self._end(f"no TLS with {url} ({_say(error)}{_about_clock(error, url)})")
+            self._end(f"cannot set up TLS with {url} ({_say(error)}{_about_clock(error, url)})")
         except (WebsocketConnectionError, IndexError, UnicodeError) as error:
             url = self._options.url
             self._end(f"no WebSocket at {url}, whose path may be another ({error!s:.80})")

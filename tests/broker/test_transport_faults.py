@@ -426,7 +426,7 @@ def test_a_broker_that_keeps_nothing_is_named_with_what_to_change(
         transport(broker.url(), None, version=version, will=will) as one,
     ):
         reason = next_event(one, Disconnected).reason
-    assert "takes no retained messages, and fedge needs them" in reason
+    assert "does not support retained messages, which fedge needs" in reason
     assert "retain_available true" in reason
 
 
