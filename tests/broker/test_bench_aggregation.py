@@ -42,7 +42,7 @@ def test_every_update_is_accepted_and_every_figure_is_there(
         assert threads == pytest.approx(one["cpu_us"], rel=0.1, abs=4e4 * n_rounds**0.5 / 600)
     out = capsys.readouterr().out
     assert "50 devices" in out
-    assert "CPU time an update" in out
+    assert "CPU time per update" in out
 
 
 def test_a_model_that_is_not_the_mean_is_told(

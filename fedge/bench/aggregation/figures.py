@@ -72,8 +72,8 @@ def stages_us(total: Mapping[str, Any], n_updates: int) -> dict[str, float]:
     """Of each update's CPU time: the network thread's, then the main thread's by rooms."""
     each = 1e3 * n_updates
     stages = {
-        "network thread, its own": total["network_user_ns"] / each,
-        "network thread, in the kernel": total["network_system_ns"] / each,
+        "network thread, user": total["network_user_ns"] / each,
+        "network thread, kernel": total["network_system_ns"] / each,
         "main thread": total["main_ns"] / each,
     }
     rooms = {room: ns / each for room, ns in total["rooms_ns"].items()}
