@@ -60,7 +60,7 @@ def test_a_fleet_that_gets_no_answer_is_told(
     monkeypatch.setattr(devices, "_PATIENCE_S", 2.0)
     monkeypatch.setattr(devices.Devices, "_hear", lambda *_: None)
     assert main(["bench", "aggregation", "--devices", "3", "--updates", "3"]) == 1
-    assert "waited 2 s for the aggregator to come" in capsys.readouterr().err
+    assert "no news for 2 s while waiting for the aggregator to appear" in capsys.readouterr().err
 
 
 def test_a_codec_whose_updates_need_several_messages_is_refused(
@@ -68,4 +68,4 @@ def test_a_codec_whose_updates_need_several_messages_is_refused(
 ) -> None:
     words = ["bench", "aggregation", "--devices", "2", "--updates", "2", "--codec", "none"]
     assert main(words) == 2
-    assert "expected a codec that makes at most 61440 bytes" in capsys.readouterr().err
+    assert "expected a codec whose updates take at most 61440 bytes" in capsys.readouterr().err
