@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     warn_of_password(args.broker, "--password-file")
     out = sys.stdout
-    say(f"fedge demo: everything from this run goes to {options.out}", to=out)
+    say(f"fedge demo: writing everything to {options.out}", to=out)
     ready = prepare(options)
     say(
         f"{len(ready.devices)} devices, {ready.n_trainable} trained parameters,"
@@ -127,7 +127,7 @@ class _Told:
                 )
             case "round":
                 self.setup.append(event)
-                self.screen.line("statistics: the model now has the fleet's own means and spreads")
+                self.screen.line("statistics: the model now has the fleet's means and spreads")
             case _:
                 pass
 

@@ -1,4 +1,4 @@
-"""A part of a spec, to one of its kind: texts to numbers, by the fields of a dataclass."""
+"""Makes a rule or an optimizer from a part of a spec: its fields say which numbers to read."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
@@ -11,9 +11,9 @@ _LARGEST_WHOLE = 2**31 - 1
 
 
 def named(kind: type[Any], whose: str, part: Part) -> dict[str, str]:
-    """The part's values by the names of this dataclass's fields, as texts.
+    """The part's values as text, by the names of this dataclass's fields.
 
-    A first value without a name is the first field's.
+    A first value without a name belongs to the first field.
 
     Raises:
         ConfigError: for a name that the dataclass does not have, or one that is given twice.
@@ -35,10 +35,10 @@ def named(kind: type[Any], whose: str, part: Part) -> dict[str, str]:
 
 
 def make(kind: type[Any], whose: str, given: Mapping[str, str]) -> Any:
-    """One of this kind; what it has no field for is left out.
+    """An object of this kind; values that it has no field for are ignored.
 
     Raises:
-        ConfigError: for a field that is needed and not given, and for what is no number.
+        ConfigError: for a required field that is not given, or a value that is not a number.
     """
     known = {parameter.name: parameter for parameter in fields(kind)}
     for name, parameter in known.items():
@@ -69,7 +69,7 @@ def _whole(text: str) -> int:
 
 
 def form(name: str, kind: type[Any]) -> str:
-    """For people: what is in brackets may be left out, and is then as it stands there."""
+    """The spec's form for help texts; what is in brackets is optional, with its default."""
     needed = [f"{one.name}=N" for one in fields(kind) if _is_required(one)]
     others = [f"{one.name}={one.default:g}" for one in fields(kind) if not _is_required(one)]
     if needed:
@@ -78,5 +78,5 @@ def form(name: str, kind: type[Any]) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names for an error, in one order."""
+    """Names for an error message, sorted."""
     return ", ".join(sorted(names))

@@ -19,7 +19,7 @@ DEFAULT_OPTIMIZER = "fedavg"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """What specs can name. A name belongs to one kind, so that either part may stand alone.
+    """What specs can name. No two kinds share a name, so either part can stand alone.
 
     Attributes:
         rules: each a `Rule`.
@@ -27,7 +27,7 @@ class Registry:
         pre_aggregators: each a `PreAggregator`.
 
     Raises:
-        ValueError: if two have one name.
+        ValueError: if two have the same name.
     """
 
     rules: Kinds
@@ -49,7 +49,7 @@ class Registry:
         return Strategy(self._rule(before), make(*optimizer))
 
     def optimizer_name(self, spec: str) -> str:
-        """Which optimizer a spec means, even one that this release does not know."""
+        """The name of a spec's optimizer, even if this release does not know it."""
         before, slash, after = spec.partition("/")
         if slash:
             return read_part(after).name
@@ -58,7 +58,7 @@ class Registry:
         return DEFAULT_OPTIMIZER if is_rule else first
 
     def _complete(self, text: str) -> tuple[str, str]:
-        """A rule and an optimizer, of which only one was given."""
+        """Rule and optimizer of a spec that gives only one of them."""
         first, *others = read_chain(text)
         if others or first.name in self.rules or first.name in self.pre_aggregators:
             return text, DEFAULT_OPTIMIZER
@@ -114,16 +114,16 @@ HELP = (
 def get(spec: str) -> Strategy:
     """The strategy that a spec names: a rule, an optimizer, or `rule/optimizer`.
 
-    The part that is missing is the mean, or fedavg; `fedge.strategies.spec` has the grammar. A
-    pre-aggregator that is not given a parameter takes the value that the rule is given.
+    A missing rule means `mean`, a missing optimizer `fedavg`; `fedge.strategies.spec` has the
+    grammar. A pre-aggregator without a value for a parameter uses the rule's value.
 
     Raises:
         ConfigError: for an unknown name or parameter, naming the known ones, and for a
-            number that is none or out of range.
+            value that is not a number or out of range.
     """
     return _REGISTRY.get(spec)
 
 
 def optimizer_name(spec: str) -> str:
-    """Which optimizer a spec means, even one that this release does not know."""
+    """The name of a spec's optimizer, even if this release does not know it."""
     return _REGISTRY.optimizer_name(spec)

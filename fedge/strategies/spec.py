@@ -25,7 +25,7 @@ class Part:
 
 
 def split(spec: str) -> tuple[str, str | None]:
-    """What is before the slash, or all; and what is after it, None if there is no slash.
+    """What is before the slash and what is after it; all and None if there is no slash.
 
     Raises:
         ConfigError: for more than one slash.
@@ -44,7 +44,7 @@ def read_chain(text: str) -> tuple[Part, ...]:
 
 
 def read_part(text: str) -> Part:
-    """A name and its values, not yet looked at."""
+    """A name and its values, not yet checked."""
     name, colon, rest = text.partition(":")
     return Part(name, tuple(map(_value, rest.split(","))) if colon else ())
 

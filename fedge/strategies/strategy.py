@@ -10,7 +10,7 @@ from fedge.types import Vector
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """How a cohort's updates make the next model."""
+    """How a cohort's updates become the next model."""
 
     rule: Rule
     optimizer: Optimizer

@@ -75,7 +75,7 @@ class Transport(Protocol):
         ...
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Send with QoS 1. So many are on the wire at once; the rest wait their turn."""
+        """Send with QoS 1. A limited number are on the wire at once; the rest wait."""
         ...
 
     def subscribe(self, topic_filter: str) -> None:
@@ -83,14 +83,14 @@ class Transport(Protocol):
         ...
 
     def unsubscribe(self, topic_filter: str) -> None:
-        """Receive no more of it."""
+        """Stop receiving what is published there."""
         ...
 
     def receive(self, timeout_s: float) -> Event | None:
         """The next event, or None if none comes in time; 0 does not wait.
 
         Raises:
-            MemoryError: if there is no room for the connection; it will not come back.
+            MemoryError: if there is too little memory for the connection; it will not come back.
         """
         ...
 
@@ -101,17 +101,17 @@ class Transport(Protocol):
     def batch(self) -> AbstractContextManager[None]:
         """Collect what is published and done inside, and hand it over together at the end.
 
-        It saves much of what a message costs and changes nothing else: what was collected is
+        This saves much of the cost of a message and changes nothing else: what was collected is
         handed over even when an exception ends the block, and nothing overtakes anything.
         """
         ...
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that was published is with the broker; whether it is. 0 only looks.
+        """Wait until the broker has everything published; return whether it has. 0 does not wait.
 
-        With it is also what it has refused, which an Undelivered tells. What was lost on the way,
-        or never sent, makes it False until the event is read from which on it is the caller's to
-        send again: the first Connected after the loss, or the Undelivered of what was too large.
+        It also has what it refused, which an Undelivered reports. A message that was lost on the
+        way, or never sent, makes this False until the caller has read the event that reports it:
+        the first Connected after the loss, or the Undelivered of one that was too large.
         """
         ...
 

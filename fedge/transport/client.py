@@ -1,4 +1,4 @@
-"""A paho client as fedge wants it."""
+"""Creates and connects paho clients with the settings that fedge needs."""
 
 import secrets
 import ssl
@@ -34,10 +34,10 @@ class LinkOptions:
 
 
 def new_client_id() -> str:
-    """An id for a client that nobody can guess: who knows it can throw the client out.
+    """A client id that nobody can guess: anyone who knows it can disconnect the client.
 
-    Its form is the one that every broker must take (MQTT 3.1.1, 3.1.3.1): 1 to 23 letters
-    and digits. 18 of them are drawn, 93 bits.
+    It has the form that every broker must accept (MQTT 3.1.1, 3.1.3.1): 1 to 23 letters and
+    digits. 18 of them are random, which is 93 bits.
     """
     return "fedge" + "".join(secrets.choice(_LETTERS) for _ in range(18))
 
@@ -67,7 +67,7 @@ def new_client(options: LinkOptions, version: Version) -> LeanClient:
 
 
 def connect(client: Client, options: LinkOptions, version: Version) -> MQTTErrorCode:
-    """Open the socket and queue CONNECT: a clean start, and no session after the end.
+    """Open the socket and queue CONNECT, with a clean start and no session afterwards.
 
     Raises:
         OSError: if nobody is there.

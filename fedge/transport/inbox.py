@@ -1,4 +1,4 @@
-"""Events on their way from the network thread to the caller, in groups: a wake-up costs both."""
+"""Passes events from the network thread to the caller, in groups, because wake-ups are costly."""
 
 import queue
 from collections import deque
@@ -7,7 +7,7 @@ from fedge.transport.base import Event, Message
 
 
 class Inbox:
-    """One thread puts, another gets; what each counts only it writes.
+    """One thread puts, another gets; each writes only its own counters.
 
     Attributes:
         n_put: messages put, with their bytes.
@@ -23,7 +23,7 @@ class Inbox:
 
     @property
     def n_unread(self) -> int:
-        """Messages that the caller has not taken out."""
+        """Messages that the caller has not taken out yet."""
         return self.n_put - self.n_got
 
     @property
@@ -38,13 +38,13 @@ class Inbox:
         self._filling.append(event)
 
     def hand_over(self) -> None:
-        """Let the caller have what was put."""
+        """Make everything that was put visible to the caller."""
         if self._filling:
             self._groups.put(self._filling)
             self._filling = []
 
     def get(self, timeout_s: float) -> Event | None:
-        """The next event, or None when none came in time; 0 only looks."""
+        """The next event, or None if none came in time; 0 does not wait."""
         if not self._emptying:
             try:
                 group = self._groups.get(block=timeout_s > 0, timeout=max(0.0, timeout_s))

@@ -1,4 +1,4 @@
-"""A paho client with one system call for many packets, and a bound on what it takes."""
+"""A paho client that needs fewer system calls, and refuses oversized packets."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -7,34 +7,34 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.exception import MalformedPacket
 
-# Four times the largest that fedge sends. A broker that heeds it drops what is larger, so that a
-# stranger's message ends no connection; one that sends it all the same is not read any further.
+# Four times the largest that fedge sends. A broker that respects the limit drops larger packets,
+# so a stranger's message cannot end a connection; if one sends them anyway, we stop reading.
 LARGEST_PACKET = 262_144
-_READ_AHEAD = 16_384  # bytes: two dozen updates, and no more memory than a board has to spare
-_JOINED = 16_384  # bytes of packets that leave together; what is larger is not copied
+_READ_AHEAD = 16_384  # bytes: two dozen updates, and still little memory for a board
+_JOINED = 16_384  # bytes of packets sent together; larger packets are not copied
 _PUBLISH_1, _PUBACK, _PINGREQ, _DISCONNECT = 0x32, 0x40, 0xC0, 0xE0
 
 
 class OversizedError(Exception):
-    """A broker has announced a packet of so many bytes, for which no room was made."""
+    """A broker announced a packet of this many bytes, which is too large to read."""
 
 
 class LeanClient(Client):
     """paho's client, for one connection and one thread.
 
     paho asks the socket for a packet's first byte, then for each byte of its length, then for the
-    rest: three system calls or more. This one reads ahead, and serves paho from what it has. paho
-    writes each packet with a system call of its own; this one joins those that wait. What comes and
-    goes most, PUBLISH of QoS 1 without properties and PUBACK, is read and written here, without the
-    objects that paho makes of them. All else is paho's.
+    rest: at least three system calls. This client reads ahead and serves paho from its buffer. paho
+    writes each packet with a separate system call; this client joins those that are waiting. It
+    handles the most frequent packets itself, PUBACK and PUBLISH of QoS 1 without properties,
+    without the objects that paho creates for them, and leaves everything else to paho.
 
-    paho asks the socket for the whole rest of a packet at once, and Python makes room for all of it
-    before the first byte is there: 835 MB for one of 256. This one reads no packet larger than
-    `LARGEST_PACKET`.
+    paho asks the socket for the whole rest of a packet at once, and Python allocates all of it
+    before the first byte has arrived: 835 MB for a packet of 256. This client reads no packet
+    larger than `LARGEST_PACKET`.
 
     Attributes:
-        on_incoming: takes topic, payload, message id, QoS and whether it is retained.
-        on_acknowledged: takes message id and MQTT 5 reason code of what was sent.
+        on_incoming: called with topic, payload, message id, QoS and whether it is retained.
+        on_acknowledged: called with the message id and MQTT 5 reason code of a sent message.
     """
 
     on_incoming: Callable[[bytes, bytes, int, int, bool], None]
@@ -48,11 +48,11 @@ class LeanClient(Client):
 
     @property
     def has_unread(self) -> bool:
-        """Whether there are bytes that no selector knows of any more."""
+        """Whether there are bytes that no selector will report."""
         return self._at < len(self._ahead)
 
     def send(self, topic: str, payload: bytes, *, retain: bool) -> int:
-        """PUBLISH of QoS 1; its message id. It is sent once: this client never reconnects."""
+        """Queue a PUBLISH of QoS 1 and return its message id; it is never resent."""
         mid, name = self._mid_generate(), topic.encode()
         packet = bytearray([_PUBLISH_1 | retain])
         properties = b"\0" if self._protocol == MQTTProtocolVersion.MQTTv5 else b""
@@ -68,22 +68,22 @@ class LeanClient(Client):
         return mid
 
     def acknowledge(self, mids: list[int]) -> None:
-        """PUBACK for each, as one packet to paho."""
+        """Queue a PUBACK for each; to paho they are one packet."""
         packets = b"".join(b"\x40\x02" + mid.to_bytes(2, "big") for mid in mids)
         self._packet_queue(_PUBACK, packets, 0, 1)
 
     def ping(self) -> None:
-        """Let the broker know that we are here; the answer is not waited for."""
+        """Let the broker know that we are here, without waiting for its answer."""
         self._send_simple_command(_PINGREQ)
 
     def loop_write(self) -> MQTTErrorCode:
-        """As paho's, with the packets that wait joined."""
+        """Like paho's, but joins the waiting packets first."""
         if len(self._out_packet) > 1:
             self._join()
         return super().loop_write()
 
     def _join(self) -> None:
-        """Make few packets of those that wait: paho needs only DISCONNECT by itself."""
+        """Join waiting packets into fewer ones; paho needs only DISCONNECT by itself."""
         packets = list(self._out_packet)
         self._out_packet.clear()
         joined: dict[str, Any] | None = None
@@ -101,7 +101,7 @@ class LeanClient(Client):
                 joined["to_process"] = len(joined["packet"])
 
     def _packet_read(self) -> MQTTErrorCode:
-        """A packet that is here as a whole; paho takes what is not, and the long ones."""
+        """Read a packet that has fully arrived; partial and long ones are left to paho."""
         data, at, whole = self._ahead, self._at, self._in_packet
         if whole["command"] or len(data) < at + 3:
             return super()._packet_read()
@@ -134,7 +134,7 @@ class LeanClient(Client):
         return data
 
     def _handle_publish(self) -> MQTTErrorCode:
-        """One of QoS 0 or 1 without properties; paho has the others, and whatever is malformed."""
+        """Read one of QoS 0 or 1 without properties; leave others and malformed ones to paho."""
         packet, flags = self._in_packet["packet"], self._in_packet["command"]
         qos, size = flags >> 1 & 3, int.from_bytes(packet[:2], "big")
         at = 2 + size + 2 * qos

@@ -1,8 +1,8 @@
 """One MQTT connection over paho, from its CONNECT to its end; never used again.
 
-A paho client resends all it holds when it reconnects, whatever the broker takes,
-so every connection has a client of its own. paho's errors and reason codes become
-sentences and events here.
+When a paho client reconnects it resends everything it holds, more than the broker may
+accept at once, so every connection gets a client of its own. This module turns paho's
+errors and reason codes into sentences and events.
 """
 
 import socket
@@ -27,9 +27,11 @@ from fedge.transport.progress import Progress
 from fedge.transport.url import BrokerUrl
 
 OVERHEAD = 1024  # of a packet, at most: topic, header, properties
-_OLD_WINDOW = 12  # messages on the wire at once, at a broker that cannot say how many it takes
-_MAX_IN_FLIGHT = 12 * 65_536  # bytes of them: a window of small messages is no window of large ones
-_PACKETS = 256  # to read in one go; then what waits to be sent has its turn
+_OLD_WINDOW = 12  # messages on the wire at once, for a broker that cannot say how many it accepts
+_MAX_IN_FLIGHT = (
+    12 * 65_536
+)  # bytes of them: a window sized for small messages is too large for large ones
+_PACKETS = 256  # to read in one go, before it is the turn of messages to send
 _ANSWER_S = 10.0  # of silence, while we wait for the answer to our CONNECT or SUBSCRIBE
 _DOUBT_S = 0.5  # without an answer, until we ask whether MQTT 5 is the reason
 _PATIENCE = 1.9  # keepalives of silence until the broker is given up
@@ -38,15 +40,15 @@ _OUT_OF_TIME = (9, 10)  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIR
 # MQTT 5 reason codes
 _SUCCESS, _NOBODY = 0x00, 0x10
 _UNSUPPORTED_VERSION, _PACKET_TOO_LARGE, _RETAIN_NOT_SUPPORTED = 0x84, 0x95, 0x9A
-_RIGHTS = "docs/brokers.md has the rights that fedge needs"
-_MAY_NOT_READ = f"let this user read there; {_RIGHTS}"
+_RIGHTS = "docs/brokers.md lists the rights that fedge needs"
+_MAY_NOT_READ = f"allow this user to read there; {_RIGHTS}"
 _REMEDIES = {
-    0x87: f"let this user write there; {_RIGHTS}",
-    _PACKET_TOO_LARGE: "let the broker take 65536 bytes (mosquitto: message_size_limit)",
+    0x87: f"allow this user to write there; {_RIGHTS}",
+    _PACKET_TOO_LARGE: "allow the broker messages of 65536 bytes (mosquitto: message_size_limit)",
     0x97: "raise this user's quota at the broker",
 }
 _KEEPS_NOTHING = (
-    "takes no retained messages, and fedge needs them: rounds and states are kept there "
+    "does not support retained messages, which fedge needs: they hold rounds and states "
     "(mosquitto: retain_available true)"
 )
 
@@ -54,14 +56,14 @@ log = logger(__name__)
 
 
 class Link:
-    """One connection; used by one thread. After its end, which `ended` tells, nothing happens.
+    """One connection, used by one thread. Once it has ended, see `ended`, it does nothing more.
 
     Args:
         options: whom to connect to, and as whom.
-        version: of MQTT; another needs another link.
+        version: of MQTT; trying another one takes a new link.
         filters: what to subscribe to as soon as the broker answers.
         number: of this link, in the handles of its messages.
-        emit: takes what happens, except the end.
+        emit: called with each event, except the end.
     """
 
     def __init__(
@@ -74,10 +76,10 @@ class Link:
         emit: Callable[[Event], None],
     ) -> None:
         self.ended: str | None = None  # why, without a full stop
-        self.is_answered = False  # the broker knows us
-        self.is_up = False  # and has taken the subscriptions
-        self.is_deaf = False  # nobody reads now: what comes has to wait
-        self.is_wrong_version = False  # the broker seems to want another
+        self.is_answered = False  # the broker has accepted our CONNECT
+        self.is_up = False  # and has answered our subscriptions
+        self.is_deaf = False  # the caller is behind: what comes has to wait
+        self.is_wrong_version = False  # the broker seems to need another one
         self.max_payload_bytes = LARGEST_PACKET - OVERHEAD
         self._options, self._version, self._number = options, version, number
         self._filters, self._emit = filters, emit
@@ -106,12 +108,12 @@ class Link:
 
     @property
     def stood_s(self) -> float | None:
-        """For how long it has been up; None if it never was."""
+        """How long it has been up; None if it never was."""
         return None if self._up_at is None else time.monotonic() - self._up_at
 
     @property
     def has_room(self) -> bool:
-        """Whether another message may be sent now: not before what was subscribed to is."""
+        """Whether another message may be sent now; not while a subscription is unanswered."""
         is_ready = self.is_up and self.ended is None and not self._asked
         has_space = self._in_flight_bytes < _MAX_IN_FLIGHT
         return is_ready and has_space and len(self._in_flight) < self._window
@@ -123,7 +125,7 @@ class Link:
 
     @property
     def has_unread(self) -> bool:
-        """Whether there are bytes to `read` that do not wake a selector: read ahead, decrypted."""
+        """Whether `read` has bytes that no selector reports: they were read ahead or decrypted."""
         if self.ended is not None or self.socket is None:
             return False
         raw = _raw(self.socket)
@@ -140,16 +142,16 @@ class Link:
             _raw(self.socket).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except ssl.SSLError as error:
             url = self._options.url
-            self._end(f"no TLS with {url} ({_say(error)}{_about_clock(error, url)})")
+            self._end(f"cannot set up TLS with {url} ({_say(error)}{_about_clock(error, url)})")
         except (WebsocketConnectionError, IndexError, UnicodeError) as error:
             url = self._options.url
-            self._end(f"no WebSocket at {url}, whose path may be another ({error!s:.80})")
+            self._end(f"no WebSocket at {url}; its path may be wrong ({error!s:.80})")
         except OSError as error:
             self._end(f"nobody answers at {self._options.url} ({_say(error)})")
         self._opened_at = self._heard_at = time.monotonic()
 
     def subscribe(self, filters: list[str]) -> None:
-        """Ask for these; before the answer it is enough that `filters` has them."""
+        """Ask for these; before the broker has answered, having them in `filters` is enough."""
         if self.is_answered and self.ended is None and filters:
             _, mid = self._client.subscribe([(one, 1) for one in filters])
             self._asked[mid or 0] = filters
@@ -165,7 +167,7 @@ class Link:
         self._in_flight_bytes += len(payload)
 
     def acknowledge(self, handles: Sequence[int]) -> None:
-        """Tell the broker that these are dealt with; those of an earlier link are ignored."""
+        """Tell the broker that these were handled; those of an earlier link are ignored."""
         if self.ended is not None:
             return
         mids = []
@@ -179,7 +181,7 @@ class Link:
             self._client.acknowledge(mids)
 
     def read(self) -> None:
-        """Take what has come in; of much of it only a part, and `has_unread` tells."""
+        """Read what has arrived; if it is a lot, only a part of it, see `has_unread`."""
         self._heard_at = time.monotonic()
         for _ in range(_PACKETS):
             self._try(self._client.loop_read)
@@ -187,16 +189,16 @@ class Link:
                 break
 
     def write(self) -> None:
-        """Hand over what waits to go out, as far as the network takes it."""
+        """Write what waits to go out, as much as the network accepts."""
         if self.ended is None and self.wants_write:
             self._try(self._client.loop_write)
 
     def tick(self) -> None:
         """Ping when it is time, and give up a broker that has been silent too long.
 
-        While we do not listen, its silence proves nothing, and it gets pings all the same.
-        While it takes what we send it is there: a ping would wait behind that, and its answer too.
-        Until we are up there are no pings: their answers would hide that the other answer is lost.
+        While we do not read, its silence proves nothing; we keep pinging so that it keeps us.
+        While it accepts what we send it is alive, and a ping and its answer would only queue.
+        Until we are up we do not ping: the answers would hide that a SUBACK has been lost.
         """
         now = time.monotonic()
         if self._progress.look(_raw(self.socket)):
@@ -209,7 +211,7 @@ class Link:
         elif self.is_up and now - self._moved_at > self._options.keepalive_s:
             self._try(self._client.loop_misc)
         if now - self._heard_at > _PATIENCE * self._options.keepalive_s:
-            self._end(f"{self._options.url} does not answer any more")
+            self._end(f"{self._options.url} no longer answers")
         if not self.is_up and self.ended is None:
             since = self._heard_at if self.is_answered else self._opened_at
             self._wait_for_answer(now - since)
@@ -217,8 +219,8 @@ class Link:
     def goodbye(self) -> None:
         """Send DISCONNECT and wait, at most a second, until the broker has read it.
 
-        Our descriptor is kept until the broker closes its side: closing it with
-        unread bytes would reset the connection, and the broker publish the will.
+        We keep our descriptor until the broker closes its side: closing it with unread
+        bytes would reset the connection, and the broker would publish the will.
         """
         if self.socket is None or not self.is_answered:
             return self._end("closed")
@@ -229,12 +231,12 @@ class Link:
             deadline = time.monotonic() + 1.0
             while self.socket is not None and time.monotonic() < deadline:
                 self._try(self._client.loop_write)
-                time.sleep(0.001)  # only as long as the network takes no more
+                time.sleep(0.001)  # only while the network accepts no more
             _drain(kept, deadline)
         return self._end("closed")
 
     def close(self) -> None:
-        """Drop the connection without a word."""
+        """Drop the connection without DISCONNECT."""
         if self.socket is not None:
             self.socket.close()
 
@@ -242,30 +244,30 @@ class Link:
         url = self._options.url
         if waited_s > _ANSWER_S:
             taken = "subscriptions" if self.is_answered else "connections"
-            self.is_wrong_version = self._is_in_doubt  # in a WebSocket there is no way to ask
-            self._end(f"{url} takes {taken} and does not answer")
+            self.is_wrong_version = self._is_in_doubt  # over a WebSocket we cannot probe
+            self._end(f"{url} accepts {taken} but does not answer")
         elif self._is_in_doubt and url.path is None and waited_s > _DOUBT_S:
             self._is_probed = True
             if refuses_mqtt5(self._options):
                 self.is_wrong_version = True
-                self._end(f"{url} speaks no MQTT 5")
+                self._end(f"{url} does not support MQTT 5")
 
     @property
     def _is_in_doubt(self) -> bool:
         return self._version == "5" and not self.is_answered and not self._is_probed
 
     def _try(self, step: Callable[[], object]) -> None:
-        """One step of paho; whatever hostile bytes make of it ends the link, not the thread."""
+        """One step of paho; if hostile bytes break it, that ends the link, not the thread."""
         try:
             step()
         except MemoryError:
             raise
         except OversizedError as error:
-            most = f"fedge reads packets of at most {LARGEST_PACKET}"
-            self._end(f"{self._options.url} sent a packet of {error} bytes, and {most}")
+            most = f"fedge reads at most {LARGEST_PACKET}"
+            self._end(f"{self._options.url} sent a packet of {error} bytes; {most}")
         except Exception as error:
             log.debug("the link to %s broke", self._options.url, exc_info=True)
-            self._end(f"{self._options.url} sent what is not MQTT ({error!r:.80})")
+            self._end(f"{self._options.url} sent something that is not MQTT ({error!r:.80})")
 
     def _end(self, why: str) -> None:
         if self.ended is None:
@@ -286,7 +288,7 @@ class Link:
             self.is_wrong_version = reason.value == _UNSUPPORTED_VERSION
             return self._end(f"{self._options.url} refuses us ({str(reason).lower()})")
         self.is_answered = True
-        if self._version == "5":  # and what does not say a number takes them all
+        if self._version == "5":  # no number in the answer means no limit
             most = self._options.send_maximum
             self._window = min(most, getattr(properties, "ReceiveMaximum", most))
         largest = min(LARGEST_PACKET, getattr(properties, "MaximumPacketSize", LARGEST_PACKET))
@@ -325,7 +327,7 @@ class Link:
         try:
             topic = name.decode()
         except UnicodeDecodeError:
-            log.warning("a message whose topic is not UTF-8 was dropped")
+            log.warning("dropped a message whose topic is not UTF-8")
             self._client.ack(mid, qos)
             return
         if qos > 0:
@@ -351,18 +353,18 @@ class Link:
 
 
 def _reason_of(code: int) -> ReasonCode:
-    """What a PUBACK says.
+    """The reason that a PUBACK gives.
 
     mosquitto refuses a message beyond its `message_size_limit` with 0x95, a reason that belongs to
-    other packets (OASIS MQTT 5, 3.4.2.1). paho calls that malformed and hangs up, and whoever sends
-    the message again is hung up on for ever.
+    other packets (OASIS MQTT 5, 3.4.2.1). paho calls that malformed and disconnects, and a client
+    that resends the message would be disconnected for ever.
     """
     kind = PacketTypes.DISCONNECT if code == _PACKET_TOO_LARGE else PacketTypes.PUBACK
     return ReasonCode(kind, identifier=code)
 
 
 def _raw(sock: Any) -> Any:
-    """The socket itself: paho wraps that of a WebSocket into what has few of its methods."""
+    """The socket itself: paho wraps a WebSocket's in an object with few of its methods."""
     return getattr(sock, "_socket", sock)
 
 
@@ -372,15 +374,17 @@ def _say(error: OSError) -> str:
 
 
 def _about_clock(error: ssl.SSLError, url: BrokerUrl) -> str:
-    """What to look at when a certificate is out of its time: not all boards keep theirs."""
+    """A hint for a certificate that is not valid now: some boards do not keep the time."""
     if getattr(error, "verify_code", 0) not in _OUT_OF_TIME:
         return ""
     now, found = datetime.now(UTC), validity(url)
     shown = f"; this machine's clock shows {now:{_TIME}} UTC"
-    if found is None or found[0] <= now <= found[1]:  # then it is another one of the chain
+    if (
+        found is None or found[0] <= now <= found[1]
+    ):  # then another certificate of the chain is at fault
         return f"{shown}: is it set?"
     first, last = found
-    held = f"the certificate holds from {first:{_TIME}} to {last:{_TIME}}"
+    held = f"the certificate is valid from {first:{_TIME}} to {last:{_TIME}}"
     return f"{shown}, {held}: set the clock, by NTP for instance, or renew the certificate"
 
 

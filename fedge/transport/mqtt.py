@@ -1,4 +1,4 @@
-"""The transport over MQTT, as its caller sees it."""
+"""The transport over MQTT, as callers use it."""
 
 import random
 import ssl
@@ -17,38 +17,38 @@ from fedge.transport.client import LinkOptions, Version, new_client_id
 from fedge.transport.network import Network, Outgoing
 from fedge.transport.url import BrokerUrl
 
-SEND_MAXIMUM = 100  # for one who answers a whole fleet; `Link` bounds the bytes of large messages
+SEND_MAXIMUM = 100  # for an aggregator, which answers a whole fleet; `Link` also bounds bytes
 _MAX_TOPIC_BYTES = 65_535
 
 
 @dataclass(slots=True)
 class _Batch:
-    """What waits for the end of a `batch`: messages to send, handles of those dealt with."""
+    """What waits for the end of a `batch`: messages to send, handles of handled ones."""
 
     messages: list[Outgoing] = field(default_factory=list)
     handles: list[int] = field(default_factory=list)
 
 
 class MqttTransport:
-    """`Transport` over MQTT 5, or over 3.1.1 where the broker speaks no 5.
+    """`Transport` over MQTT 5, or over 3.1.1 if the broker does not support 5.
 
-    Clean start and no session: who needs a message delivered sends it again. What
-    the broker has not acknowledged when a link ends is dropped, and so is, at the
-    next failed try, what was published without a link.
+    It starts clean and keeps no session: a caller who needs a message delivered sends it
+    again. When a link ends, what the broker has not acknowledged is dropped; what is
+    published without a link is dropped when the next attempt to connect fails.
 
     Args:
         url: `mqtt://[user:password@]host[:port]`, `mqtts://`, or for WebSocket `ws://` or
-            `wss://`, as a text or read already.
-        client_id: unique at the broker: a second client of that id throws the first one out.
-            None draws one that nobody can guess; it is published nowhere.
-        will: topic and payload, which the broker publishes, retained, when we vanish.
-        receive_maximum: messages not `done` that an MQTT 5 broker may send.
-        send_maximum: messages on the wire at once; a broker may ask for fewer, and one that
-            speaks no MQTT 5 gets a dozen at most.
+            `wss://`, as text or already parsed.
+        client_id: unique at the broker: a second client with that id disconnects the first one.
+            None draws one that nobody can guess; it is not published anywhere.
+        will: topic and payload; the broker publishes it, retained, if we vanish.
+        receive_maximum: how many messages an MQTT 5 broker may send ahead of `done`.
+        send_maximum: messages on the wire at once; a broker may ask for fewer, and one without
+            MQTT 5 gets a dozen at most.
         version: of MQTT; "auto" tries 5, then 3.1.1.
         ca_file: certificates to trust instead of the system's.
-        keepalive_s: a silent broker is given up before twice this.
-        rng: draws the pauses between tries.
+        keepalive_s: a broker that is silent for almost twice as long is given up.
+        rng: draws the pauses between attempts.
 
     Raises:
         ConfigError: if the URL or the certificates cannot be used.
@@ -90,7 +90,7 @@ class MqttTransport:
         """Send with QoS 1.
 
         Raises:
-            PayloadError: if the payload is larger than the broker said it takes.
+            PayloadError: if the payload is larger than the broker said it accepts.
             ValueError: if the topic is empty, too long or has wildcards.
         """
         if not topic or "+" in topic or "#" in topic or len(topic.encode()) > _MAX_TOPIC_BYTES:
@@ -130,7 +130,7 @@ class MqttTransport:
     def receive(self, timeout_s: float) -> Event | None:
         event = self._network.receive(timeout_s)
         if event is not None and self._network.lacks_memory:
-            raise MemoryError("no room for a connection")
+            raise MemoryError("not enough memory for a connection")
         return event
 
     def done(self, message: Message) -> None:
@@ -141,8 +141,8 @@ class MqttTransport:
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """What is published or done in it reaches the network thread as one order, at its end."""
-        if self._batch is not None:  # one inside another is a part of it
+        """Pass what is published or done inside to the network thread as one order, at the end."""
+        if self._batch is not None:  # an inner one is part of the outer one
             yield
             return
         self._batch = _Batch()
@@ -153,10 +153,10 @@ class MqttTransport:
             self._batch = None
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all is with the broker; False also while a loss is news to the caller.
+        """Wait until the broker has everything; also False until the caller knows of a loss.
 
-        It is until the event that tells of it is read, and not only until `flush` has told of it
-        once: between the loss and that event the caller may ask again.
+        The caller knows once the event that reports the loss has been read. Until then every
+        `flush` returns False, not only the first: the caller may call it several times before.
         """
         self._hand_over()
         if timeout_s > 0:
@@ -164,7 +164,7 @@ class MqttTransport:
             self._network.order(partial(self._network.flush, future))
             with suppress(TimeoutError):
                 future.result(timeout_s)
-        is_settled = self._network.n_settled == self._n_published  # read first: it grows last
+        is_settled = self._network.n_settled == self._n_published  # read first, as it grows last
         return is_settled and self._network.is_whole
 
     @property
@@ -172,12 +172,12 @@ class MqttTransport:
         return self._network.traffic
 
     def close(self) -> None:
-        """Say goodbye and stop; `flush` before, or what is on its way may be lost."""
+        """Say goodbye and stop; `flush` first, or what is on its way may be lost."""
         self._hand_over()
         self._network.stop()
 
     def _hand_over(self) -> None:
-        """Order what the batch holds so far: what follows must not overtake it."""
+        """Pass on what the batch holds so far, so that nothing later overtakes it."""
         if self._batch is not None and (self._batch.messages or self._batch.handles):
             batch, self._batch = self._batch, _Batch()
             self._network.order(partial(self._network.take, batch.messages, batch.handles))

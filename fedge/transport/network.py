@@ -1,6 +1,6 @@
 """The network thread: it keeps one link after another alive, and never runs the caller's code.
 
-It waits in a selector, which knows no limit of 1024 descriptors.
+It waits in a selector, which has no limit of 1024 descriptors.
 """
 
 import contextlib
@@ -22,25 +22,25 @@ from fedge.transport.lean import LARGEST_PACKET
 from fedge.transport.link import OVERHEAD, Link
 
 _MAX_UNASKED = 4096  # messages that may wait for the caller before those of QoS 0 are dropped
-_MAX_UNREAD = 8_388_608  # bytes that may wait for the caller before we stop to listen
+_MAX_UNREAD = 8_388_608  # bytes that may wait for the caller before we stop reading
 
-Outgoing: TypeAlias = tuple[str, bytes, bool]  # topic, payload, whether it is to be retained
+Outgoing: TypeAlias = tuple[str, bytes, bool]  # topic, payload, whether to retain it
 
 log = logger(__name__)
 
 
 class Network:
-    """Links to one broker, and what outlives a link.
+    """Links to one broker, and the state that outlives a link.
 
-    `start`, `order`, `receive` and `stop` are for the caller's thread. All other methods are
-    for the network thread, which runs them as orders.
+    The caller's thread uses `start`, `order`, `receive` and `stop`. All other methods run on the
+    network thread, as orders.
 
     Attributes:
-        max_payload_bytes: the most that the broker takes, as it last said.
-        n_settled: messages to send that are with the broker, refused by it, or lost.
-        n_lost: those that went with a link, or that there was none for.
-        n_unsent: those that were too large to be sent.
-        lacks_memory: whether the thread has ended because there was none left.
+        max_payload_bytes: the largest payload that the broker accepts, as it last said.
+        n_settled: messages that the broker has or refused, or that were lost.
+        n_lost: those lost with a link, or for lack of one.
+        n_unsent: those too large to send.
+        lacks_memory: whether the thread ended because memory ran out.
     """
 
     def __init__(self, options: LinkOptions, versions: Sequence[Version], backoff: Backoff) -> None:
@@ -57,15 +57,15 @@ class Network:
         self._is_stopping = self.lacks_memory = False
         self._link: Link | None = None
         self._n_links = 0
-        self._stood_s: float | None = None  # the last one; None if it did not come up
+        self._stood_s: float | None = None  # how long the last link was up; None if it never was
         self._filters: dict[str, None] = {}  # in the order they were asked for
         self._outbox: deque[Outgoing] = deque()
         self._flushes: list[Future[None]] = []
         self.n_settled = self.n_lost = self.n_unsent = 0
-        # Of the latter two, what the event that the caller read last has told. A loss is told by
-        # the Connected that follows it, and there may be one from before it that nobody has read.
+        # The latter two as of the event that the caller read last. A loss is reported by the
+        # Connected that follows it; an earlier Connected may still be waiting to be read.
         self.n_lost_told = self.n_unsent_told = 0
-        self._losses: deque[tuple[int | None, int]] = deque()  # with each such event, as it comes
+        self._losses: deque[tuple[int | None, int]] = deque()  # one for each such event, in order
         self._n_taken = 0  # messages to send
         self._n_dropped = 0
 
@@ -75,23 +75,23 @@ class Network:
         except RuntimeError as error:
             if not _is_lack_of_memory(error):
                 raise
-            raise MemoryError("no room for a thread") from None
+            raise MemoryError("not enough memory for a thread") from None
 
     def order(self, order: Callable[[], None]) -> None:
         """Have the network thread do this soon."""
         self._orders.append(order)
-        if not self._is_rung:  # else it has not looked since, and looks at this too
+        if not self._is_rung:  # otherwise the thread has yet to look, and will find this one too
             self.ring()
 
     def ring(self) -> None:
         """Wake the network thread."""
         self._is_rung = True
-        # If the bell is full the thread wakes anyway; if it is gone so is the thread.
+        # If the bell is full, the thread wakes up anyway; if the bell is gone, so is the thread.
         with contextlib.suppress(OSError):
             self._button.send(b"!")
 
     def receive(self, timeout_s: float) -> Event | None:
-        """The next event, or None when none came in time; what was lost is told by some."""
+        """The next event, or None if none came in time; some of them report losses."""
         event = self._inbox.get(timeout_s)
         match event:
             case Connected() | Undelivered():
@@ -106,7 +106,7 @@ class Network:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that was lost or not sent has been told to the caller."""
+        """Whether the caller knows of everything that was lost or not sent."""
         return (self.n_lost, self.n_unsent) == (self.n_lost_told, self.n_unsent_told)
 
     @property
@@ -148,7 +148,7 @@ class Network:
                 self._link.unsubscribe(topic_filter)
 
     def flush(self, future: Future[None]) -> None:
-        """Set it when nothing waits any more."""
+        """Set it once nothing is waiting."""
         self._flushes.append(future)
 
     def _run(self) -> None:
@@ -156,10 +156,10 @@ class Network:
             self._stood_s = None
             try:
                 why = self._connect_and_serve()
-            except Exception as error:  # the thread must live: report it and try again
+            except Exception as error:  # the thread must survive: report it and try again
                 if _is_lack_of_memory(error):
                     self.lacks_memory = True
-                    self._tell(Disconnected("no memory for a connection", 0.0))
+                    self._tell(Disconnected("not enough memory for a connection", 0.0))
                     break
                 log.exception("the link to %s broke", self._options.url)
                 why = f"the link to {self._options.url} broke ({error!r:.80})"
@@ -170,7 +170,7 @@ class Network:
                 self._rest(pause)
 
     def _connect_and_serve(self) -> str:
-        """A link from its beginning to its end, and why it ended; in auto each version in turn."""
+        """Run a link and return why it ended; with "auto", try each version in turn."""
         why = ""
         for version in list(self._versions):
             self._n_links += 1
@@ -187,11 +187,11 @@ class Network:
             if not link.is_wrong_version:
                 self._versions.sort(key=lambda one: one != version)
                 break
-            log.info("%s does not take MQTT %s", self._options.url, version)
+            log.info("%s does not support MQTT %s", self._options.url, version)
         return why
 
     def _serve(self, link: Link) -> None:
-        """Do what is to be done until the link ends."""
+        """Read, write and obey orders until the link ends."""
         tick_s, sock, due_s = min(1.0, self._options.keepalive_s / 16), link.socket, 0.0
         if sock is None:
             return
@@ -217,9 +217,9 @@ class Network:
             link.goodbye()
 
     def _watch(self, selector: selectors.BaseSelector, sock: Any, link: Link) -> None:
-        """Have the selector wait for what is wanted now, of which there may be nothing.
+        """Have the selector wait for what the link needs now, which may be nothing.
 
-        When the caller has too much to read, no more is taken from the network.
+        While the caller has too much left to read, nothing more is read from the network.
         """
         most = _MAX_UNREAD // 2 if link.is_deaf else _MAX_UNREAD
         link.is_deaf = self._inbox.unread_bytes > most
@@ -234,12 +234,12 @@ class Network:
             selector.modify(sock, wanted)
 
     def _advance(self, link: Link) -> None:
-        """Fill the window from the outbox; answer those who wait for it to be empty."""
+        """Fill the window from the outbox; if it is empty, release those who wait for that."""
         while self._outbox and link.has_room:
             topic, payload, retain = self._outbox.popleft()
             if len(payload) > link.max_payload_bytes:
                 self.n_unsent += 1
-                self._emit(Undelivered(topic, "larger than the broker takes"))
+                self._emit(Undelivered(topic, "larger than the broker accepts"))
                 continue
             link.send(topic, payload, retain=retain)
             self._n_sent += 1
@@ -252,7 +252,7 @@ class Network:
             self._flushes.pop().set_result(None)
 
     def _drop(self) -> None:
-        """After the end of a link: what was not delivered is lost."""
+        """A link has ended: whatever it has not delivered is lost."""
         n_in_flight = 0 if self._link is None else self._link.n_in_flight
         self.n_lost += len(self._outbox) + n_in_flight
         self._outbox.clear()
@@ -264,7 +264,7 @@ class Network:
         self._inbox.hand_over()
 
     def _rest(self, pause_s: float) -> None:
-        """Wait, and obey orders meanwhile."""
+        """Pause, but keep obeying orders."""
         until = time.monotonic() + pause_s
         with selectors.DefaultSelector() as selector:
             selector.register(self._bell, selectors.EVENT_READ)
@@ -273,7 +273,7 @@ class Network:
                     self._obey()
 
     def _obey(self) -> None:
-        # Silence the bell before looking: an order that comes in between rings it again.
+        # Silence the bell before looking: an order that arrives in between rings it again.
         with contextlib.suppress(BlockingIOError):
             self._bell.recv(4096)
         self._is_rung = False
@@ -286,9 +286,9 @@ class Network:
             if is_unasked and self._inbox.n_unread > _MAX_UNASKED:
                 self._n_dropped += 1
                 if self._n_dropped.bit_count() == 1:
-                    log.warning("%d messages of QoS 0 were dropped, unread", self._n_dropped)
+                    log.warning("dropped %d unread messages of QoS 0", self._n_dropped)
                 return
-        elif isinstance(event, Connected):  # who has read it knows the limit, so it must hold
+        elif isinstance(event, Connected):  # a caller that has read it relies on the limit
             self.max_payload_bytes = event.max_payload_bytes
             self._losses.append((self.n_lost, self.n_unsent))
         elif isinstance(event, Undelivered):
@@ -297,6 +297,6 @@ class Network:
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
-    """Also a thread or a lock for which there is no room, of which Python says this."""
+    """Python has other errors than MemoryError for a thread or a lock without memory."""
     words = ("can't allocate lock", "can't start new thread")
     return isinstance(error, MemoryError) or str(error) in words

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     """Run, compare, report."""
     options = _options(args)
     signal.signal(signal.SIGTERM, _interrupt)
-    _tell(f"everything of this run goes to {options.folder}")
+    _tell(f"writing everything to {options.folder}")
     events = []
     for event in run_fleet(options, _tell):
         events.append(event)
@@ -109,7 +109,7 @@ def _show(event: dict[str, Any], options: FleetOptions) -> None:
                 f" {event['wall_s']:.1f} s of emulator time"
             )
         case "round":
-            _tell("statistics: the fleet's own means and spreads are in the model")
+            _tell("statistics: the model now has the fleet's means and spreads")
         case _:
             pass
 
@@ -131,7 +131,7 @@ def _summary(result: dict[str, Any]) -> None:
                 f"{wall_s:.1f}",
             )
         )
-    print("* from the start to the device's end; the emulator's time, not a board's")
+    print("* from the start until the device finished; emulator time, not board time")
     accuracy = result["accuracy"]
     print(f"test accuracy {'-' if accuracy is None else f'{accuracy:.2%}'}", end=", ")
     print(f"model {result['model_sha256'][:16]}")

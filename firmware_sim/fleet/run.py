@@ -37,7 +37,7 @@ def run(options: FleetOptions, tell: Tell) -> Iterator[dict[str, Any]]:
         loopback=lambda member: tier.loopback if member.board else LOOPBACK,
     )
     yield from perform(options, ready, boards)
-    tell("the same once more on this machine alone, fed the recorded deltas")
+    tell("repeating the run on this machine alone, with the recorded deltas")
     again = _natively(options)
     for _ in perform(options, ready, again):
         pass

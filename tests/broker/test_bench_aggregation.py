@@ -42,7 +42,7 @@ def test_every_update_is_accepted_and_every_figure_is_there(
         assert threads == pytest.approx(one["cpu_us"], rel=0.1, abs=4e4 * n_rounds**0.5 / 600)
     out = capsys.readouterr().out
     assert "50 devices" in out
-    assert "CPU time an update" in out
+    assert "CPU time per update" in out
 
 
 def test_a_model_that_is_not_the_mean_is_told(
@@ -60,7 +60,7 @@ def test_a_fleet_that_gets_no_answer_is_told(
     monkeypatch.setattr(devices, "_PATIENCE_S", 2.0)
     monkeypatch.setattr(devices.Devices, "_hear", lambda *_: None)
     assert main(["bench", "aggregation", "--devices", "3", "--updates", "3"]) == 1
-    assert "waited 2 s for the aggregator to come" in capsys.readouterr().err
+    assert "no news for 2 s while waiting for the aggregator to appear" in capsys.readouterr().err
 
 
 def test_a_codec_whose_updates_need_several_messages_is_refused(
@@ -68,4 +68,4 @@ def test_a_codec_whose_updates_need_several_messages_is_refused(
 ) -> None:
     words = ["bench", "aggregation", "--devices", "2", "--updates", "2", "--codec", "none"]
     assert main(words) == 2
-    assert "expected a codec that makes at most 61440 bytes" in capsys.readouterr().err
+    assert "expected a codec whose updates take at most 61440 bytes" in capsys.readouterr().err

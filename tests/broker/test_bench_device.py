@@ -31,4 +31,4 @@ def test_the_card_has_every_figure_and_plain_models_cost_what_they_weigh(
     assert 20e6 < values["peak_training_bytes"] <= values["peak_bytes"] < 1e9
     assert 20e6 < values["peak_upload_bytes"] <= values["peak_bytes"]
     assert sum(card["installed"].values()) == values["installed_bytes"] > 50e6
-    assert "CPU time a round" in capsys.readouterr().out
+    assert "CPU time per round" in capsys.readouterr().out

@@ -52,7 +52,9 @@ def test_the_clock_is_named_and_when_it_fits_the_certificate_the_device_goes_on(
 ) -> None:
     port = free_port()
     wrong, right = certify(tmp_path, "wrong", *times), certify(tmp_path, "right", *NOW)
-    sentence = f"no TLS with mqtts://127.0.0.1:{port} ({what}; this machine's clock shows 2"
+    sentence = (
+        f"cannot set up TLS with mqtts://127.0.0.1:{port} ({what}; this machine's clock shows 2"
+    )
     device = start(tmp_path, port, [wrong, right])
     with stopping(device):
         with guarded(kind, port, wrong):

@@ -63,7 +63,7 @@ def test_a_device_without_onnxruntime_says_so_once_and_trains(
     aggregator, process = train_a_round(tmp_path, any_broker, env)
     said = [line for line in process.said().splitlines() if "WARNING" in line.upper()]
     assert len(said) == 1
-    assert "no onnxruntime here (No module named 'onnxruntime')" in said[0]
+    assert "onnxruntime is not available (No module named 'onnxruntime')" in said[0]
     assert "reference engine" in said[0]
     assert "docs/engines.md" in said[0]
     assert {state.engine for state in aggregator.states} == {"reference"}

@@ -155,7 +155,7 @@ def test_a_payload_published_before_the_limit_was_known_is_reported(mosquitto: B
         one.publish("a", b"next")
         one.start()
         next_event(one, Connected)
-        assert one.receive(5.0) == Undelivered("a", "larger than the broker takes")
+        assert one.receive(5.0) == Undelivered("a", "larger than the broker accepts")
         assert receive_payloads(one, 1) == [b"next"]
 
 

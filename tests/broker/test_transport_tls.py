@@ -71,4 +71,6 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(guarded: Guarded) -> N
         while "refused)" in (reason := next_event(one, Disconnected).reason):
             pass  # it is still starting
     shown = f"mqtts://127.0.0.1:{guarded.port}"
-    assert reason.startswith(f"no TLS with {shown} (self-signed certificate); next try in ")
+    assert reason.startswith(
+        f"cannot set up TLS with {shown} (self-signed certificate); next try in "
+    )

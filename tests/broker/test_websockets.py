@@ -127,7 +127,7 @@ def test_a_web_server_that_is_no_broker_is_named_with_the_path() -> None:
         with transport(url, None) as one:
             reason = next_event(one, Disconnected).reason
         server.shutdown()
-    assert reason.startswith(f"no WebSocket at {url}, whose path may be another (")
+    assert reason.startswith(f"no WebSocket at {url}; its path may be wrong (")
 
 
 def test_a_broker_that_speaks_plain_mqtt_there_is_named(mosquitto: Broker) -> None:

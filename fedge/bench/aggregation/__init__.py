@@ -1,1 +1,1 @@
-"""What an update costs an aggregator: the real one, a real broker, scripted devices."""
+"""What an update costs: a real aggregator, a real broker and scripted devices."""

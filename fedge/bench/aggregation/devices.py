@@ -1,4 +1,4 @@
-"""A fleet that follows a script: births, an update a round, and the answer that it must get."""
+"""A scripted fleet: births, one update per round from each device, and checks of the answers."""
 
 import hashlib
 import selectors
@@ -33,22 +33,22 @@ from fedge.version import __version__
 
 JOB = JobId("bench")
 _SENDERS = 4  # connections
-_DISTINCT = 512  # updates; the devices beyond send the same deltas again
-_AHEAD = 4096  # updates that wait for an answer at most: a broker's queues are finite
-_PATIENCE_S = 300.0  # without anything new
+_DISTINCT = 512  # updates; further devices reuse their deltas
+_AHEAD = 4096  # at most this many updates wait for an answer: a broker's queues are finite
+_PATIENCE_S = 300.0  # without news
 _SCALE = 1e-3  # of a delta's values
 
 
 @dataclass(frozen=True, slots=True)
 class Updates:
-    """The payloads of one round; device number i sends number i modulo their number."""
+    """The payloads of one round; device i sends payload i modulo their number."""
 
     payloads: Sequence[bytes]
     n_examples: Sequence[int]
 
     @classmethod
     def of_round(cls, artifact: Artifact, round_: int, *, codec: str, n_devices: int) -> Self:
-        """Drawn by the round's number, encoded by the real codec."""
+        """Random deltas, seeded by the round's number and encoded by the real codec."""
         rng, encoder = np.random.default_rng(round_), codecs.get(codec)
         payloads, n_examples = [], []
         for number in range(min(n_devices, _DISTINCT)):
@@ -59,7 +59,7 @@ class Updates:
         return cls(payloads, n_examples)
 
     def mean(self, n_devices: int) -> Vector:
-        """The mean delta of so many devices by their examples, in float64 and by NumPy alone."""
+        """The mean delta of this many devices, weighted by examples; float64, NumPy alone."""
         places = np.arange(n_devices) % len(self.payloads)
         weights = np.bincount(places) * np.asarray(self.n_examples, np.float64)
         total = sum(
@@ -74,7 +74,7 @@ class Devices:
 
     Args:
         url: of the broker.
-        fleet: the name that is theirs alone.
+        fleet: a name that nobody else uses.
         n_devices: how many.
 
     Attributes:
@@ -85,7 +85,7 @@ class Devices:
         self.manifest: RoundManifest | None = None
         self._topics = Topics(fleet)
         self._names = [f"device-{number:06}" for number in range(n_devices)]
-        # Its own: what it reads must not wait behind what the others send.
+        # A connection of its own: what it reads must not wait behind what the others send.
         heard = [
             self._topics.aggregator_state(),
             self._topics.round(JOB),
@@ -104,11 +104,11 @@ class Devices:
         self._is_served = False
 
     def wait_for_aggregator(self, check: Callable[[], None]) -> None:
-        """Until one says that it is there; `check` raises if it has ended."""
-        self._play(lambda: self._is_served, "the aggregator to come", check)
+        """Wait until one announces itself; `check` raises if it has ended."""
+        self._play(lambda: self._is_served, "the aggregator to appear", check)
 
     def be_born(self, check: Callable[[], None]) -> None:
-        """All say, retained, that they are there; until the first round is open."""
+        """All devices announce themselves, retained; wait until the first round is open."""
         state = DeviceState(
             presence=Presence.ONLINE, instance=bytes(8), software=f"fedge {__version__}", job=JOB
         ).to_bytes()
@@ -118,13 +118,13 @@ class Devices:
         self.wait_for_round(-1, check)
 
     def wait_for_round(self, after: int, check: Callable[[], None]) -> RoundManifest:
-        """Until a round after this one is open, or the job is finished."""
+        """Wait until a later round than this one is open, or the job is finished."""
         self._play(lambda: self._is_told_of(after), "a round to open", check)
         assert self.manifest is not None  # noqa: S101 - waited for
         return self.manifest
 
     def packets(self, updates: Updates, manifest: RoundManifest) -> list[bytearray]:
-        """What each device sends in this round, ready to leave."""
+        """What each device sends in this round, ready to go."""
         found = []
         for number, name in enumerate(self._names):
             payload = updates.payloads[number % len(updates.payloads)]
@@ -132,15 +132,15 @@ class Devices:
             chunk, *more = split_update(payload, manifest.run, manifest.round, nonce)
             if more:
                 raise ConfigError(
-                    "the devices of this bench send an update as one message: expected a codec"
-                    f" that makes at most {CHUNK_BYTES} bytes, found {len(payload)}"
+                    "the devices of this bench send each update as one message: expected a codec"
+                    f" whose updates take at most {CHUNK_BYTES} bytes, found {len(payload)}"
                 )
             topic = self._topics.up(JOB, name, manifest.parts)
             found.append(publish_packet(topic, chunk.to_bytes()))
         return found
 
     def send(self, packets: Sequence[bytearray], check: Callable[[], None]) -> float:
-        """All send; seconds from the first packet to the last answer."""
+        """Send for all devices; returns the seconds from the first packet to the last answer."""
         self._replies.clear()
         start_s, self._n_sent = time.perf_counter(), 0
 
@@ -155,23 +155,25 @@ class Devices:
         return time.perf_counter() - start_s
 
     def check_replies(self, manifest: RoundManifest) -> None:
-        """FedgeError unless every device was told that the update it sent is accepted."""
+        """FedgeError unless every device was told that the update it sent was accepted."""
         for name in self._names:
             try:
                 reply = decode_reply(self._replies[self._topics.device_in(name)])
             except (KeyError, PayloadError) as error:
-                raise FedgeError(f"{name} has no answer that can be read: {error}") from error
+                raise FedgeError(f"{name} got no readable answer: {error}") from error
             wanted = Accepted(job=JOB, round=manifest.round, nonce=_nonce(name, manifest.round))
             if reply != wanted:
-                raise FedgeError(f"{name} was answered {reply}, and not {wanted}")
+                raise FedgeError(f"{name} got the wrong answer: expected {wanted}, found {reply}")
 
     def forget(self, check: Callable[[], None]) -> None:
-        """Have a broker that goes on forget the births."""
+        """Clear the retained births, on a broker that keeps running."""
         for number, name in enumerate(self._names):
             topic = self._topics.device_state(name)
             self._sender(number).send(publish_packet(topic, b"", retain=True))
         self._play(
-            lambda: not any(one.n_waiting for one in self._senders), "the births to go", check
+            lambda: not any(one.n_waiting for one in self._senders),
+            "the births to be cleared",
+            check,
         )
 
     def close(self) -> None:
@@ -189,10 +191,10 @@ class Devices:
         return is_open or manifest.state is RoundState.FINISHED
 
     def _play(self, is_done: Callable[[], bool], what: str, check: Callable[[], None]) -> None:
-        """Send and read until something holds.
+        """Send and read until `is_done`.
 
         Raises:
-            FedgeError: if nothing new has come for a minute.
+            FedgeError: if there has been no news for `_PATIENCE_S`.
         """
         heard_s = time.monotonic()
         while not is_done():
@@ -209,8 +211,8 @@ class Devices:
             if time.monotonic() - heard_s > _PATIENCE_S:
                 n, all_ = len(self._replies), len(self._names)
                 raise FedgeError(
-                    f"waited {_PATIENCE_S:g} s for {what}, in vain; {n} of {all_} devices have an"
-                    " answer"
+                    f"no news for {_PATIENCE_S:g} s while waiting for {what}; {n} of {all_} devices"
+                    " have an answer"
                 )
 
     def _hear(self, topic: str, payload: bytes) -> None:

@@ -1,30 +1,30 @@
-"""From the notes of the measured process to figures of an update."""
+"""Turns the totals noted by the measured process into figures per update."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 OTHER = "  other"
-_LEAST_US = 0.5  # a room below it counts as other
+_LEAST_US = 0.5  # a package that takes less counts as other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """One size of fleet.
+    """The figures of one fleet size.
 
     Attributes:
         n_devices: that took part.
-        n_updates: that were accepted in the time that is told of.
+        n_updates: that were accepted in the measured time.
         update_bytes: the mean size of a payload.
-        updates_per_s: by the clock on the wall, from the first packet to the last answer.
-        cpu_us: CPU time of the aggregator process an update.
-        stages_us: of that, by thread, and the main thread by rooms.
-        instructions: an update, in user mode; None where they cannot be counted.
-        birth_us: CPU time a birth, from the first birth to the open round.
-        close_us: CPU time an update to close the round, make the model and open the next round.
-        peak_bytes: the most memory that the process ever had, loading included.
-        disk_bytes: in the state directory with all updates of the first round in it.
-        notes: why a figure is missing, or what it leaves out.
+        updates_per_s: by wall-clock time, from the first packet to the last answer.
+        cpu_us: CPU time of the aggregator process per update.
+        stages_us: the same by thread, and the main thread's by package.
+        instructions: per update, in user mode; None where they cannot be counted.
+        birth_us: CPU time per birth, from the first birth until the round opens.
+        close_us: CPU time per update to close the round, make the model and open the next round.
+        peak_bytes: the most memory that the process ever used, including loading.
+        disk_bytes: in the state directory, once it holds all updates of the first round.
+        notes: why a figure is missing, or what it does not include.
     """
 
     n_devices: int
@@ -42,7 +42,7 @@ class Figures:
 
 
 def spent(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """The difference of two marks, room by room."""
+    """The difference between two marks, also for each package."""
     found: dict[str, Any] = {}
     for name, value in after.items():
         if name == "rooms_ns":
@@ -54,7 +54,7 @@ def spent(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]
 
 
 def added(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The sum of such differences."""
+    """The sum of several differences."""
     total: dict[str, Any] = dict(parts[0])
     for part in parts[1:]:
         for name, value in part.items():
@@ -69,11 +69,11 @@ def added(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def stages_us(total: Mapping[str, Any], n_updates: int) -> dict[str, float]:
-    """Of each update's CPU time: the network thread's, then the main thread's by rooms."""
+    """CPU time per update: the network thread's, then the main thread's by package."""
     each = 1e3 * n_updates
     stages = {
-        "network thread, its own": total["network_user_ns"] / each,
-        "network thread, in the kernel": total["network_system_ns"] / each,
+        "network thread, user": total["network_user_ns"] / each,
+        "network thread, kernel": total["network_system_ns"] / each,
         "main thread": total["main_ns"] / each,
     }
     rooms = {room: ns / each for room, ns in total["rooms_ns"].items()}

@@ -1,16 +1,17 @@
-"""A `fedge` command that says what its work has cost: `measured RESULT.json aggregate --...`.
+"""Runs a `fedge` command and records its cost: `measured RESULT.json aggregate --...`.
 
-The command runs as it always does. Whenever somebody sends it SIGUSR1, the totals so far are
-noted: CPU time of the process, of its main thread and of its network thread, by the clocks that
-the kernel keeps for each, and instructions where the processor counts them. At the end the notes
-and the most memory it ever had are written.
+The command runs as usual. At each SIGUSR1 the totals so far are noted: CPU time of the process, of
+its main thread and of its network thread, by the clocks that the kernel keeps for each, and
+instructions where the processor counts them. At the end these notes are written to a file, with
+the most memory that the process ever used.
 
-The main thread's time is told by rooms too, by sampling: each millisecond of its own CPU time, or
-each tick of the kernel's where that is coarser, a signal notes which package of `fedge` it is in,
-the innermost one, and puts down to it the CPU time since the last signal. A timer on that thread's
-own clock sees no waiting and no other thread, and the signal comes wherever the work is, not only
-where the interpreter lets go of its lock, as a sampling thread would. A sample costs about 10 us,
-1 % at most. What C does for a package, SQLite for instance, counts as the package's. Linux only.
+The main thread's time is also broken down by package, by sampling: after each millisecond of its
+own CPU time, or each kernel tick where that is coarser, a signal handler looks up the innermost
+package of `fedge` that the thread is in, and charges it the CPU time since the last signal. A
+timer on that thread's own clock sees no waiting and no other thread, and the signal arrives
+wherever the work is, while a sampling thread would only see where the interpreter releases its
+lock. A sample costs about 10 us, at most 1 %. C code, such as SQLite's, counts towards the package
+that called it. Linux only.
 """
 
 import ctypes
@@ -37,7 +38,7 @@ _OUTSIDE = "other"
 
 
 class Meter:
-    """Notes totals at every SIGUSR1; make it in the main thread before there are others."""
+    """Notes totals at every SIGUSR1; create it in the main thread, before any other starts."""
 
     def __init__(self) -> None:
         self.notes: dict[str, str] = {}
@@ -57,7 +58,7 @@ class Meter:
             self.notes["rooms"] = f"the main thread cannot be sampled here: {error}"
 
     def result(self) -> dict[str, Any]:
-        """As the file holds it."""
+        """The content of the result file."""
         return {"marks": self.marks, "notes": self.notes, "peak_bytes": _peak_bytes()}
 
     def mark(self, frame: FrameType | None = None) -> None:
@@ -86,7 +87,7 @@ class Meter:
 
 
 def _room(frame: FrameType | None) -> str:
-    """The innermost package of fedge that is at work; of the aggregator the room in it."""
+    """The innermost package of fedge at work; for the aggregator, the package inside it."""
     while frame is not None:
         name: str = frame.f_globals.get("__name__", "")
         if name.startswith("fedge.") and not name.startswith("fedge.cli"):
@@ -97,7 +98,7 @@ def _room(frame: FrameType | None) -> str:
 
 
 def _network_ns() -> tuple[int, int]:
-    """CPU time of the network thread, its own and the kernel's for it, to the kernel's tick."""
+    """CPU time of the network thread in user and in kernel mode, in whole kernel ticks."""
     for thread in threading.enumerate():
         if thread.name == NETWORK and thread.native_id is not None:
             try:
@@ -111,7 +112,7 @@ def _network_ns() -> tuple[int, int]:
 
 
 def _start_timer() -> None:
-    """SIGPROF to this thread, again and again, each time it has used up so much CPU time.
+    """Send SIGPROF to this thread each time it has used another `_SAMPLE_NS` of CPU time.
 
     Raises:
         OSError: if the system has no such timers.
@@ -137,7 +138,7 @@ def _start_timer() -> None:
 def _library() -> ctypes.CDLL:
     if not sys.platform.startswith("linux"):
         raise OSError("only Linux has timers on a thread's CPU time")
-    for name in (None, "librt.so.1"):  # glibc before 2.34 has them apart
+    for name in (None, "librt.so.1"):  # glibc before 2.34 has them in a library of their own
         library = ctypes.CDLL(name, use_errno=True)
         if hasattr(library, "timer_create"):
             return library

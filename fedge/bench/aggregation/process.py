@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from fedge.errors import FedgeError
 
-_PATIENCE_S = 60.0  # to an aggregator whose job is done
+_PATIENCE_S = 60.0  # for an aggregator to exit once its job is done
 
 
 class AggregatorProcess:
@@ -40,7 +40,7 @@ class AggregatorProcess:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-                start_new_session=True,  # Ctrl-C reaches it when its starter stops it
+                start_new_session=True,  # whoever started it stops it, not Ctrl-C
             )
         return self
 
@@ -55,7 +55,7 @@ class AggregatorProcess:
             self._running.wait()
 
     def mark(self) -> None:
-        """Have it note what it has spent so far."""
+        """Have it note its totals so far."""
         self.check()
         self._running.send_signal(signal.SIGUSR1)
 
@@ -71,16 +71,16 @@ class AggregatorProcess:
         for file in self.state_dir.rglob("*"):
             try:
                 total += file.stat().st_size if file.is_file() else 0
-            except OSError:  # it is just being replaced
+            except OSError:  # it is being replaced right now
                 continue
         return total
 
     def result(self) -> dict[str, Any]:
-        """Wait for its end; what `measured` wrote."""
+        """Wait for it to exit; returns what `measured` wrote."""
         try:
             self._running.wait(_PATIENCE_S)
         except subprocess.TimeoutExpired:
-            raise FedgeError(f"the aggregator does not end: {self._last_words()}") from None
+            raise FedgeError(f"the aggregator does not exit: {self._last_words()}") from None
         self.check()
         result: dict[str, Any] = json.loads(self._result.read_text())
         return result

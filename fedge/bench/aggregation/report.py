@@ -14,13 +14,13 @@ def text(found: Sequence[Figures], *, as_markdown: bool = False) -> str:
     head = ["what", *(f"{_number(one.n_devices)} devices" for one in found)]
     rows = [
         _row("updates accepted", found, lambda one: _number(one.n_updates)),
-        _row("bytes of an update", found, lambda one: _number(one.update_bytes)),
+        _row("bytes per update", found, lambda one: _number(one.update_bytes)),
         _row("updates/s", found, lambda one: _number(one.updates_per_s)),
-        _row("CPU time an update", found, lambda one: f"{one.cpu_us:.1f} us"),
+        _row("CPU time per update", found, lambda one: f"{one.cpu_us:.1f} us"),
         *_stages(found),
-        _row("instructions an update, user mode", found, lambda one: _number(one.instructions)),
-        _row("CPU time a birth", found, lambda one: f"{one.birth_us:.1f} us"),
-        _row("CPU time an update to close a round", found, lambda one: f"{one.close_us:.1f} us"),
+        _row("instructions per update, user mode", found, lambda one: _number(one.instructions)),
+        _row("CPU time per birth", found, lambda one: f"{one.birth_us:.1f} us"),
+        _row("CPU time per update to close a round", found, lambda one: f"{one.close_us:.1f} us"),
         _row("peak memory", found, lambda one: _mb(one.peak_bytes)),
         _row("on disk, all updates in", found, lambda one: _mb(one.disk_bytes)),
     ]

@@ -1,4 +1,4 @@
-"""One size of fleet after the other, each with a broker and an aggregator of its own."""
+"""Measures one fleet size after the other, each with a broker and an aggregator of its own."""
 
 import secrets
 import tempfile
@@ -26,20 +26,20 @@ from fedge.transport.url import BrokerUrl
 
 OWN_BROKERS: tuple[AnyKind, ...] = ("auto", "mosquitto", "iotcore")
 MOST_DEVICES = 1_000_000  # that a round may wait for, see AggregatorConfig
-_N_FEATURES, _N_CLASSES = 64, 10  # as the digits: a perceptron of 51 466 parameters
+_N_FEATURES, _N_CLASSES = 64, 10  # as for the digits: a perceptron of 51 466 parameters
 _DEADLINE_S = 3600
 _CLOSE = 1e-4  # of the largest change: the sum of 60 000 runs in float32
 
 
 def measure(options: Options, tell: Callable[[str], None]) -> list[Figures]:
-    """All sizes, in the order asked for.
+    """Measure all sizes, in the given order.
 
     Args:
-        options: of the work.
-        tell: takes a line of progress.
+        options: what to measure.
+        tell: called with each line of progress.
 
     Raises:
-        FedgeError: if a process fails, or the answer is wrong.
+        FedgeError: if a process fails, or a result is wrong.
     """
     model = perceptron((_N_FEATURES,), _N_CLASSES, seed=0)
     artifact = build_artifact(model, loss="cross_entropy", batch_size=16)
@@ -63,7 +63,7 @@ class _Course:
     ) -> None:
         self._options, self._artifact, self._n_devices = options, artifact, n_devices
         self._folder, self._tell = folder, tell
-        self._fleet = f"bench-{secrets.token_hex(4)}"  # nobody else's, should the broker be shared
+        self._fleet = f"bench-{secrets.token_hex(4)}"  # unique, in case the broker is shared
         self._n_rounds = max(1, -(-options.n_updates // n_devices))
         self._walls_s: list[float] = []
         self._disk_bytes = 0
@@ -118,12 +118,12 @@ class _Course:
             self._check_model(process.state_dir, round_, updates)
 
     def _check_model(self, state_dir: Path, round_: int, updates: Updates) -> None:
-        """FedgeError unless the round's model is the one before and the mean of the updates."""
+        """FedgeError unless the round's model is the previous one plus the mean of the updates."""
         registry = open_registry(state_dir)
         before = [one for one in registry.models() if one.round is None or one.round < round_][-1]
         after = registry.model(round_)
         if not registry.is_kept(before) or not registry.is_kept(after):
-            return  # an older one; the last rounds' are there
+            return  # too old; only the last rounds' models are kept
         change = registry.parameters(after) - registry.parameters(before)
         want = updates.mean(self._n_devices)
         error, most = float(abs(change - want).max()), float(abs(want).max())
@@ -183,7 +183,7 @@ class _Course:
 
 def _opened(manifest: RoundManifest) -> RoundManifest:
     if manifest.state is not RoundState.OPEN:
-        raise FedgeError(f"the job ended before round {manifest.round} was open")
+        raise FedgeError(f"the job ended before round {manifest.round} opened")
     return manifest
 
 
@@ -201,5 +201,5 @@ def _broker(which: str, folder: Path) -> Iterator[str]:
 def _parsed(url: str) -> BrokerUrl:
     found = BrokerUrl.parse(url)
     if found.is_tls or found.path is not None:
-        raise ConfigError(f"the devices of this bench speak mqtt:// only, found {found}")
+        raise ConfigError(f"the devices of this bench only support mqtt://, found {found}")
     return found

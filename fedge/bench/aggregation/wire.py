@@ -1,8 +1,8 @@
-"""MQTT 5 for thousands of devices on one connection, at a microsecond or two a message.
+"""MQTT 5 for thousands of devices on one connection, at a microsecond or two per message.
 
-A load that takes as much CPU as what it is to measure would measure itself. So packets are put
-together before the clock runs, many leave in one system call, and of what comes in only the parts
-are read that say who is meant. Plain mqtt:// only.
+A load generator that needs as much CPU as the program under test would measure itself. So packets
+are built before the clock starts, many are sent with one system call, and of incoming packets only
+the necessary parts are parsed. Plain mqtt:// only.
 
 Source: OASIS, MQTT Version 5.0, 2019, chapters 2 and 3.
 """
@@ -19,11 +19,11 @@ from fedge.transport.url import BrokerUrl
 _CONNECT, _CONNACK, _PUBLISH, _PUBACK, _SUBSCRIBE = 0x10, 0x20, 0x30, 0x40, 0x82
 _QOS_1, _RETAIN = 0x02, 0x01
 _CLEAN_START, _HAS_PASSWORD, _HAS_USERNAME = 0x02, 0x40, 0x80
-_RECEIVE_MAXIMUM = 0x21  # the property of CONNACK that limits what is under way
+_RECEIVE_MAXIMUM = 0x21  # the property of CONNACK that limits the messages in flight
 _WIDTHS = {0x11: 4, 0x13: 2, 0x21: 2, 0x22: 2, 0x27: 4, 0x24: 1, 0x25: 1, 0x28: 1, 0x29: 1, 0x2A: 1}
-_WINDOW = 100  # messages under way at most, whatever the broker takes
+_WINDOW = 100  # messages in flight at most, even if the broker accepts more
 _TIMEOUT_S = 10.0
-_KEEPALIVE = b"\xff\xff"  # seconds until a ping would be due; iotcore takes no 0
+_KEEPALIVE = b"\xff\xff"  # seconds until a ping would be due; iotcore refuses 0
 
 
 def publish_packet(topic: str, payload: bytes, *, retain: bool = False) -> bytearray:
@@ -34,22 +34,22 @@ def publish_packet(topic: str, payload: bytes, *, retain: bool = False) -> bytea
 
 
 class Connection:
-    """One client that many devices share; nothing blocks once it is made.
+    """One client that many devices share; nothing blocks once it is connected.
 
     Args:
         url: of the broker.
         filters: what to subscribe to.
 
     Attributes:
-        n_under_way: messages sent that the broker has not acknowledged.
+        n_in_flight: messages sent that the broker has not acknowledged.
         socket: to wait on.
 
     Raises:
-        TransportError: if the broker does not take it.
+        TransportError: if the broker cannot be reached or refuses the connection.
     """
 
     def __init__(self, url: BrokerUrl, filters: list[str]) -> None:
-        self.n_under_way = 0
+        self.n_in_flight = 0
         self._queue: deque[bytearray] = deque()
         self._mid = 0
         self._arrived, self._leaving = bytearray(), bytearray()
@@ -68,30 +68,30 @@ class Connection:
             stack.pop_all()
 
     def send(self, packet: bytearray) -> None:
-        """Have it sent, as soon as the broker takes more."""
+        """Queue it, to be sent as soon as the broker accepts more."""
         self._queue.append(packet)
 
     @property
     def n_waiting(self) -> int:
-        """Messages to send that are not with the broker."""
-        return len(self._queue) + self.n_under_way
+        """Messages that the broker does not have yet."""
+        return len(self._queue) + self.n_in_flight
 
     def write(self) -> None:
-        """Hand over what there is room for."""
-        while self._queue and self.n_under_way < self._window:
+        """Send what there is room for."""
+        while self._queue and self.n_in_flight < self._window:
             packet = self._queue.popleft()
             self._mid = self._mid % 65_535 + 1
             start = _body(packet)
             place = start + 2 + int.from_bytes(packet[start : start + 2], "big")
             packet[place : place + 2] = self._mid.to_bytes(2, "big")
             self._leaving += packet
-            self.n_under_way += 1
+            self.n_in_flight += 1
         if self._leaving:
             with suppress(BlockingIOError):
                 del self._leaving[: self.socket.send(self._leaving)]
 
     def read(self) -> list[tuple[str, bytes]]:
-        """Topic and payload of what has come; it is acknowledged with the next `write`.
+        """Topic and payload of each message that has arrived; the next `write` acknowledges them.
 
         Raises:
             TransportError: if the broker hangs up.
@@ -106,7 +106,7 @@ class Connection:
         messages = []
         for kind, body in self._packets():
             if kind == _PUBACK:
-                self.n_under_way -= 1
+                self.n_in_flight -= 1
             elif kind & 0xF0 == _PUBLISH:
                 messages.append(self._message(kind, body))
         return messages
@@ -125,7 +125,7 @@ class Connection:
         return topic, bytes(rest[start + size :])
 
     def _packets(self) -> list[tuple[int, memoryview]]:
-        """Each whole packet that has come; what is left over waits for more."""
+        """Each complete packet that has arrived; the rest waits for more bytes."""
         data, at = bytes(self._arrived), 0
         view, found = memoryview(data), []
         while at + 2 <= len(data):
@@ -141,7 +141,7 @@ class Connection:
         return found
 
     def _greeted(self) -> int:
-        """Wait for CONNACK; how many messages may be under way."""
+        """Wait for CONNACK; returns how many messages may be in flight."""
         while True:
             data = self.socket.recv(4096)
             if not data:
@@ -195,12 +195,12 @@ def _packet(kind: int, body: bytes) -> bytes:
 
 
 def _body(packet: bytearray) -> int:
-    """Where it begins, after the length."""
+    """Where the body begins, after the length."""
     return _varint(packet, 1)[1]
 
 
 def _varint(data: bytes | bytearray | memoryview, at: int) -> tuple[int, int]:
-    """A length of one to four bytes, and where what it is of begins."""
+    """A length of one to four bytes, and the place after it."""
     value = shift = 0
     while True:
         byte = data[at]

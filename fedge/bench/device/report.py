@@ -9,7 +9,7 @@ from fedge.bench.table import markdown, table
 _MB = (1e6, "MB")
 # A figure's name, its label, and its unit.
 LINES = (
-    ("installed_bytes", "installed, with all it needs", _MB),
+    ("installed_bytes", "installed, with everything it needs", _MB),
     ("import_s", "import", (1.0, "s")),
     ("first_step_s", "cold start to the end of the first step", (1.0, "s")),
     ("first_step_cpu_s", "of that, CPU time", (1.0, "s")),
@@ -17,10 +17,10 @@ LINES = (
     ("peak_training_bytes", "peak memory in training", _MB),
     ("peak_upload_bytes", "peak memory between trainings: upload, download", _MB),
     ("peak_bytes", "peak memory of the whole run", _MB),
-    ("sent_bytes", "sent a round, framing included", (1e3, "kB")),
-    ("received_bytes", "received a round, framing included", (1e3, "kB")),
-    ("cpu_s", "CPU time a round", (1e-3, "ms")),
-    ("instructions", "instructions a round, user mode", (1e6, "million")),
+    ("sent_bytes", "sent per round, including framing", (1e3, "kB")),
+    ("received_bytes", "received per round, including framing", (1e3, "kB")),
+    ("cpu_s", "CPU time per round", (1e-3, "ms")),
+    ("instructions", "instructions per round, user mode", (1e6, "million")),
 )
 
 

@@ -10,12 +10,13 @@ from fedge.cli.passwords import warn_of_password
 from fedge.errors import ConfigError
 from fedge.setting import default_of
 
-HELP = "CPU time, memory and disk of an aggregator for each update, at fleets of growing size"
+HELP = "what an update costs an aggregator in CPU time, memory and disk, for fleets of growing size"
 DESCRIPTION = (
     "A real aggregator, durable, takes the updates of scripted devices through a real broker. The"
     " devices are identities that share a few connections of this process; each sends an update of"
-    " the real codec for a model of 51 466 parameters and waits for the answer. That every device"
-    " has it, that the round closes and that the model is the mean of the updates is checked."
+    " the real codec for a model of 51 466 parameters and waits for the answer. The bench checks"
+    " that every device gets one, that the round closes, and that the model is the mean of the"
+    " updates."
 )
 
 
@@ -24,9 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.epilog = (
         "CPU time is the aggregator's own, so a slow broker does not count; busy neighbours make"
-        " it longer all the same, so compare runs taken in turns. Its main thread is told by rooms:"
-        " a sampling timer on that thread's CPU time says which package it is in, see"
-        " docs/benchmarks.md."
+        " it longer all the same, so compare runs taken in turns. The main thread's time is broken"
+        " down by package, with a sampling timer on that thread's CPU time: see docs/benchmarks.md."
     )
     add(
         "--devices",
@@ -34,14 +34,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=list(default_of(Options, "sizes")),
         metavar="N",
-        help="sizes of fleet, one after the other (1000 10000 60000)",
+        help="fleet sizes, one after the other (1000 10000 60000)",
     )
     add(
         "--updates",
         type=positive,
         default=default_of(Options, "n_updates"),
         metavar="N",
-        help="rounds follow each other until there are so many (%(default)s)",
+        help="repeat rounds until there are this many updates (%(default)s)",
     )
     add(
         "--codec",
@@ -53,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--broker",
         default=default_of(Options, "broker"),
         metavar="WHICH",
-        help="mosquitto, iotcore, or the mqtt:// URL of one that runs (mosquitto if there is one)",
+        help="mosquitto, iotcore, or the mqtt:// URL of a running broker (mosquitto if installed)",
     )
 
 

@@ -113,6 +113,6 @@ class UploadBudget:
             db.execute("DELETE FROM send")
             db.executemany("INSERT INTO send VALUES (?,?)", rows)
         _log.info(
-            "the link counts as %.0f bytes/s: %d bytes in %g s",
+            "link estimate: %.0f bytes/s (%d bytes in %g s)",
             goodput.bytes_per_s, goodput.budget_bytes, goodput.upload_time_s,
         )  # fmt: skip

@@ -50,7 +50,7 @@ def submit_update(
     if budget is not None:
         header = codecs.read_header(encoded.payload)
         _log.info(
-            "round %d: a budget of %d bytes: %d of %d values, %s",
+            "round %d: budget %d bytes, sending %d of %d values as %s",
             manifest.round, budget, header.n_kept, header.n_params,
             header.scheme.name.lower().replace("_", " "),
         )  # fmt: skip

@@ -281,7 +281,7 @@ class Worker:
             self._waiting = manifest
         is_news, self._last_reason = why != self._last_reason, why
         say = _log.error if is_news else _log.debug
-        say("round %d is skipped, nothing is sent: %s", manifest.round, why)
+        say("skipping round %d: %s", manifest.round, why)
         if manifest.round != self._skipped_round:
             self._skipped_round = manifest.round
             self.n_skipped += 1

@@ -11,18 +11,18 @@ ROWS_BYTES = 2**25  # of all rows of one range; a smaller one decodes every payl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """What is known of one update beside its delta.
+    """What is known about one update, apart from its delta.
 
     Attributes:
         device: who made it.
         round: that it answers.
         n_examples: that it was trained on, at least 1.
-        n_steps: optimizer steps that made it; None if the device has not said, as today no
+        n_steps: optimizer steps that made it; None if unknown, which it always is today, since no
             message carries it.
         loss: mean training loss over these steps; None likewise.
-        staleness: how many models were made since the one that it was trained from: 0 in a
+        staleness: how many models have been made since the one it was trained from: 0 in a
             synchronous round.
-        norm: length of the delta as it is counted; None if nobody has measured it.
+        norm: length of the delta, after any shortening; None if it has not been measured.
     """
 
     device: DeviceId
@@ -36,19 +36,19 @@ class Member:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cohort:
-    """All that a rule may use of a round: who took part, and the deltas in the same order.
+    """All that a rule may use: who took part in a round, and the deltas in the same order.
 
     Attributes:
-        members: in the order of their devices' names, and of rounds where a device is in it
+        members: in the order of their devices' names, then of rounds if a device is in it
             twice; so no result depends on which update came first.
-        deltas: one a member.
+        deltas: one per member.
     """
 
     members: tuple[Member, ...]
     deltas: Deltas
 
     def ranges(self, most_bytes: int = ROWS_BYTES) -> Iterator[tuple[int, int]]:
-        """Ranges of columns, from the first to the last, whose rows fit into so many bytes."""
+        """Ranges of columns, from the first to the last, whose rows fit into this many bytes."""
         n_params = self.deltas.n_params
         width = max(1, most_bytes // (4 * max(1, len(self.members))))
         for start in range(0, n_params, width):

@@ -5,14 +5,14 @@ from typing import Protocol
 
 from fedge.types import Vector
 
-Weights = Sequence[float] | Vector  # numbers are taken as float64
+Weights = Sequence[float] | Vector  # plain numbers become float64
 
 
 class Deltas(Protocol):
     """The deltas of a cohort, in the order of its members, wherever they are kept.
 
-    Laws: each call reads anew, so a rule may call as often as it likes; the same call gives the
-    same bits on every machine; a result belongs to the caller, who may write to it.
+    Laws: a rule may call these as often as it likes, and each call reads the deltas again; the same
+    call gives the same bits on every machine; the caller owns the result and may write to it.
     """
 
     @property
@@ -23,12 +23,12 @@ class Deltas(Protocol):
     def weighted_sum(self, weights: Weights) -> Vector:
         """Each delta times its weight, added up in the order of the members.
 
-        One delta and the sum are in memory at a time. Whoever has some of the deltas can give
-        their part of the sum, so this also works across processes.
+        Only the sum and one delta are in memory at a time. Processes that hold some of the deltas
+        each can compute a part of the sum, so this also works across processes.
 
         Args:
-            weights: one a member, finite; each is rounded to float32 once, when it is used. A
-                delta whose weight is then 0 is not read: whatever it holds adds nothing.
+            weights: one per member, finite; each is rounded to float32 once, when it is used. A
+                delta whose weight is then 0 is not read, so it adds nothing, not even a NaN.
 
         Returns:
             float32, shape (n_params,); zeros if there is nothing to add.

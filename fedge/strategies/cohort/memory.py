@@ -1,4 +1,4 @@
-"""Cohorts whose updates are in memory, as a simulation or a test has them."""
+"""Cohorts whose updates are in memory, for simulations and tests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class _Rows:
 
 
 def cohort_of(updates: Mapping[DeviceId, Update], *, round_: int = 0) -> Cohort:
-    """These updates, in device order whatever order they are given in.
+    """A cohort of these updates, in device order, whatever order they are given in.
 
     Args:
         updates: at least one, all with deltas of shape (n_params,).

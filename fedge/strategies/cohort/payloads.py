@@ -13,17 +13,17 @@ from fedge.types import Vector
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PayloadDeltas:
-    """Deltas as their devices sent them; at no time is more than one payload in memory.
+    """Deltas as their devices sent them; only one payload is in memory at a time.
 
-    `columns` decodes every payload for every range: memory is bought with time.
+    `columns` decodes every payload again for every range, trading time for memory.
 
     Attributes:
         n_params: the size of a delta.
         n_members: how many payloads there are.
-        read: the payloads at these places of the cohort, one after another.
+        read: yields the payloads at these positions of the cohort, one after another.
 
     Raises:
-        PayloadError: from both ways to read, if a payload cannot be decoded or is of another size.
+        PayloadError: from both methods, if a payload cannot be decoded or has another size.
     """
 
     n_params: int

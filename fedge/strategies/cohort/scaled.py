@@ -1,4 +1,4 @@
-"""A cohort of which some deltas are made shorter and some are left out."""
+"""A cohort with some deltas shortened and some left out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from fedge.types import Vector
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScaledDeltas:
-    """Other deltas, each times its share.
+    """Other deltas, each multiplied by its share.
 
     Attributes:
         deltas: all of them.
@@ -42,7 +42,7 @@ class ScaledDeltas:
 
 
 def scale(cohort: Cohort, shares: Sequence[float]) -> Cohort:
-    """The cohort with so much of each delta; members whose share is 0 are no longer in it."""
+    """The cohort with each delta times its share; members with share 0 are left out."""
     parts = zip(cohort.members, shares, strict=True)
     members = tuple(_scaled(member, share) for member, share in parts if share)
     return Cohort(members, ScaledDeltas(cohort.deltas, tuple(shares)))

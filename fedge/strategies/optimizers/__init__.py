@@ -1,4 +1,4 @@
-"""Server optimizers: a delta to the next model."""
+"""Server optimizers: from a delta to the next model."""
 
 from fedge.strategies.optimizers.base import Optimizer, State, read_state
 from fedge.strategies.optimizers.fedadam import FedAdam

@@ -41,10 +41,10 @@ def read_state(parameters: Vector, memory: bytes, names: tuple[str, ...]) -> Sta
 
 
 class Optimizer(Protocol):
-    """Makes the next model of the last one and a cohort's delta.
+    """Makes the next model from the last one and a cohort's delta.
 
     Laws: an optimizer is a value, and a step depends on its arguments only; all
-    arithmetic is float32, one rounding an operation, so that every machine gets
+    arithmetic is float32, with one rounding per operation, so that every machine gets
     the same bits; a step does not write to its arguments.
     """
 
@@ -55,5 +55,5 @@ class Optimizer(Protocol):
         ...
 
     def step(self, state: State, delta: Vector) -> State:
-        """One round: the state before and the delta that a rule made, to the state after."""
+        """One round: from the state before, and the delta that a rule made, to the state after."""
         ...

@@ -14,8 +14,8 @@ from fedge.types import Vector
 class FedAdam:
     """Treats the cohort's delta as a descent direction and applies Adam.
 
-    As in the source there is no correction of the first steps' bias, and the
-    variance starts at tau squared.
+    As in the source, there is no bias correction, and the variance starts at tau
+    squared.
 
     Source: Reddi et al., 2021, arXiv:2003.00295, algorithm 2.
     """

@@ -1,4 +1,4 @@
-"""What every rule refuses."""
+"""The check of what robust functions are given."""
 
 import numpy as np
 

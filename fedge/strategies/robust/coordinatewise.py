@@ -1,11 +1,11 @@
 """Rules that look at each parameter by itself.
 
-Both give the same bits in whatever order the updates stand, and on every machine: the values
+Both give the same bits on every machine, in whatever order the updates are given: the values
 of a parameter are added in float32 from the smallest to the largest, and NaN counts as larger
 than infinity. So up to n_byzantine values of a parameter may be NaN or infinite without
 harm; with more, the result is not finite there.
 
-They need dense updates: of top-k payloads most values are zero, and so is the median.
+They need dense updates: most values of top-k payloads are zero, and so is their median.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ def coordinate_median(updates: Vector, *, n_byzantine: int = 0) -> Vector:
 
     Args:
         updates: float32, shape (n, n_params), n from 1 to 65536.
-        n_byzantine: how many may be arbitrary. Changes nothing; there to call all rules alike.
+        n_byzantine: how many may be arbitrary. It changes nothing; all rules are called alike.
 
     Returns:
         float32, shape (n_params,), in the units of the updates.
@@ -29,8 +29,8 @@ def coordinate_median(updates: Vector, *, n_byzantine: int = 0) -> Vector:
         ValueError: for another dtype or shape, or unless 2 * n_byzantine < n.
 
     Source:
-        Yin et al., 2018, arXiv:1803.01498, definition 1. As ByzFL 0.0.11's Median, which one NaN
-        turns to NaN.
+        Yin et al., 2018, arXiv:1803.01498, definition 1. The same as Median in ByzFL 0.0.11, except
+        that there a single NaN gives NaN.
     """
     check_updates(updates, n_byzantine)
     n = len(updates)
@@ -51,7 +51,7 @@ def trimmed_mean(updates: Vector, *, n_byzantine: int) -> Vector:
         ValueError: for another dtype or shape, or unless 2 * n_byzantine < n.
 
     Source:
-        Yin et al., 2018, arXiv:1803.01498, definition 2. As ByzFL 0.0.11's TrMean.
+        Yin et al., 2018, arXiv:1803.01498, definition 2. The same as TrMean in ByzFL 0.0.11.
     """
     check_updates(updates, n_byzantine)
     return _mean_of_ranks(updates, n_byzantine, len(updates) - n_byzantine)

@@ -1,4 +1,4 @@
-"""What a rule is, and what may come before one."""
+"""The interfaces of rules and of pre-aggregators."""
 
 from typing import Protocol
 
@@ -7,26 +7,26 @@ from fedge.types import Vector
 
 
 class Rule(Protocol):
-    """Makes one delta of a cohort.
+    """Combines a cohort into one delta.
 
-    Laws: a rule is a frozen dataclass whose fields are its parameters; what it gives depends on
-    the cohort alone and has the same bits on every machine; it reads no files and no clock, draws
-    nothing, and remembers nothing.
+    Laws: a rule is a frozen dataclass whose fields are its parameters; its result depends on the
+    cohort alone and has the same bits on every machine; it reads no files and no clock, uses no
+    randomness, and remembers nothing.
     """
 
     @property
     def streams(self) -> bool:
-        """Whether weighted sums are all that it reads: then memory is O(model).
+        """Whether it reads nothing but weighted sums: then memory is O(model).
 
-        A rule that does not stream may read columns too. It goes by `Cohort.ranges`, and keeps of
-        a range no more than fits into O(cohort^2): so memory is O(model + cohort x range), however
-        many parameters there are.
+        A rule that does not stream may also read columns. It loops over `Cohort.ranges` and keeps
+        at most O(cohort^2) of each range, so memory is O(model + cohort x range), however many
+        parameters there are.
         """
         ...
 
     @property
     def least(self) -> int:
-        """The smallest cohort that it can make a delta of; at least 1."""
+        """The smallest cohort that it can combine; at least 1."""
         ...
 
     def combine(self, cohort: Cohort) -> Vector:
@@ -39,23 +39,23 @@ class Rule(Protocol):
 
 
 class PreAggregator(Protocol):
-    """Makes a cohort of a cohort before a rule sees it: it mixes, groups or leaves out.
+    """Turns a cohort into another one before a rule sees it: it mixes, groups or leaves out.
 
-    Laws: as of a rule. The new deltas read the old ones when they are read themselves, so that
+    Laws: those of a rule. The new deltas read the old ones only when they are read themselves, so
     memory stays within what the rule after it needs.
     """
 
     @property
     def streams(self) -> bool:
-        """Whether it makes its cohort without reading columns.
+        """Whether it prepares a cohort without reading columns.
 
-        Its new deltas can be read in both ways all the same, and a weighted sum of them reads
-        weighted sums of the old ones alone.
+        The new deltas can still be read in both ways, and a weighted sum of them reads only
+        weighted sums of the old ones.
         """
         ...
 
     def least(self, n_left: int) -> int:
-        """How many members it needs so that so many are left for the rule."""
+        """How many members it needs to leave `n_left` of them for the rule."""
         ...
 
     def prepare(self, cohort: Cohort) -> Cohort:

@@ -1,4 +1,4 @@
-"""A rule with what comes before it."""
+"""A rule with the pre-aggregators before it."""
 
 from dataclasses import dataclass
 

@@ -41,7 +41,7 @@ def choose(wanted: EngineWish) -> Choice:
         )
     return Choice(
         "reference",
-        f"no onnxruntime here ({missing}): training runs on the reference engine, in NumPy;"
+        f"onnxruntime is not available ({missing}): training on the reference engine, in NumPy;"
         " a step takes about ten times as long (docs/engines.md)",
     )
 
@@ -80,7 +80,7 @@ def _check_memory(error: ImportError) -> None:
     """A library that does not fit into memory is not a missing library."""
     words = ("failed to map segment", "cannot allocate memory", "cannot apply additional memory")
     if any(each in str(error).lower() for each in words):
-        raise MemoryError(f"no room for a library: {error}") from None
+        raise MemoryError(f"not enough memory to load a library: {error}") from None
 
 
 def _import(name: EngineName) -> Opener:

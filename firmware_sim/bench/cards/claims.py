@@ -6,7 +6,7 @@ from fedge.bench.device.figures import Card, Figures
 
 _TIMES = dict.fromkeys(
     ("import_s", "first_step_s", "first_step_cpu_s", "cpu_s"),
-    "an emulator's times are not a board's",
+    "emulator times say nothing about a board",
 )
 _MEMORY = dict.fromkeys(
     ("peak_training_bytes", "peak_upload_bytes", "peak_bytes"),

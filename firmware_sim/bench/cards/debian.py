@@ -6,7 +6,7 @@ from fedge.bench.device.figures import Card, Figures
 from firmware_sim.boards import System
 from firmware_sim.stock import debian, programs
 
-_NOTE = "fedge and, as Debian counts them, its packages: without Python's compiled sources"
+_NOTE = "fedge and its packages, by Debian's sizes, without Python's compiled sources"
 _KIB = 1024
 _OWN = ("fedge", "paho-mqtt", "cbor2", "onnx")  # where they are not Debian's
 _FOR_FEDGE = {"python3-numpy", "python3-protobuf", "python3-onnxruntime"}  # the others are Python

@@ -54,7 +54,7 @@ def test_a_missing_file_is_waited_for_and_the_round_is_done_once_it_arrives(
         f"no examples yet in {path} (there is no such file): waiting for them, and skipping rounds"
     )
     assert len([line for line in said if "no examples yet" in line]) == 1
-    assert len([line for line in said if "is skipped" in line]) == 1
+    assert len([line for line in said if "skipping round 1:" in line]) == 1
     assert "there are examples now" in said
 
 
