@@ -29,7 +29,7 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
     """The first SIGTERM or SIGINT calls `stop`; a second, or `GRACE_S`, ends the process.
 
     Raises:
-        MemoryError: if there is no room for a thread.
+        MemoryError: if there is not enough memory for a thread.
     """
     ours, theirs = socket.socketpair()
     ours.setblocking(False)  # noqa: FBT003 - the library's
@@ -37,7 +37,7 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
     try:
         threading.Thread(target=_watch, args=(theirs,), name="watchdog", daemon=True).start()
     except RuntimeError:
-        raise MemoryError("no room for a thread") from None
+        raise MemoryError("not enough memory for a thread") from None
     finally:
         threading.stack_size(size)
 

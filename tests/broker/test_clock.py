@@ -60,7 +60,7 @@ def test_the_clock_is_named_and_when_it_fits_the_certificate_the_device_goes_on(
         with guarded(kind, port, wrong):
             wait_until(lambda: sentence in device.said(), 40)
         line = next(one for one in device.said().splitlines() if sentence in one)
-        assert f"UTC, the certificate holds {shown}: set the clock, by NTP" in line
+        assert f"UTC, the certificate is valid {shown}: set the clock, by NTP" in line
         with guarded(kind, port, right):
             wait_until(lambda: f"connected to mqtts://127.0.0.1:{port}" in device.said(), 50)
     assert "Traceback" not in device.said()

@@ -102,7 +102,7 @@ def test_a_device_whose_messages_vanish_says_so_after_a_few_tries(
         refusals = [one for one in device.said().splitlines() if ": refused:" in one]
         if version == "5" and without in {"up", "get", "state"}:  # the broker says that it refused
             (refusal,) = refusals
-            assert "refused: not authorized; let this user write there" in refusal
+            assert "refused: not authorized; allow this user to write there" in refusal
             assert topics[0] in refusal
         else:
             assert refusals == []
@@ -114,7 +114,7 @@ def test_nothing_is_said_where_all_rights_are_given(tmp_path: Path, version: str
         configured(tmp_path / "broker", users=USERS, rights=rights("")) as broker,
         fleet(tmp_path, version, broker) as (_, device),
     ):
-        wait_until(lambda: "round 3: the aggregator has accepted" in device.said(), 30)
+        wait_until(lambda: "round 3: the aggregator accepted" in device.said(), 30)
         time.sleep(16.0)
         assert "WARNING" not in device.said(), device.said()
 
@@ -131,7 +131,7 @@ def test_a_limit_on_messages_is_named_and_breaks_no_link(tmp_path: Path, version
         said = [one for one in aggregator.said().splitlines() if "not delivered to" in one]
         if version == "5":
             (line,) = said
-            assert "refused: packet too large; let the broker take 65536 bytes" in line
+            assert "refused: packet too large; allow the broker messages of 65536 bytes" in line
             assert "message_size_limit" in line
         else:
             assert said == []
@@ -150,7 +150,7 @@ def test_a_message_beyond_the_limit_is_refused_and_the_next_one_goes(tmp_path: P
         refused, arrived = events_within(one, 1.0)
         assert isinstance(refused, Undelivered)
         assert refused.is_refusal
-        assert refused.reason.startswith("refused: packet too large; let the broker take")
+        assert refused.reason.startswith("refused: packet too large; allow the broker messages")
         assert getattr(arrived, "payload", None) == bytes(1000)
         assert one.flush(1.0)
 
@@ -208,4 +208,4 @@ def test_a_refused_subscription_is_said_once_with_the_right_that_it_needs(
     for name in ("state", "in", "round", "srv"):
         topic = RIGHTS[name].split()[-1].replace("job/+", "job/default")
         (line,) = [one for one in refused if f"not delivered to {topic}: " in one]
-        assert "let this user read there; docs/brokers.md" in line
+        assert "allow this user to read there; docs/brokers.md" in line

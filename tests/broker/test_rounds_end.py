@@ -164,7 +164,7 @@ def test_a_device_refused_for_good_hangs_nothing(fleet: Fleet) -> None:
 def test_a_quorum_lowered_at_a_restart_closes_the_open_round(fleet: Fleet) -> None:
     aggregator = fleet.aggregate(rounds=1, quorum=2)
     device = fleet.device("ann")
-    wait_until(lambda: "has accepted" in device.said(), PATIENCE_S)
+    wait_until(lambda: "accepted the" in device.said(), PATIENCE_S)
     aggregator.stop()
     again = fleet.aggregate(rounds=1, quorum=1)
     assert again.wait(PATIENCE_S) == 0
@@ -201,7 +201,7 @@ def test_a_state_cleared_by_hand_is_taken_as_gone(fleet: Fleet) -> None:
     publish(fleet.broker, topic, ghost.to_bytes())
     aggregator = fleet.aggregate(rounds=1, deadline=300)
     device = fleet.device("ann")
-    wait_until(lambda: "has accepted" in device.said(), PATIENCE_S)
+    wait_until(lambda: "accepted the" in device.said(), PATIENCE_S)
     publish(fleet.broker, topic, b"")
     assert aggregator.wait(PATIENCE_S) == 0
     assert "CBOR" not in aggregator.said()
@@ -223,7 +223,7 @@ def test_a_crash_loop_does_not_keep_a_round_open(fleet: Fleet) -> None:
     device = fleet.device("ann")
     ghost = DeviceState(presence=Presence.ONLINE, instance=b"died-1st", software="fedge")
     publish(fleet.broker, Topics("default").device_state("ghost"), ghost.to_bytes())
-    wait_until(lambda: "has accepted" in device.said(), PATIENCE_S)
+    wait_until(lambda: "accepted the" in device.said(), PATIENCE_S)
     for _ in range(12):
         time.sleep(7)
         if aggregator.process.poll() is not None:

@@ -99,7 +99,7 @@ def test_each_reason_is_given_once_below_the_table() -> None:
     assert table.count(why) == 1
     assert f"[2] {why}" in table
     assert table.endswith("not measured: pi9: there is none")
-    (sent,) = [line for line in table.splitlines() if line.startswith("sent a round")]
+    (sent,) = [line for line in table.splitlines() if line.startswith("sent per round")]
     assert sent.split()[-4:] == ["0.800", "kB", "0.800", "kB"]
 
 

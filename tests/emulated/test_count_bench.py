@@ -68,7 +68,7 @@ def test_a_stored_file_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "[]", '{"counts": {}}'])
 def test_a_damaged_stored_file_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "counts.json").write_text(content)
-    with pytest.raises(ConfigError, match="no file of counts"):
+    with pytest.raises(ConfigError, match="not a file of counts"):
         stored.read(tmp_path / "counts.json")
 
 

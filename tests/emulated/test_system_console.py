@@ -75,7 +75,7 @@ def test_no_bytes_stop_the_reader(tmp_path: Path, pieces: list[bytes]) -> None:
 
 
 def test_a_command_of_two_lines_is_refused(tmp_path: Path) -> None:
-    with console(tmp_path, b"") as found, pytest.raises(EmulationError, match="no command"):
+    with console(tmp_path, b"") as found, pytest.raises(EmulationError, match="not a command"):
         found.send("true\nreboot")
 
 
