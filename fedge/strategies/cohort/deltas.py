@@ -35,6 +35,10 @@ class Deltas(Protocol):
         """
         ...
 
-    def columns(self, start: int, stop: int) -> Vector:
-        """Parameters start to stop of every delta: float32, shape (n_members, stop - start)."""
+    def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:
+        """Parameters start to stop of every delta: float32, shape (n_members, stop - start).
+
+        Where a device did not send a parameter, its value is `absent`: 0, or NaN to tell what was
+        not sent from a zero that was.
+        """
         ...

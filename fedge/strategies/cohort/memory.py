@@ -25,7 +25,7 @@ class _Rows:
                 total += np.float32(weight) * row
         return total
 
-    def columns(self, start: int, stop: int) -> Vector:
+    def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:  # noqa: ARG002 - all are sent
         return np.stack([row[start:stop] for row in self.rows])
 
 

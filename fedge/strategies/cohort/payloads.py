@@ -40,8 +40,8 @@ class PayloadDeltas:
             codecs.accumulate(payload, float(rounded[place]), total)
         return total
 
-    def columns(self, start: int, stop: int) -> Vector:
-        rows = np.zeros((self.n_members, stop - start), np.float32)
+    def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:
+        rows = np.full((self.n_members, stop - start), absent, np.float32)
         for row, payload in zip(rows, self.read(range(self.n_members)), strict=True):
             _write_columns(codecs.decode(payload), self.n_params, start, row)
         return rows

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from fedge import codecs
 from fedge.errors import PayloadError
 from fedge.strategies import Cohort, PayloadDeltas, cohort_of, scale
+from fedge.strategies.rules import Median
 from fedge.types import DeviceId, Update
 from tests.support.cohorts import dense, member, of_payloads, of_rows, vector
-from tests.support.rules_to_come import CoordinateMedian
 
 SPECS = ["none", "int8", "topk:0.25/sign", "topk:0.25/float32+ctx", "eden:2", "mask:0.3/eden:1"]
 N_PARAMS = 40
@@ -146,7 +146,7 @@ def test_a_median_by_ranges_keeps_less_than_the_cohort_in_memory(
     cohort = of_payloads(payloads, n_params)
     tracemalloc.start()
     try:
-        CoordinateMedian().combine(cohort)
+        Median().combine(cohort)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
