@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedge.errors import ConfigError
-from fedge.strategies.optimizers import FedAdam, FedAvg
+from fedge.strategies.optimizers import FedAdagrad, FedAdam, FedAvg, FedAvgM, FedYogi
 from fedge.strategies.parameters import form, listed, make, named
 from fedge.strategies.rules import (
     AdaptiveClip,
@@ -135,7 +135,13 @@ _REGISTRY = Registry(
         "fltrust": FLTrust,
         "foolsgold": FoolsGold,
     },
-    optimizers={"fedavg": FedAvg, "fedadam": FedAdam},
+    optimizers={
+        "fedavg": FedAvg,
+        "fedavgm": FedAvgM,
+        "fedadam": FedAdam,
+        "fedyogi": FedYogi,
+        "fedadagrad": FedAdagrad,
+    },
     pre_aggregators={
         "nnm": NearestNeighborMixing,
         "bucketing": Bucketing,
