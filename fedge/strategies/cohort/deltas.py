@@ -36,9 +36,16 @@ class Deltas(Protocol):
         ...
 
     def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:
-        """Parameters start to stop of every delta: float32, shape (n_members, stop - start).
+        """Parameters start to stop of every delta.
 
-        Where a device did not send a parameter, its value is `absent`: 0, or NaN to tell what was
-        not sent from a zero that was.
+        Args:
+            start: the first parameter.
+            stop: after the last one.
+            absent: what stands for a parameter that a device did not send, as a sparse payload has
+                them: 0, or NaN for rules to which that is no vote for zero. Deltas that have all
+                their parameters never hold it.
+
+        Returns:
+            float32, shape (n_members, stop - start).
         """
         ...
