@@ -27,6 +27,7 @@ from fedge._kernels.optimizer import sgd_step
 from fedge._kernels.packing import pack
 from fedge._kernels.quantising import quantise_kept
 from fedge._kernels.robust import robust_tile
+from fedge._kernels.tiles import centre_tile, gram_tile, mix_tile
 from fedge._kernels.topk import accumulate_topk
 from fedge._kernels.unpacking import fill_range_stream, scatter_add_stream, unpack
 
@@ -34,6 +35,7 @@ __all__ = [
     "accumulate_dense",
     "accumulate_rotated",
     "accumulate_topk",
+    "centre_tile",
     "draw_mask",
     "draw_mask_range",
     "encode_topk",
@@ -42,6 +44,8 @@ __all__ = [
     "fill_range_rotated",
     "fill_range_stream",
     "fwht",
+    "gram_tile",
+    "mix_tile",
     "pack",
     "pack_context",
     "quantise_dense",

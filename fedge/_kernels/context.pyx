@@ -133,8 +133,7 @@ def fill_range_context(
     Py_ssize_t start,
     float[::1] out,
 ):
-    """out[index - start] = value for every kept value of a body with the context coder and a
-    place in out.
+    """out[index - start] = value for every value kept within the range, by the context coder.
 
     Reads from the front and stops at the first value beyond the range, unless all parameters end
     there: what follows in the stream is then not looked at.

@@ -86,7 +86,8 @@ def test_kernel_and_twin_refuse_the_same_ranges_of_noise(
     both = _kernels.fill_range_dense, reference.fill_range_dense
     cut = data.draw(st.integers(0, n))
     parts = (0, cut), (cut, n - cut)
-    assert all([assert_same_range(*both, (body, bits, n), *part) for part in parts]) == whole
+    verdicts = [assert_same_range(*both, (body, bits, n), *part) for part in parts]
+    assert all(verdicts) == whole
 
 
 @pytest.mark.parametrize("kernel", [_kernels.fill_range_dense, reference.fill_range_dense])

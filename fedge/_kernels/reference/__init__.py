@@ -24,6 +24,7 @@ from fedge._kernels.reference.optimizer import sgd_step
 from fedge._kernels.reference.packing import pack
 from fedge._kernels.reference.quantising import quantise_kept
 from fedge._kernels.reference.robust import robust_tile
+from fedge._kernels.reference.tiles import centre_tile, gram_tile, mix_tile
 from fedge._kernels.reference.topk import accumulate_topk
 from fedge._kernels.reference.unpacking import fill_range_stream, scatter_add_stream, unpack
 
@@ -31,6 +32,7 @@ __all__ = [
     "accumulate_dense",
     "accumulate_rotated",
     "accumulate_topk",
+    "centre_tile",
     "draw_mask",
     "draw_mask_range",
     "encode_topk",
@@ -39,6 +41,8 @@ __all__ = [
     "fill_range_rotated",
     "fill_range_stream",
     "fwht",
+    "gram_tile",
+    "mix_tile",
     "pack",
     "pack_context",
     "quantise_dense",

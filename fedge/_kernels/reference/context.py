@@ -153,8 +153,7 @@ def unpack_context(
 def fill_range_context(
     body: bytes | memoryview, bits: int, n_kept: int, n_params: int, start: int, out: Vector
 ) -> bool:
-    """out[index - start] = value for every kept value of a body with the context coder and a
-    place in out.
+    """out[index - start] = value for every value kept within the range, by the context coder.
 
     Stops at the first value beyond the range, unless all parameters end there.
 
