@@ -8,6 +8,7 @@ from fedge.strategies.cohort.gram import Gram
 from fedge.types import DeviceId, RoundId, Vector
 
 ROWS_BYTES = 2**25  # of all rows of one range; a smaller one decodes every payload more often
+_PART = 1024  # columns whose products are added up before others are: ranges end between parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,5 +62,6 @@ class Cohort:
         """Ranges of columns, from the first to the last, whose rows fit into this many bytes."""
         n_params, n_rows = self.deltas.n_params, max(1, len(self.members), self.n_read)
         width = max(1, most_bytes // (4 * n_rows))
+        width -= width % _PART if width > _PART else 0
         for start in range(0, n_params, width):
             yield start, min(start + width, n_params)

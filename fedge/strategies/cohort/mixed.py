@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fedge.strategies.cohort import tiles as _kernels
+from fedge import _kernels
 from fedge.strategies.cohort.cohort import Cohort, Member
 from fedge.strategies.cohort.deltas import Deltas, Weights
 from fedge.types import Array, Vector

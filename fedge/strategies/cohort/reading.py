@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fedge.strategies.cohort import tiles as _kernels
+from fedge import _kernels
 from fedge.strategies.cohort.cohort import Cohort
 from fedge.strategies.cohort.gram import Gram
 from fedge.types import Array, Vector

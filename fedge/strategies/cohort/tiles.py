@@ -2,28 +2,7 @@
 
 import numpy as np
 
-from fedge.types import Array, Vector
-
-
-def centre_tile(rows: Vector) -> None:
-    """Subtracts each column's mean over the rows."""
-    total = np.zeros(rows.shape[1], np.float32)
-    for row in rows:
-        total += row
-    rows -= total / np.float32(len(rows))
-
-
-def gram_tile(rows: Vector, out: Array) -> None:
-    """Adds rows @ rows.T to out."""
-    for place, row in enumerate(rows.astype(np.float64)):
-        out[place] += (rows * row).sum(axis=1)
-
-
-def mix_tile(mixture: Vector, rows: Vector, out: Vector) -> None:
-    """out = mixture @ rows, added in row order."""
-    out[:] = 0
-    for column, row in zip(mixture.T, rows, strict=True):
-        out += column[:, None] * row
+from fedge.types import Vector
 
 
 def trimmed(rows: Vector, f: int, out: Vector) -> None:

@@ -1,4 +1,4 @@
-"""Rules that need more than deltas: data that the aggregator trusts, and what devices sent before."""
+"""Rules that need more than deltas: trusted data, and what devices sent before."""
 
 import sqlite3
 from pathlib import Path
@@ -17,6 +17,8 @@ from tests.support.aggregator_by_hand import Bench
 from tests.support.models import softmax
 from tests.support.scripted import scripted_payload
 from tests.support.sent_values import events, moved
+
+NEEDS_DATA = "compares updates with one from data that you trust: give --trusted-data FILE.npz"
 
 
 def trusted_file(folder: Path, *, n: int = 12, n_in: int = 2) -> Path:
@@ -78,18 +80,15 @@ def test_trusted_data_on_which_training_diverges_leave_the_model_and_say_so(
     [
         (
             {"strategy": "fltrust"},
-            "strategy 'fltrust' compares updates with one from data that you trust: give "
-            "--trusted-data FILE.npz",
+            f"strategy 'fltrust' {NEEDS_DATA}",
         ),
         (
             {"strategy": "nnm:f=1+fltrust", "quorum": 3},
-            "strategy 'nnm:f=1+fltrust' compares updates with one from data that you trust: give "
-            "--trusted-data FILE.npz",
+            f"strategy 'nnm:f=1+fltrust' {NEEDS_DATA}",
         ),
         (
             {"trusted_data": "own.npz"},
-            "strategy 'fedavg' does not use trusted data: leave out --trusted-data, or choose the "
-            "rule fltrust",
+            "strategy 'fedavg' does not use trusted data: leave out --trusted-data, or choose",
         ),
         (
             {"strategy": "krum:f=1", "quorum": 5, "codec": "topk:0.01/sign"},
