@@ -31,7 +31,7 @@ def minimum_diameter_weights(gram: Numbers, f: int) -> Numbers:
             cannot happen.
 
     Source:
-        El Mhamdi et al., 2018, arXiv:1802.07927, appendix (Brute); Rousseeuw, 1985. The same as
+        El Mhamdi et al., 2020, arXiv:1905.03853 (MDA); Rousseeuw, 1985. The same as
         MDA in ByzFL 0.0.11, which tries all subsets.
     """
     check_gram(gram, f)
