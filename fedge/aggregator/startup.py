@@ -11,6 +11,7 @@ from fedge.aggregator.models.model import keep
 from fedge.aggregator.models.retention import forget_models
 from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.rounds.evaluation import Evaluator
+from fedge.aggregator.rounds.trusted import TrustedData
 from fedge.aggregator.state.folder import StateFolder
 from fedge.aggregator.state.records import JobRecord, ModelRecord
 from fedge.aggregator.state.store import Store
@@ -21,6 +22,8 @@ from fedge.messages import BlobRef
 from fedge.messages.update import RUN_BYTES
 from fedge.storage import Lock, write_file
 from fedge.types import JobId
+
+_SPARSE = ("topk:", "mask:", "budget:")  # codecs that send only some of the parameters
 
 
 @contextmanager
@@ -37,6 +40,7 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Context]:
     codecs.get(config.downlink_codec)
     artifact = load_artifact(config.artifact)
     evaluator = Evaluator(artifact, config.test_data) if config.test_data else None
+    trusted = TrustedData(artifact, config.trusted_data) if config.trusted_data else None
     folder = StateFolder(config.state_dir)
     folder.make()
     with Lock(folder.path, "aggregator"):
@@ -60,16 +64,33 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Context]:
                 artifact=artifact,
                 artifact_ref=ref,
                 evaluator=evaluator,
+                trusted=trusted,
                 clock=clock,
             )
 
 
 def _check_strategy(config: AggregatorConfig) -> None:
-    least = strategies.get(config.strategy).rule.least
-    if config.quorum < least:
+    rule = strategies.get(config.strategy).rule
+    if config.quorum < (least := rule.least):
         raise ConfigError(
             f"strategy {config.strategy!r} needs at least {least} updates, but rounds may close "
             f"with {config.quorum}: raise the quorum"
+        )
+    if strategies.needs_reference(rule) and config.trusted_data is None:
+        raise ConfigError(
+            f"strategy {config.strategy!r} compares updates with one from data that you trust: "
+            "give --trusted-data FILE.npz"
+        )
+    if config.trusted_data is not None and not strategies.needs_reference(rule):
+        raise ConfigError(
+            f"strategy {config.strategy!r} does not use trusted data: leave out --trusted-data, "
+            "or choose the rule fltrust"
+        )
+    why = strategies.not_for_sparse(rule)
+    if why and config.codec.startswith(_SPARSE):
+        raise ConfigError(
+            f"strategy {config.strategy!r} does not go with codec {config.codec!r}: {why}; put "
+            "nnm+ before it, or take a codec that sends every parameter, such as int8"
         )
 
 

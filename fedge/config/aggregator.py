@@ -30,6 +30,9 @@ class AggregatorConfig:
     artifact: Path = setting(about="what to train, a .fedge file")
     state_dir: Path = setting(Path("fedge-aggregator"), about="folder for everything it keeps")
     test_data: Path | None = setting(None, about="examples to test each model on, an .npz file")
+    trusted_data: Path | None = setting(
+        None, about="examples that the rule fltrust compares updates with, an .npz file"
+    )
 
     rounds: int = setting(50, rule=at_least(1), about="training rounds to run")
     quorum: int = setting(1, rule=at_least(1), about="updates a round needs before it may close")

@@ -1,5 +1,6 @@
 """Making the next model from a round that is over, and writing its files."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.state.records import ModelRecord
 from fedge.codecs import Stamp
 from fedge.rounds import Round
+from fedge.types import DeviceId
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +22,13 @@ class NextModel:
         model: the model.
         broadcast: what devices are sent to get there; None if they fetch the whole model.
         told: fields of the round's event.
+        history: sums of devices that go into the database with it.
     """
 
     model: Model
     broadcast: bytes | None
     told: dict[str, Any]
+    history: Iterable[tuple[DeviceId, bytes]] = ()
 
 
 def make_next(
@@ -49,4 +53,4 @@ def make_next(
         accuracy=accuracy,
     )
     model = Model(record, parameters, broadcast.held, state)
-    return NextModel(model, broadcast.payload, combined.told)
+    return NextModel(model, broadcast.payload, combined.told, combined.history)

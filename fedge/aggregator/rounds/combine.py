@@ -1,19 +1,28 @@
 """Combines the updates a round has accepted into the next parameters, and reports on it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fedge import codecs
 from fedge.aggregator.models.model import Model, with_state
 from fedge.aggregator.rounds.bounding import Counted, bound_cohort, bound_fields
 from fedge.aggregator.rounds.context import Context
+from fedge.aggregator.rounds.history import StoredHistory, next_history
 from fedge.aggregator.rounds.merge import merge_deltas, merge_statistics
 from fedge.aggregator.state.records import Member
-from fedge.errors import PayloadError
+from fedge.errors import PayloadError, TrainingError
 from fedge.messages import RoundKind, StatisticsReport
 from fedge.rounds import Round
-from fedge.strategies import Cohort, PayloadDeltas, State, Strategy
+from fedge.strategies import (
+    Cohort,
+    CohortError,
+    PayloadDeltas,
+    State,
+    Strategy,
+    needs_history,
+    needs_reference,
+)
 from fedge.strategies import Member as CohortMember
 from fedge.strategies.rules.bound import EARLIER
 from fedge.types import DeviceId, RoundId, Vector
@@ -21,11 +30,19 @@ from fedge.types import DeviceId, RoundId, Vector
 
 @dataclass(frozen=True, slots=True)
 class Combined:
-    """The parameters and the strategy's state after a round; fields of the round's event."""
+    """What a round leads to.
+
+    Attributes:
+        parameters: of the next model.
+        state: the strategy's, after the round.
+        told: fields of the round's event.
+        history: sums of devices that have changed, for rules that need them; read it once.
+    """
 
     parameters: Vector
     state: State
     told: dict[str, Any]
+    history: Iterable[tuple[DeviceId, bytes]] = ()
 
 
 @dataclass(slots=True)
@@ -50,10 +67,27 @@ class Combiner:
         if n < least:
             why = "no update could be counted" if n == 0 else _too_few(n, least)
             return _unchanged(before, counted.told, why)
-        state = merge_deltas(self.strategy, before.state, counted.cohort)
+        try:
+            known = self._known(counted.cohort, before, round_.id)
+            state = merge_deltas(self.strategy, before.state, known)
+        except CohortError as error:
+            return _unchanged(before, counted.told, str(error))
+        except TrainingError as error:
+            return _unchanged(before, counted.told, f"on the trusted data {error}")
         if state is None:
             return _unchanged(before, counted.told, "the next model would not be finite")
-        return Combined(with_state(before.parameters, state), state, counted.told)
+        history = () if known.history is None else next_history(known, self.on.store)
+        return Combined(with_state(before.parameters, state), state, counted.told, history)
+
+    def _known(self, cohort: Cohort, before: Model, round_: RoundId) -> Cohort:
+        """The cohort with what its rule needs besides deltas."""
+        rule, reference, history = self.strategy.rule, None, None
+        if needs_reference(rule) and self.on.trusted is not None:
+            reference = self.on.trusted.delta(before.held, self.on.config.plan(), round_)
+        if needs_history(rule):
+            devices = [member.device for member in cohort.members]
+            history = StoredHistory(self.on.store, devices, cohort.deltas.n_params)
+        return replace(cohort, reference=reference, history=history)
 
     def _pool(self, before: Model, cohort: list[Member]) -> Combined:
         """A round of statistics.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fedge.aggregator.clock import Clock
 from fedge.aggregator.rounds.evaluation import Evaluator
+from fedge.aggregator.rounds.trusted import TrustedData
 from fedge.aggregator.state.folder import StateFolder
 from fedge.aggregator.state.store import Store
 from fedge.artifact import Artifact
@@ -22,4 +23,5 @@ class Context:
     artifact: Artifact
     artifact_ref: BlobRef
     evaluator: Evaluator | None
+    trusted: TrustedData | None = None
     clock: Clock

@@ -14,6 +14,7 @@
               (`fedge.aggregator.models.broadcast`) and of the strategy's memory the newest, of
               broadcasts the last few
     refusal   how many updates were refused while a round was open, by reason
+    history   what each device has sent in earlier rounds, in sum; only for rules that go by it
     silent    devices that gave no sign of life in the last rounds
 
 An abandoned round (closed_at set, report NULL) made no model. The updates accepted for it go
@@ -26,6 +27,8 @@ file that a row names is whole and on disk before the row is, and stays as long 
 the model is one to keep; a broadcast leads from what devices hold of the model
 before to what they hold of its own, bit for bit.
 """
+
+from fedge.aggregator.state.history_table import HISTORY
 
 FORMAT = 4  # user_version of the file; an older one is migrated, a newer one refused
 
@@ -133,6 +136,7 @@ TABLES = (
     """,
     *UPDATES,
     *FACTS,
+    HISTORY,
     """
     CREATE TABLE refusal (
         round INTEGER NOT NULL,             -- -1: before the first round
@@ -170,5 +174,5 @@ MIGRATIONS = {  # from this format to the next
         """,
         "DROP TABLE former",
     ),
-    3: FACTS,
+    3: (*FACTS, HISTORY),
 }

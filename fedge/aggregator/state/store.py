@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fedge.aggregator.state import database
+from fedge.aggregator.state.history_table import read_history, write_history
 from fedge.aggregator.state.model_table import (
     BEST_FIRST,
     forget_broadcasts,
@@ -212,6 +213,11 @@ class Store:
         with reading(self._path), closing(read_payloads(self._db, cohort)) as found:
             yield from found
 
+    def history(self, device: DeviceId, start: int, size_bytes: int) -> bytes | None:
+        """So many bytes of the sum of all that a device has sent; None if nothing was kept."""
+        with reading(self._path):
+            return read_history(self._db, device, start, size_bytes)
+
     def close_round(
         self,
         model: ModelRecord,
@@ -220,12 +226,15 @@ class Store:
         *,
         broadcast: bytes | None = None,
         keep_broadcasts: int,
+        history: Iterable[tuple[DeviceId, bytes]] = (),
     ) -> None:
         """Store a model and mark all accepted updates as part of it and of no other.
 
-        Only the last `keep_broadcasts` broadcasts are kept.
+        Only the last `keep_broadcasts` broadcasts are kept. `history` gives the new sums of
+        devices, and may read payloads and old sums for that.
         """
         with self._writing() as db:
+            write_history(db, history)
             add_tally(db, tally)
             insert_model(db, model, self._timestamp(), broadcast=broadcast)
             forget_broadcasts(db, model.version + 1 - keep_broadcasts)

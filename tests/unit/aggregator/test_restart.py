@@ -53,7 +53,12 @@ def last_model(bench: Bench) -> bytes:
 
 @pytest.mark.parametrize(
     ("strategy", "downlink"),
-    [("fedavg", "topk:0.1/sign"), ("fedadam:lr=0.05", "int8"), ("fedavg", "none")],
+    [
+        ("fedavg", "topk:0.1/sign"),
+        ("fedadam:lr=0.05", "int8"),
+        ("fedavg", "none"),
+        ("foolsgold", "none"),
+    ],
 )
 def test_killed_after_any_step_it_makes_the_same_model(
     tmp_path: Path, strategy: str, downlink: str
@@ -394,11 +399,12 @@ def updates_in(state: Path) -> list[tuple[object, ...]]:
 
 
 def make_format_3(state: Path) -> None:
-    """What the release before had: no word of how an update was trained."""
+    """What the release before had: no word of how an update was trained, nor of earlier ones."""
     with sqlite3.connect(state / "state.sqlite3") as db:
         for table in ("taken", "applied"):
             for column in ("n_steps", "loss"):
                 db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        db.execute("DROP TABLE history")
         db.execute("PRAGMA user_version = 3")
 
 
