@@ -1,7 +1,7 @@
 """The bounds, by device: whose update counts, how much, and how that is reported."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,10 +35,15 @@ class Counted:
     Attributes:
         cohort: without members whose update was dropped; the others scaled to the bound, and
             their numbers of examples capped.
+        cuts: of each update of the whole cohort, those of "dropped", "clipped" and "capped" that
+            happened to it.
+        median: of the norms that count, as clipped; None if there are none.
         told: fields of the round's event.
     """
 
     cohort: Cohort
+    cuts: tuple[frozenset[str], ...]
+    median: float | None
     told: dict[str, Any]
 
 
@@ -51,7 +56,12 @@ def bound_cohort(cohort: Cohort, norms: Sequence[float], bounds: Bounds) -> Coun
     left = scale(cohort, bounded.shares)
     claimed = [member.n_examples for member in left.members]
     weighed = bound_examples(claimed, bounds.weight, bounds.examples)
-    return Counted(_capped(left, weighed), _told(cohort, norms, bounded, left, weighed))
+    return Counted(
+        cohort=_capped(left, weighed),
+        cuts=tuple(_cuts(bounded, claimed, weighed)),
+        median=bounded.median,
+        told=_told(cohort, norms, bounded, left, weighed),
+    )
 
 
 def bound_fields(
@@ -76,6 +86,19 @@ def bound_fields(
         "examples_median": examples.median if examples else None,
         "examples_bound": examples.bound if examples else None,
     }
+
+
+def _cuts(
+    bounded: NormBound, claimed: Sequence[int], weighed: ExamplesBound
+) -> Iterator[frozenset[str]]:
+    counts = zip(claimed, weighed.counts, strict=True)
+    for share in bounded.shares:
+        if share == 0:
+            yield frozenset({"dropped"})
+            continue
+        claim, count = next(counts)
+        cuts = {"clipped": share < 1, "capped": count < claim}
+        yield frozenset(name for name, was_cut in cuts.items() if was_cut)
 
 
 def _capped(cohort: Cohort, weighed: ExamplesBound) -> Cohort:

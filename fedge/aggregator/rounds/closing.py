@@ -7,7 +7,7 @@ from fedge.aggregator.models.broadcast import Broadcaster
 from fedge.aggregator.models.model import Model, keep
 from fedge.aggregator.rounds.combine import Combiner
 from fedge.aggregator.rounds.context import Context
-from fedge.aggregator.state.records import ModelRecord
+from fedge.aggregator.state.records import ModelRecord, Verdicts
 from fedge.codecs import Stamp
 from fedge.rounds import Round
 
@@ -20,11 +20,13 @@ class NextModel:
         model: the model.
         broadcast: what devices are sent to get there; None if they fetch the whole model.
         told: fields of the round's event.
+        verdicts: what the round says about its devices, to be stored with the model.
     """
 
     model: Model
     broadcast: bytes | None
     told: dict[str, Any]
+    verdicts: Verdicts | None
 
 
 def make_next(
@@ -49,4 +51,4 @@ def make_next(
         accuracy=accuracy,
     )
     model = Model(record, parameters, broadcast.held, state)
-    return NextModel(model, broadcast.payload, combined.told)
+    return NextModel(model, broadcast.payload, combined.told, combined.verdicts)

@@ -134,7 +134,12 @@ class Job:
             **made.told,
         }
         self._store.close_round(
-            made.model.record, report, tally, broadcast=made.broadcast, keep_broadcasts=KEPT
+            made.model.record,
+            report,
+            tally,
+            broadcast=made.broadcast,
+            keep_broadcasts=KEPT,
+            verdicts=made.verdicts,
         )
         forget_models(self._store, self._on.folder, self._config.keep_models)
         self.model = made.model

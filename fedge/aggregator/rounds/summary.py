@@ -19,6 +19,7 @@ _SUMS = (
     "devices_dropped",
     "devices_clipped",
     "devices_capped",
+    "devices_quarantined",
 )
 _MOST_NAMED = 1000
 _PACKAGES = ("fedge", "numpy", "onnxruntime", "paho-mqtt", "cbor2")

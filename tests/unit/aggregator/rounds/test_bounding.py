@@ -61,7 +61,7 @@ def test_switched_off_it_counts_every_finite_delta_as_it_is(tmp_path: Path) -> N
 
 def test_139_rounds_of_3e38_make_139_models_without_it(tmp_path: Path) -> None:
     names = (*HONEST, "eve")
-    bench = Bench(tmp_path, wait_for=4, quorum=4, rounds=139)
+    bench = Bench(tmp_path, wait_for=4, quorum=4, rounds=139, quarantine_after=None)
     bench.add(*names, payload=sending({"eve": 3e38}))
     bench.settle(n_steps=4000)
     reports = events(bench)
