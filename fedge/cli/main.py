@@ -12,6 +12,7 @@ COMMANDS = {
     "broker": "run an MQTT broker for a benchmark or a demo",
     "aggregate": "run the aggregator: it opens rounds, makes models and serves the devices",
     "device": "run a device: it trains on its own data when a round asks it to",
+    "quarantine": "show whose updates do not count, or say so by hand",
     "export": "write a trained model as ONNX for inference",
     "bench": "measure kernels, codecs, and what a device and an update cost, next to their peers",
 }

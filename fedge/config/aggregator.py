@@ -81,6 +81,24 @@ class AggregatorConfig:
         off="off",
         about="longest update that counts in full, in median norms of its round",
     )
+    weight_bound: float | None = setting(
+        3.0,
+        rule=at_least(1),
+        off="off",
+        about="most examples that one update counts for, in medians of its round",
+    )
+    quarantine_after: int | None = setting(
+        3,
+        rule=within(1, 31),
+        off="off",
+        about="suspect rounds after which a device's updates no longer count, if they are most of "
+        "its latest ones: 3 of 5, 4 of 7",
+    )
+    quarantine_rounds: int = setting(
+        10,
+        rule=at_least(1),
+        about="rounds in a row without suspicion after which they count again",
+    )
     parts: int = setting(1, rule=within(1, MAX_PARTS), about="partitions of the update topics")
 
     codec: str = setting_of(Plan, "codec", note=f": {_CODECS}")

@@ -60,7 +60,13 @@ def test_a_job_goes_on_without_the_updates_that_would_wreck_its_model(
     stack: ExitStack, tmp_path: Path, any_broker: Broker, value: float
 ) -> None:
     process = AggregatorProcess(
-        tmp_path, any_broker.url, ARTIFACT, codec="none", quorum=4, rounds=4, **{"wait-for": 4}
+        tmp_path,
+        any_broker.url,
+        ARTIFACT,
+        codec="none",
+        quorum=4,
+        rounds=4,
+        **{"wait-for": 4, "quarantine-after": "off"},
     )
     stack.callback(process.close)
     fleet = ScriptedFleet(any_broker.url, ARTIFACT, NAMES, payload=hostile(value))

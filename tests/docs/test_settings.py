@@ -42,7 +42,7 @@ def a_value(one: Setting) -> Any:
         bool: [True],
         str: ["abc", "80%"],
         Path: ["a/b"],
-        int: [3, 100],
+        int: [5, 100],
         float: [0.5, 100.0],
     }
     for value in known[one.kind]:

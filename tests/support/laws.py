@@ -20,6 +20,15 @@ def check_laws(state: Path, *, keep_models: int = 20) -> None:
         ).fetchone()
         assert wrong == (0,)
         assert db.execute("SELECT count(*) <= 1 FROM round WHERE closed_at IS NULL").fetchone()[0]
+        # What is said of a device is said with the model of that round, and not before.
+        (stray,) = db.execute(
+            "SELECT count(*) FROM device LEFT JOIN model USING (round) WHERE version IS NULL"
+        ).fetchone()
+        (last, told) = db.execute(
+            "SELECT (SELECT max(round) FROM model JOIN round USING (round) WHERE kind = 'training')"
+            ", (SELECT max(round) FROM device)"
+        ).fetchone()
+        assert (stray, told) == (0, last)
     models = open_registry(state).models()
     assert [model.version for model in models] == list(range(len(models)))
     for before, after in zip([None, *models], models, strict=False):

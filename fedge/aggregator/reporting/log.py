@@ -171,6 +171,12 @@ class Reporter:
             self.info(f"round {report['round']}: missing {_names(report['missing'])}")
         for text in _bound_lines(report):
             self.warning(f"round {report['round']}: {text}")
+        if report["capped"]:
+            self.info(f"round {report['round']}: {_capped_line(report)}")
+        for text in _quarantine_lines(report):
+            self.warning(f"round {report['round']}: {text}")
+        if report["quarantined"]:
+            self.info(f"round {report['round']}: {_quarantined_line(report)}")
         if "note" in report:
             self.warning(f"round {report['round']}: {report['note']}")
         self._events.write(report)
@@ -238,6 +244,39 @@ def _bound_lines(report: Mapping[str, Any]) -> Iterator[str]:
             else f"the bound, a norm of {bound:.3g}"
         )
         yield f"{report['devices_clipped']} updates were scaled down to {limit}: {names}{more}"
+
+
+def _quarantine_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """What has changed: who is in quarantine from now on, and who no longer is."""
+    for one in report["quarantine_began"]:
+        yield f"device {one['device']} is in quarantine from now on: {one['reason']}"
+    if report["quarantine_ended"]:
+        yield f"no longer in quarantine: {', '.join(report['quarantine_ended'])}"
+    if report["quarantine_withheld"]:
+        names = ", ".join(report["quarantine_withheld"][:_MOST_NAMED])
+        yield (
+            f"suspect, but not put in quarantine, because that would leave no majority: {names}; "
+            "`fedge quarantine add` does it by hand"
+        )
+
+
+def _quarantined_line(report: Mapping[str, Any]) -> str:
+    """Whose update does not count."""
+    named = report["quarantined"][:_MOST_NAMED]
+    shown = ", ".join(f"{one['device']} (by {one['by']}, round {one['since']})" for one in named)
+    n_more = report["devices_quarantined"] - len(named)
+    more = f" and {n_more} more" if n_more > 0 else ""
+    return f"in quarantine, so not counted: {shown}{more}"
+
+
+def _capped_line(report: Mapping[str, Any]) -> str:
+    """Whose update counts for fewer examples than it claims; honest ones may, round after round."""
+    names = ", ".join(one["device"] for one in report["capped"][:_MOST_LINES])
+    more = ", ..." if report["devices_capped"] > _MOST_LINES else ""
+    return (
+        f"{report['devices_capped']} updates claim more examples than the "
+        f"{report['examples_bound']} that one may count for: {names}{more}"
+    )
 
 
 def _closed_line(report: Mapping[str, Any]) -> str:

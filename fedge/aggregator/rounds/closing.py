@@ -8,7 +8,7 @@ from fedge.aggregator.models.broadcast import Broadcaster
 from fedge.aggregator.models.model import Model, keep
 from fedge.aggregator.rounds.combine import Combiner
 from fedge.aggregator.rounds.context import Context
-from fedge.aggregator.state.records import ModelRecord
+from fedge.aggregator.state.records import ModelRecord, Verdicts
 from fedge.codecs import Stamp
 from fedge.rounds import Round
 from fedge.types import DeviceId
@@ -23,12 +23,14 @@ class NextModel:
         broadcast: what devices are sent to get there; None if they fetch the whole model.
         told: fields of the round's event.
         history: sums of devices that go into the database with it.
+        verdicts: what the round says about its devices, to be stored with the model.
     """
 
     model: Model
     broadcast: bytes | None
     told: dict[str, Any]
-    history: Iterable[tuple[DeviceId, bytes]] = ()
+    history: Iterable[tuple[DeviceId, bytes]]
+    verdicts: Verdicts | None
 
 
 def make_next(
@@ -53,4 +55,4 @@ def make_next(
         accuracy=accuracy,
     )
     model = Model(record, parameters, broadcast.held, state)
-    return NextModel(model, broadcast.payload, combined.told, combined.history)
+    return NextModel(model, broadcast.payload, combined.told, combined.history, combined.verdicts)

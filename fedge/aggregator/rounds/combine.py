@@ -1,16 +1,17 @@
 """Combines the updates a round has accepted into the next parameters, and reports on it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fedge import codecs
 from fedge.aggregator.models.model import Model, with_state
-from fedge.aggregator.rounds.bounding import Counted, bound_cohort, bound_fields
+from fedge.aggregator.rounds.bounding import Bounds, Counted, bound_cohort, bound_fields
 from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.rounds.history import StoredHistory, next_history
+from fedge.aggregator.rounds.judging import Updates, judge, quarantine_fields
 from fedge.aggregator.rounds.merge import merge_deltas, merge_statistics
-from fedge.aggregator.state.records import Member
+from fedge.aggregator.state.records import Member, Verdicts
 from fedge.errors import PayloadError, TrainingError
 from fedge.messages import RoundKind, StatisticsReport
 from fedge.rounds import Round
@@ -37,12 +38,14 @@ class Combined:
         state: the strategy's, after the round.
         told: fields of the round's event.
         history: sums of devices that have changed, for rules that need them; read it once.
+        verdicts: what the round says about its devices; a round of statistics says nothing.
     """
 
     parameters: Vector
     state: State
     told: dict[str, Any]
     history: Iterable[tuple[DeviceId, bytes]] = ()
+    verdicts: Verdicts | None = None
 
 
 @dataclass(slots=True)
@@ -59,16 +62,24 @@ class Combiner:
 
     def combine(self, before: Model, round_: Round) -> Combined:
         """The model after a round that starts from the one before."""
-        cohort = self.on.store.cohort(round_.id)
+        cohort, decisions = self.on.store.cohort(round_.id), self.on.store.quarantine()
+        out = {name for name, one in decisions.items() if one.is_out}
         if round_.kind == RoundKind.STATISTICS:
-            return self._pool(before, cohort)
-        counted = self._bound(cohort, before.state.parameters.size)
+            told = quarantine_fields([decisions[one.device] for one in cohort if one.device in out])
+            pooled = self._pool(before, [one for one in cohort if one.device not in out])
+            return replace(pooled, told=pooled.told | told)
+        updates = self._updates(cohort, out, before.state.parameters.size)
+        combined = self._merge(before, updates.counted, round_.id)
+        verdicts, told = judge(self.on, updates, decisions, round_.id)
+        return replace(combined, told=combined.told | told, verdicts=verdicts)
+
+    def _merge(self, before: Model, counted: Counted, round_: RoundId) -> Combined:
         n, least = len(counted.cohort.members), self.strategy.rule.least
         if n < least:
             why = "no update could be counted" if n == 0 else _too_few(n, least)
             return _unchanged(before, counted.told, why)
         try:
-            known = self._known(counted.cohort, before, round_.id)
+            known = self._known(counted.cohort, before, round_)
             state = merge_deltas(self.strategy, before.state, known)
         except CohortError as error:
             return _unchanged(before, counted.told, str(error))
@@ -111,17 +122,33 @@ class Combiner:
         clipped = [{"device": devices[place]} for place in scaled_down]
         return Combined(after, before.state, bound_fields(dropped=dropped, clipped=clipped))
 
-    def _bound(self, cohort: list[Member], n_params: int) -> Counted:
-        """Norms of updates accepted by an earlier process are computed again from their bytes."""
+    def _updates(self, cohort: list[Member], out: Collection[DeviceId], n_params: int) -> Updates:
+        """Those that count, bounded, and those of devices in quarantine.
+
+        Norms of updates accepted by an earlier process are computed again from their bytes.
+        """
         unseen = [member for member in cohort if member.key not in self.norms]
         for member, payload in zip(unseen, self.on.store.payloads(unseen), strict=True):
             self.norms[member.key] = codecs.decode(payload).norm
-        norms = [self.norms[member.key] for member in cohort]
-        return bound_cohort(
-            self._stored(cohort, norms, n_params),
-            norms,
-            self.on.config.norm_bound,
-            self.on.store.medians(EARLIER),
+        members = [one for one in cohort if one.device not in out]
+        others = [one for one in cohort if one.device in out]
+        norms = [self.norms[one.key] for one in members]
+        stored = self._stored(members, norms, n_params)
+        return Updates(
+            members=members,
+            norms=norms,
+            cohort=stored,
+            counted=bound_cohort(stored, norms, self._bounds()),
+            others=others,
+            other_norms=[self.norms[one.key] for one in others],
+        )
+
+    def _bounds(self) -> Bounds:
+        return Bounds(
+            norm=self.on.config.norm_bound,
+            weight=self.on.config.weight_bound,
+            norms=self.on.store.medians("norm", EARLIER),
+            examples=self.on.store.medians("examples", EARLIER),
         )
 
     def _stored(self, cohort: list[Member], norms: list[float], n_params: int) -> Cohort:

@@ -140,6 +140,7 @@ class Job:
             broadcast=made.broadcast,
             keep_broadcasts=KEPT,
             history=made.history,
+            verdicts=made.verdicts,
         )
         forget_models(self._store, self._on.folder, self._config.keep_models)
         self.model = made.model

@@ -18,6 +18,8 @@ _SUMS = (
     "devices_late",
     "devices_dropped",
     "devices_clipped",
+    "devices_capped",
+    "devices_quarantined",
 )
 _MOST_NAMED = 1000
 _PACKAGES = ("fedge", "numpy", "onnxruntime", "paho-mqtt", "cbor2")

@@ -1,7 +1,7 @@
 """Rows of the database, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fedge.types import DeviceId, JobId, RoundId
 
@@ -78,6 +78,69 @@ class ModelRecord:
     strategy: str
     loss: float | None = None
     accuracy: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """How an update compares with those of its cohort that count; None where that is not known.
+
+    Attributes:
+        norm: its length, in median norms.
+        cosine: of the angle between it and the direction of the others.
+        loss: how far its training loss is above the median, in robust standard deviations.
+        marks: what is out of the ordinary, or was cut: any of `MARKS`.
+    """
+
+    device: DeviceId
+    norm: float | None = None
+    cosine: float | None = None
+    loss: float | None = None
+    marks: frozenset[str] = frozenset()
+
+
+MARKS = ("suspect", "long", "opposed", "lossy", "dropped", "clipped", "capped")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantine:
+    """A decision about a device.
+
+    Attributes:
+        is_out: whether its updates do not count; if they do, that is by hand, and the rule must
+            not put the device in quarantine.
+        by: "rule" or "hand".
+        round: the latest one when it was made; -1 before the first.
+        since: the time, for people.
+        reason: a sentence, for people.
+        n_clean: rounds in a row, since then, in which the rule would have found nothing.
+    """
+
+    device: DeviceId
+    is_out: bool
+    by: str
+    round: int
+    since: str
+    reason: str
+    n_clean: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdicts:
+    """What a round says about its devices, to be stored with its model.
+
+    Attributes:
+        round: which.
+        scores: one per device.
+        begun: devices that the rule puts in quarantine, and why.
+        ended: devices that the rule releases.
+        clean: of the others that the rule has put there, their new `n_clean`.
+    """
+
+    round: RoundId
+    scores: tuple[Score, ...] = ()
+    begun: Mapping[DeviceId, str] = field(default_factory=dict)
+    ended: frozenset[DeviceId] = frozenset()
+    clean: Mapping[DeviceId, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,11 @@
     refusal   how many updates were refused while a round was open, by reason
     history   what each device has sent in earlier rounds, in sum; only for rules that go by it
     silent    devices that gave no sign of life in the last rounds
+    device    how each device's updates compared with those of its cohorts; written with the model
+              that they were compared for
+    quarantine  whose updates do not count, and whose do because somebody said so. `fedge
+              quarantine` writes it too, while an aggregator is running: what is by hand, the
+              aggregator leaves alone
 
 An abandoned round (closed_at set, report NULL) made no model. The updates accepted for it go
 into the model of the next round that closes, which starts from the same model.
@@ -90,6 +95,38 @@ FACTS = (  # what devices say of their training; NULL if they do not
     "ALTER TABLE applied ADD COLUMN loss REAL",
 )
 
+VERDICTS = (
+    """
+    CREATE TABLE device (
+        device TEXT PRIMARY KEY,
+        n_rounds INTEGER NOT NULL,          -- in which its updates were compared
+        n_suspect INTEGER NOT NULL,         -- in how many of them each of these was so
+        n_long INTEGER NOT NULL,
+        n_opposed INTEGER NOT NULL,
+        n_lossy INTEGER NOT NULL,
+        n_dropped INTEGER NOT NULL,
+        n_clipped INTEGER NOT NULL,
+        n_capped INTEGER NOT NULL,
+        suspect INTEGER NOT NULL,           -- a bit for each of the last 62; the lowest is the last
+        round INTEGER NOT NULL,             -- the last of them, and what was found in it
+        norm REAL,                          -- in median norms
+        cosine REAL,                        -- with the others' direction
+        loss REAL                           -- in robust deviations from the median loss
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE quarantine (
+        device TEXT PRIMARY KEY,
+        is_out INTEGER NOT NULL,            -- 0: its updates count, whatever the rule says
+        made_by TEXT NOT NULL CHECK (made_by IN ('rule', 'hand')),
+        round INTEGER NOT NULL,             -- the latest one when it was made; -1: before any
+        since TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        n_clean INTEGER NOT NULL DEFAULT 0  -- rounds in a row without suspicion, for the rule
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
 TABLES = (
     """
     CREATE TABLE job (
@@ -146,6 +183,7 @@ TABLES = (
     ) STRICT
     """,
     SILENT,
+    *VERDICTS,
 )
 
 MIGRATIONS = {  # from this format to the next
@@ -174,5 +212,5 @@ MIGRATIONS = {  # from this format to the next
         """,
         "DROP TABLE former",
     ),
-    3: (*FACTS, HISTORY),
+    3: (*FACTS, HISTORY, *VERDICTS),
 }

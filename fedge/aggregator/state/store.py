@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fedge.aggregator.state import database
 from fedge.aggregator.state.history_table import read_history, write_history
@@ -19,9 +19,11 @@ from fedge.aggregator.state.records import (
     JobRecord,
     Member,
     ModelRecord,
+    Quarantine,
     RoundRecord,
     Tally,
     UpdateRecord,
+    Verdicts,
 )
 from fedge.aggregator.state.round_table import (
     add_tally,
@@ -40,6 +42,12 @@ from fedge.aggregator.state.update_table import (
     read_members,
     read_payloads,
     read_taken,
+)
+from fedge.aggregator.state.verdict_table import (
+    count_devices,
+    read_quarantine,
+    read_suspicion,
+    write_verdicts,
 )
 from fedge.storage import reading, transaction, writing
 from fedge.types import DeviceId, RoundId
@@ -227,14 +235,18 @@ class Store:
         broadcast: bytes | None = None,
         keep_broadcasts: int,
         history: Iterable[tuple[DeviceId, bytes]] = (),
+        verdicts: Verdicts | None = None,
     ) -> None:
         """Store a model and mark all accepted updates as part of it and of no other.
 
         Only the last `keep_broadcasts` broadcasts are kept. `history` gives the new sums of
-        devices, and may read payloads and old sums for that.
+        devices, and may read payloads and old sums for that. What the round says about its devices
+        is stored with the model; a decision made by hand in the meantime stands.
         """
         with self._writing() as db:
             write_history(db, history)
+            if verdicts is not None:
+                write_verdicts(db, verdicts, self._timestamp())
             add_tally(db, tally)
             insert_model(db, model, self._timestamp(), broadcast=broadcast)
             forget_broadcasts(db, model.version + 1 - keep_broadcasts)
@@ -266,10 +278,25 @@ class Store:
         with reading(self._path):
             return read_reports(self._db)
 
-    def medians(self, n: int) -> list[float]:
-        """Median norms of the last n training rounds, oldest first, where there was one."""
+    def medians(self, what: Literal["norm", "examples"], n: int) -> list[Any]:
+        """Medians of the last n training rounds, oldest first, where there was one."""
         with reading(self._path):
-            return read_medians(self._db, n)
+            return read_medians(self._db, f"{what}_median", n)
+
+    def quarantine(self) -> dict[DeviceId, Quarantine]:
+        """Every decision about a device that is in force, by the rule or by hand."""
+        with reading(self._path):
+            return read_quarantine(self._db)
+
+    def suspicion(self, devices: Iterable[DeviceId]) -> dict[DeviceId, int]:
+        """Suspect rounds of these devices as bits, the lowest for the last round."""
+        with reading(self._path):
+            return read_suspicion(self._db, devices)
+
+    def n_compared(self) -> int:
+        """How many devices have ever been compared with others."""
+        with reading(self._path):
+            return count_devices(self._db)
 
     def refusals(self, round_: RoundId) -> dict[str, int]:
         """How many updates were refused while this round was open, by reason."""

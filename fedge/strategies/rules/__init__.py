@@ -6,6 +6,7 @@ from fedge.strategies.rules.bulyan import Bulyan
 from fedge.strategies.rules.centres import CenteredClipping, GeometricMedian
 from fedge.strategies.rules.chain import Chain
 from fedge.strategies.rules.coordinates import Meamed, Median, TrimmedMean
+from fedge.strategies.rules.examples import ExamplesBound, bound_examples
 from fedge.strategies.rules.hostile import CohortError
 from fedge.strategies.rules.krum import Krum, MultiKrum
 from fedge.strategies.rules.mean import Mean
@@ -24,6 +25,7 @@ __all__ = [
     "Clip",
     "CohortError",
     "CovarianceFilter",
+    "ExamplesBound",
     "FLTrust",
     "FoolsGold",
     "GeometricMedian",
@@ -39,6 +41,7 @@ __all__ = [
     "Rule",
     "SmallestEigenvalue",
     "TrimmedMean",
+    "bound_examples",
     "bound_norms",
     "needs_history",
     "needs_reference",

@@ -399,8 +399,10 @@ def updates_in(state: Path) -> list[tuple[object, ...]]:
 
 
 def make_format_3(state: Path) -> None:
-    """What the release before had: no word of how an update was trained, nor of earlier ones."""
+    """What the release before had: nothing of how an update was trained, nor of its device."""
     with sqlite3.connect(state / "state.sqlite3") as db:
+        db.execute("DROP TABLE device")
+        db.execute("DROP TABLE quarantine")
         for table in ("taken", "applied"):
             for column in ("n_steps", "loss"):
                 db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")

@@ -34,7 +34,9 @@ def payload(artifact: Artifact, name: str, round_: int) -> bytes:
 def test_a_mixed_cohort_with_one_clipped_and_one_dropped(
     tmp_path: Path, strategy: str, rule: str
 ) -> None:
-    bench = Bench(tmp_path, wait_for=6, quorum=6, rounds=4, strategy=rule + strategy)
+    bench = Bench(
+        tmp_path, wait_for=6, quorum=6, rounds=4, strategy=rule + strategy, quarantine_after=None
+    )
     bench.add(*(f"device-{number}" for number in range(6)), payload=payload)
     bench.settle(n_steps=400)
     reports = bench.aggregator.report()["round_reports"]
