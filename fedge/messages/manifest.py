@@ -46,6 +46,7 @@ class RoundKind(StrEnum):
         "statistics"  # count, mean and spread of its features, before the first training round
     )
     TRAINING = "training"
+    EVALUATION = "evaluation"  # how well the model does on its validation examples; makes no model
 
 
 class RoundState(StrEnum):
