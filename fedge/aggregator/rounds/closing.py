@@ -10,6 +10,7 @@ from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.state.records import ModelRecord
 from fedge.codecs import Stamp
 from fedge.rounds import Round
+from fedge.training.evaluation import finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def make_next(
     """Combine the round's updates, evaluate the result and write its files."""
     combined = combiner.combine(before, round_)
     parameters, state = combined.parameters, combined.state
-    loss, accuracy = context.evaluator.evaluate(parameters) if context.evaluator else (None, None)
+    found = context.evaluator.evaluate(parameters) if context.evaluator else None
     stamp = Stamp(schema=context.artifact.schema[:4], round=round_.id)
     broadcast = broadcaster.broadcast(parameters, before.held, stamp, context.config.seed)
     sha256, held, memory = keep(context.folder, parameters, broadcast, state)
@@ -45,8 +46,9 @@ def make_next(
         held=held,
         memory=memory,
         strategy=context.config.strategy,
-        loss=loss,
-        accuracy=accuracy,
+        loss=finite(found.loss) if found else None,
+        accuracy=finite(found.accuracy) if found else None,
     )
     model = Model(record, parameters, broadcast.held, state)
-    return NextModel(model, broadcast.payload, combined.told)
+    told = {"test": found.facts() if found else None, **combined.told}
+    return NextModel(model, broadcast.payload, told)

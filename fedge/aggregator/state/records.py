@@ -80,6 +80,37 @@ class ModelRecord:
     accuracy: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceEvaluation:
+    """What a device says of a model, on its own examples."""
+
+    device: DeviceId
+    n_examples: int
+    loss: float  # mean over them
+    accuracy: float | None  # None if answers are numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationRecord:
+    """A model's evaluation by devices.
+
+    Attributes:
+        round: the one that asked for it.
+        version: of the model.
+        n_examples: of all devices together, as far as they count.
+        loss: mean over these.
+        accuracy: share of right answers; None if answers are numbers.
+        devices: what each of them said.
+    """
+
+    round: RoundId
+    version: int
+    n_examples: int
+    loss: float
+    accuracy: float | None
+    devices: tuple[DeviceEvaluation, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
     """Counts since the last commit that are worth storing."""

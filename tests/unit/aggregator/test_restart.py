@@ -394,8 +394,10 @@ def updates_in(state: Path) -> list[tuple[object, ...]]:
 
 
 def make_format_3(state: Path) -> None:
-    """What the release before had: no word of how an update was trained."""
+    """What the release before had: no word of how an update was trained, and no evaluations."""
     with sqlite3.connect(state / "state.sqlite3") as db:
+        db.executescript("DROP TABLE device_evaluation; DROP TABLE evaluation;")
+        db.execute("ALTER TABLE job DROP COLUMN best_by")
         for table in ("taken", "applied"):
             for column in ("n_steps", "loss"):
                 db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
