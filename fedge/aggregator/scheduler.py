@@ -7,6 +7,7 @@ from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.rounds.job import Job
 from fedge.aggregator.rounds.summary import outcome
 from fedge.errors import TrainingError
+from fedge.messages import RoundKind
 from fedge.rounds import Round
 from fedge.types import RoundId
 
@@ -86,6 +87,8 @@ class Scheduler:
         if round_.is_over(now_s):
             self._n_failed = 0
             self._close(round_, session)
+        elif round_.kind == RoundKind.EVALUATION and _is_spent(round_, now_s):
+            self._close(round_, session)
         elif round_.has_failed(now_s):
             self._fail(round_, now_s)
         elif now_s >= round_.deadline_s:
@@ -146,7 +149,10 @@ class Scheduler:
 
     def _close(self, round_: Round, session: Session) -> None:
         fleet, traffic = self._router.births.fleet, self._router.traffic
-        if round_.id not in (self._hurried, self._overran):
+        is_asked = (
+            round_.kind != RoundKind.EVALUATION
+        )  # a device that evaluates nothing is no trouble
+        if is_asked and round_.id not in (self._hurried, self._overran):
             fleet.miss(round_.waiting_for)
         if fleet.has_changed():
             self._on.store.keep_silent(fleet.missed)
@@ -191,3 +197,8 @@ class Scheduler:
                 self._reporter.finished(outcome(self._on))
             self._on.store.announce(manifest.sequence)
             self.is_finished = True
+
+
+def _is_spent(round_: Round, now_s: float) -> bool:
+    """Whether a round that makes no model has waited long enough, whoever has answered."""
+    return round_.has_failed(now_s) or now_s >= round_.deadline_s

@@ -16,7 +16,7 @@ from fedge.aggregator.state.folder import StateFolder
 from fedge.aggregator.state.records import JobRecord, ModelRecord
 from fedge.aggregator.state.store import Store
 from fedge.artifact import Artifact, load_artifact
-from fedge.config.aggregator import AggregatorConfig
+from fedge.config.aggregator import AggregatorConfig, BestBy
 from fedge.errors import ConfigError
 from fedge.messages import BlobRef
 from fedge.messages.update import RUN_BYTES
@@ -41,6 +41,7 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Context]:
     artifact = load_artifact(config.artifact)
     evaluator = Evaluator(artifact, config.test_data) if config.test_data else None
     trusted = TrustedData(artifact, config.trusted_data) if config.trusted_data else None
+    compare_by = _compare_by(config, artifact)
     folder = StateFolder(config.state_dir)
     folder.make()
     with Lock(folder.path, "aggregator"):
@@ -55,6 +56,7 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Context]:
                 found = _begin(config, folder, store, artifact)
             else:
                 _check_same(found, config, ref)
+            store.compare_by(compare_by)
             forget_models(store, folder, config.keep_models)
             yield Context(
                 config=config,
@@ -65,6 +67,7 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Context]:
                 artifact_ref=ref,
                 evaluator=evaluator,
                 trusted=trusted,
+                compare_by=compare_by,
                 clock=clock,
             )
 
@@ -92,6 +95,27 @@ def _check_strategy(config: AggregatorConfig) -> None:
             f"strategy {config.strategy!r} does not go with codec {config.codec!r}: {why}; put "
             "nnm+ before it, or take a codec that sends every parameter, such as int8"
         )
+
+
+def _compare_by(config: AggregatorConfig, artifact: Artifact) -> BestBy | None:
+    """What models are compared by: as the settings say, or by accuracy if there is one."""
+    is_class = artifact.manifest.loss != "mse"
+    if config.best_by is not None:
+        if config.best_by.endswith("accuracy") and not is_class:
+            raise ConfigError(
+                f"--best-by {config.best_by}: the model predicts numbers, which have no accuracy: "
+                "compare models by their loss"
+            )
+        return config.best_by
+    if config.target_accuracy is not None and not is_class:
+        raise ConfigError(
+            "--target-accuracy: the model predicts numbers, which have no accuracy: leave it out"
+        )
+    if config.test_data is not None:
+        return "test_accuracy" if is_class else "test_loss"
+    if config.evaluations:
+        return "devices_accuracy" if is_class else "devices_loss"
+    return None
 
 
 def _begin(

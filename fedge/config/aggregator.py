@@ -2,18 +2,24 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 from fedge import codecs, strategies
 from fedge.codecs.varint import MAX_VARINT
 from fedge.config.common import NAME, LogLevel, MqttVersion, Process
 from fedge.config.fields import check
+from fedge.errors import ConfigError
 from fedge.messages.manifest import MAX_DEADLINE_S, MAX_PARTS
 from fedge.rounds import ENOUGH, Enough, is_enough
 from fedge.setting import Rule, above, at_least, setting, setting_of, within
 from fedge.training.plan import Plan
 
 _CODECS = f"{', '.join(codecs.SPECS)}; docs/codecs.md helps to choose"
+
+
+EVALUATE_EVERY = 10  # training rounds
+VALIDATION = 0.1  # share of a device's examples
+BestBy: TypeAlias = Literal["test_accuracy", "test_loss", "devices_accuracy", "devices_loss"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +69,28 @@ class AggregatorConfig:
         about="end with an error when this many rounds in a row have failed on every device; "
         "unset: keep trying",
     )
+    evaluate_every: int | None = setting(
+        None,
+        rule=at_least(0),
+        about="let devices evaluate the model on examples that they hold out, after every so many "
+        f"training rounds and after the last; 0: never; unset: {EVALUATE_EVERY}, or never with "
+        "--test-data",
+    )
     target_accuracy: float | None = setting(
-        None, rule=within(0, 1), about="finish once the test accuracy has reached this"
+        None,
+        rule=within(0, 1),
+        about="finish once the accuracy has reached this: on the test data, or without any on the "
+        "devices",
+    )
+    stop_after: int | None = setting(
+        None,
+        rule=at_least(1),
+        about="finish once so many evaluations in a row have found no better model",
+    )
+    best_by: BestBy | None = setting(
+        None,
+        about="which model is the best, to be kept and exported as such: by what the test data or "
+        "the devices say; unset: the test data if there are any, and accuracy if there is one",
     )
     strategy: str = setting("fedavg", about=f"how updates make the next model: {strategies.HELP}")
     max_examples: int = setting(
@@ -116,7 +142,12 @@ class AggregatorConfig:
     clip_norm: float | None = setting_of(Plan, "clip_norm")
     seed: int = setting_of(Plan, "seed")
     algorithm: str = setting_of(Plan, "algorithm")
-    validation: float = setting_of(Plan, "validation")
+    validation: float | None = setting_of(
+        Plan,
+        "validation",
+        default=None,
+        note=f"; unset: {VALIDATION} if devices evaluate models, otherwise 0",
+    )
 
     events: Path | None = setting(None, about="file to append events to, one JSON object a line")
     connect_timeout_s: float = setting_of(Process, "connect_timeout_s")
@@ -127,6 +158,14 @@ class AggregatorConfig:
     def __post_init__(self) -> None:
         check(self)
         self.plan()  # has rules of its own
+        self._check_evaluation()
+
+    @property
+    def evaluations(self) -> int:
+        """After how many training rounds devices evaluate the model; 0 for never."""
+        if self.evaluate_every is not None:
+            return self.evaluate_every
+        return 0 if self.test_data is not None else EVALUATE_EVERY
 
     def enough(self) -> Enough | None:
         """How many updates end a round early; None: only all of them do."""
@@ -134,4 +173,22 @@ class AggregatorConfig:
 
     def plan(self) -> Plan:
         """The training that every round asks for."""
-        return Plan(**{item.name: getattr(self, item.name) for item in fields(Plan)})
+        wanted = {item.name: getattr(self, item.name) for item in fields(Plan)}
+        if self.validation is None:
+            wanted["validation"] = VALIDATION if self.evaluations else 0.0
+        return Plan(**wanted)
+
+    def _check_evaluation(self) -> None:
+        """Refuse settings that wait for an evaluation that never comes."""
+        has_test, has_devices = self.test_data is not None, bool(self.evaluations)
+        by = self.best_by or ""
+        if by.startswith("test") and not has_test:
+            raise ConfigError(f"setting best_by: {by} needs test data: give --test-data FILE.npz")
+        if by.startswith("devices") and not has_devices:
+            raise ConfigError(f"setting best_by: {by} needs evaluate_every above 0")
+        for name in ("target_accuracy", "stop_after"):
+            if getattr(self, name) is not None and not (has_test or has_devices):
+                raise ConfigError(
+                    f"setting {name}: no model is evaluated: give --test-data FILE.npz, or "
+                    "evaluate_every above 0"
+                )

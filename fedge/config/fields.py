@@ -11,6 +11,7 @@ from typing import (
     Literal,
     Protocol,
     TypeVar,
+    Union,
     get_args,
     get_origin,
     get_type_hints,
@@ -165,7 +166,8 @@ def given(cls: type[C], config: C | None, settings: Mapping[str, object]) -> C:
 
 def _kind_of(hint: Any) -> tuple[type, tuple[str, ...], bool]:
     """The type that an annotation means, its choices, and whether it allows None."""
-    is_optional = isinstance(hint, UnionType)
+    # A Literal or None is a Union of `typing`, any other type or None a UnionType.
+    is_optional = isinstance(hint, UnionType) or get_origin(hint) is Union
     if is_optional:
         hint = next(kind for kind in get_args(hint) if kind is not NoneType)
     if get_origin(hint) is Literal:

@@ -9,6 +9,7 @@ on is in the message itself, never only in MQTT 5 properties.
 from fedge.messages.blob import BlobChunk, BlobRequest
 from fedge.messages.broadcasts import Broadcasts
 from fedge.messages.chunks import CHUNK_BYTES, Assembly, Range, n_chunks, slice_chunk
+from fedge.messages.evaluation import EvaluationReport
 from fedge.messages.manifest import BlobRef, CatchUp, RoundKind, RoundManifest, RoundState
 from fedge.messages.reply import Accepted, Missing, Reason, Refused, Reply, decode_reply
 from fedge.messages.state import AggregatorState, DeviceState, Followed, Presence, Skipped
@@ -27,6 +28,7 @@ __all__ = [
     "Broadcasts",
     "CatchUp",
     "DeviceState",
+    "EvaluationReport",
     "Facts",
     "Followed",
     "Missing",

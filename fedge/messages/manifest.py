@@ -1,5 +1,6 @@
 """What a round asks for; retained, so that a device that wakes up late still learns of it."""
 
+import itertools
 import math
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,8 +21,9 @@ _MAX_BLOB_BYTES = 2**32
 MAX_PARTS = 4096
 MAX_DEADLINE_S = 366 * 86_400  # a leap year
 _MAX_CATCH_UPS = 16
+MAX_UNCHANGED = 64
 _MAX_VALUES = (
-    256  # 14 fields, 12 of a plan and 4 values for each way to catch up, with room for more
+    320  # 15 fields, 12 of a plan, 64 rounds and 4 values for each way to catch up, and more
 )
 _FIELDS = {
     "job": Kind.TEXT,
@@ -37,7 +39,7 @@ _FIELDS = {
     "deadline_s": Kind.NUMBER,
     "parts": Kind.INTEGER,
 }
-_TOO = {"wants_facts": Kind.BOOLEAN}
+_TOO = {"wants_facts": Kind.BOOLEAN, "unchanged": Kind.LIST}
 
 
 class RoundKind(StrEnum):
@@ -47,6 +49,7 @@ class RoundKind(StrEnum):
         "statistics"  # count, mean and spread of its features, before the first training round
     )
     TRAINING = "training"
+    EVALUATION = "evaluation"  # how well the model does on its validation examples; makes no model
 
 
 class RoundState(StrEnum):
@@ -124,9 +127,14 @@ class RoundManifest:
     deadline_s: float  # for a device, counted from the moment it reads this
     parts: int  # partitions of the update topics
     wants_facts: bool = False  # whether updates may carry `Facts`; older releases cannot read them
+    # How many rounds ago there were rounds that made no model, the last first. The broadcasts from
+    # one round's model to another's are as many as the rounds between them, less these.
+    unchanged: tuple[int, ...] = ()
 
     def to_bytes(self) -> bytes:
-        too = {"wants_facts": True} if self.wants_facts else {}
+        too: dict[str, object] = {"wants_facts": True} if self.wants_facts else {}
+        if self.unchanged:
+            too["unchanged"] = list(self.unchanged)
         data = wire.encode(
             {
                 "v": wire.VERSION,
@@ -175,6 +183,7 @@ class RoundManifest:
             deadline_s=_duration(fields["deadline_s"]),
             parts=wire.bounded(fields["parts"], 1, MAX_PARTS, "manifest parts"),
             wants_facts=wire.typed(fields.get("wants_facts", False), bool, "manifest facts"),
+            unchanged=_unchanged(fields.get("unchanged", [])),
         )
 
 
@@ -185,6 +194,17 @@ def _catch_ups(value: object) -> tuple[CatchUp, ...]:
             "manifest catch-up", expected=f"at most {_MAX_CATCH_UPS}", found=len(ways)
         )
     return tuple(map(CatchUp.from_wire, ways))
+
+
+def _unchanged(value: object) -> tuple[int, ...]:
+    rounds = wire.typed(value, list, "manifest unchanged")
+    if len(rounds) > MAX_UNCHANGED:
+        expected = f"at most {MAX_UNCHANGED}"
+        raise PayloadError("manifest unchanged", expected=expected, found=len(rounds))
+    found = tuple(wire.bounded(one, 1, MAX_ROUND, "manifest unchanged") for one in rounds)
+    if any(a >= b for a, b in itertools.pairwise(found)):
+        raise PayloadError("manifest unchanged", expected="each later than the next", found="not")
+    return found
 
 
 def _duration(value: object) -> float:

@@ -5,6 +5,7 @@ import itertools
 import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,11 +14,14 @@ from fedge.errors import DataError, TrainingError
 from fedge.training import dropout, sampling
 from fedge.training.data import ArrayData, DataSource
 from fedge.training.engines import EngineName
-from fedge.training.evaluation import Evaluation, n_right
+from fedge.training.evaluation import Evaluation
 from fedge.training.graphs import EvalGraph, TrainGraph
+from fedge.training.metrics import Sums, form_of, sums_of
 from fedge.training.optimizer import LocalSgd
 from fedge.training.plan import Plan
 from fedge.types import Array, Update, Vector
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,34 +96,36 @@ class Trainer:
         return loss, gradient.copy()
 
     def evaluate(self, parameters: Vector, data: DataSource) -> Evaluation:
-        """Loss and accuracy over all examples; may be called between two steps.
+        """Metrics over all examples; may be called between two steps.
 
         Raises:
             DataError: if there are no examples, or they are not what the artifact expects.
         """
-        data = _fitting(data, self.artifact.manifest)
+        return Evaluation.of(exhaust(self.measure(parameters, data)))
+
+    def measure(self, parameters: Vector, data: DataSource) -> Generator[int, None, Sums]:
+        """The sums behind `evaluate`, one batch per `next`, which gives the batch's number.
+
+        Raises:
+            DataError: like `evaluate`, on the first `next`.
+        """
+        manifest = self.artifact.manifest
+        data = _fitting(data, manifest)
         n = _check_examples(data)
         self._load(parameters, self._eval.parameters)
-        size, name = self.artifact.manifest.batch_size, self.artifact.manifest.loss
-        loss, right, n_answers = 0.0, 0, 0
-        for start in range(0, n, size):
+        form, size, total = form_of(manifest), manifest.batch_size, None
+        for number, start in enumerate(range(0, n, size), start=1):
             losses, scores = self._eval.run(data, np.arange(start, min(start + size, n)))
             targets = self._eval.batch.target[: len(losses)]
-            loss += float(losses.sum(dtype=np.float64))
-            right += n_right(name, scores, targets) or 0
-            n_answers += targets.size
-        accuracy = None if name == "mse" else right / n_answers
-        return Evaluation(loss=loss / n, accuracy=accuracy, n_examples=n)
+            sums = sums_of(form, losses, scores, targets)
+            total = sums if total is None else total + sums
+            yield number
+        assert total is not None  # noqa: S101 - there is at least one example
+        return total
 
     def fit(self, parameters: Vector, data: DataSource, plan: Plan) -> Update:
         """Runs all steps of the plan; see `steps`."""
-        steps = self.steps(parameters, data, plan)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                update: Update = end.value
-                return update
+        return exhaust(self.steps(parameters, data, plan))
 
     def steps(
         self, parameters: Vector, data: DataSource, plan: Plan
@@ -169,6 +175,16 @@ class Trainer:
         if np.shape(parameters) != buffer.shape:
             raise ValueError(f"parameters: expected {buffer.shape}, found {np.shape(parameters)}")
         buffer[:] = parameters
+
+
+def exhaust(steps: Generator[Any, None, T]) -> T:
+    """Do all the steps; what they lead to."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: T = end.value
+            return found
 
 
 def _fitting(data: DataSource, manifest: Manifest) -> DataSource:

@@ -10,8 +10,17 @@ import numpy as np
 
 from fedge.artifact import Manifest
 from fedge.errors import PayloadError
-from fedge.messages import BlobChunk, BlobRequest, Broadcasts, StatisticsReport, Topics, UpdateChunk
+from fedge.messages import (
+    BlobChunk,
+    BlobRequest,
+    Broadcasts,
+    EvaluationReport,
+    StatisticsReport,
+    Topics,
+    UpdateChunk,
+)
 from fedge.messages.topics import Topic
+from fedge.training.metrics import form_of, sums_of
 from fedge.training.statistics import FeatureStatistics
 from fedge.types import RoundId
 from tests.fuzz.models import MANIFEST, SCHEMA
@@ -32,6 +41,10 @@ def _statistics(payload: bytes, manifest: Manifest = MANIFEST) -> StatisticsRepo
     return StatisticsReport.from_bytes(payload, manifest)
 
 
+def read_evaluation(payload: bytes, manifest: Manifest = MANIFEST) -> EvaluationReport:
+    return EvaluationReport.from_bytes(payload, manifest)
+
+
 def _topic(payload: bytes) -> Topic:
     return Topics("default").read(payload.decode(errors="replace"))
 
@@ -39,6 +52,7 @@ def _topic(payload: bytes) -> Topic:
 DECODERS: list[Callable[[bytes], Any]] = [
     *dict.fromkeys(decode for decode, _ in EXAMPLES),
     _statistics,
+    read_evaluation,
 ]
 
 
@@ -110,11 +124,20 @@ def report(n_examples: int = 3) -> bytes:
     ).to_bytes()
 
 
+def evaluation() -> bytes:
+    """An evaluation message that fits the model: three examples, two of them right."""
+    scores = np.array([[0, 0, 1], [2, 0, 0], [0, 3, 0]], np.float32)
+    sums = sums_of(
+        form_of(MANIFEST), np.array([0.5, 0.25, 2], np.float32), scores, np.array([2, 0, 2])
+    )
+    return EvaluationReport(schema=SCHEMA, round=RoundId(7), sums=sums).to_bytes()
+
+
 def seeds() -> dict[str, bytes]:
     """One message of each kind, and a topic."""
     messages = {type(decode(message)).__name__: message for decode, message in EXAMPLES}
     topics = {"topic": Topics("default").up("job", "pi-3", 4).encode()}
-    return messages | topics | {"statistics": report()}
+    return messages | topics | {"statistics": report(), "evaluation": evaluation()}
 
 
 TARGET = Target("messages", check, mutate, seeds, n_mutations=1200)

@@ -10,6 +10,7 @@ from fedge.aggregator.reception.validation import RefusedError, check_update
 from fedge.aggregator.rounds.merge import merge_statistics
 from fedge.messages import RoundKind
 from fedge.strategies import Cohort, Mean, Member, PayloadDeltas
+from fedge.training.metrics import bounds, summarize
 from fedge.types import DeviceId, RoundId, Vector
 from tests.fuzz import messages, payloads
 from tests.fuzz.bodies import make_payload
@@ -22,7 +23,7 @@ _FACTOR = 256  # times its size: the larger of a payload's and a message's
 
 
 def check(update: bytes) -> bool:
-    """In a round of either kind it is refused with a reason, or counted with finite results."""
+    """In a round of any kind it is refused with a reason, or counted with finite results."""
     is_taken = False
     for kind in RoundKind:
         verify = partial(check_update, update, ARTIFACT, _ROUND, kind, max_examples=_MAX_EXAMPLES)
@@ -36,6 +37,10 @@ def check(update: bytes) -> bool:
             assert (header.round, header.schema) == (_ROUND, SCHEMA[:4])
             assert header.n_examples == checked.n_examples
             counted = _counted(update, checked.n_examples)
+        elif kind is RoundKind.EVALUATION:
+            report = messages.read_evaluation(update, ARTIFACT.manifest)
+            fleet = summarize([report.sums] * 3, bounds([checked.n_examples] * 3))
+            counted = np.array([fleet.total.mean_loss, *fleet.worst.values()])
         else:
             counted, _ = merge_statistics([update] * 3, ARTIFACT, ARTIFACT.parameters)
         assert np.isfinite(counted).all()
@@ -58,12 +63,12 @@ def mutate(update: bytes, rng: random.Random, change: Change) -> bytes:
 
 
 def seeds() -> dict[str, bytes]:
-    """An update for the small model in every scheme, and statistics."""
+    """An update for the small model in every scheme, and reports."""
     stamp = codecs.Stamp(schema=SCHEMA[:4], round=_ROUND, n_examples=12)
     updates = {
         scheme.name.lower(): make_payload(scheme, N_TRAINABLE, stamp) for scheme in codecs.Scheme
     }
-    return updates | {"statistics": messages.report()}
+    return updates | {"statistics": messages.report(), "evaluation": messages.evaluation()}
 
 
 TARGET = Target("update", check, mutate, seeds, n_mutations=4000)

@@ -39,6 +39,7 @@ class Bench:
             "state_dir": folder / "state",
             "events": folder / "events.jsonl",
             "codec": "none",
+            "evaluate_every": 0,
             **settings,
         }
         self.devices: dict[str, ScriptedDevice] = {}

@@ -67,6 +67,7 @@ class AggregatorProcess:
             "events": folder / "events.jsonl",
             "json": folder / "result.json",
             "log-level": "debug",
+            "evaluate-every": 0,
             **flags,
         }
         self.flags = [word for name, value in given.items() for word in (f"--{name}", str(value))]

@@ -131,7 +131,7 @@ class AggregatorProcess(Process):
             return
         config = AggregatorConfig(
             job=self.job, name=self.name, artifact=self.world.artifact_path,
-            state_dir=self.folder, **self.settings,
+            state_dir=self.folder, evaluate_every=0, **self.settings,
         )  # fmt: skip
         self.transport, self.is_linked = self.world.bus.transport(self.name), True
         self.core = Aggregator(config, transport=self.transport, clock=self.world.clock)

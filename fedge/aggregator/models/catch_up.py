@@ -1,11 +1,14 @@
 """Blobs that lead from the models of earlier rounds to the current one."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Self
 
 from fedge.messages import BlobRef, Broadcasts, CatchUp
+from fedge.messages.manifest import MAX_UNCHANGED
+from fedge.types import RoundId
 
 # A device that is a few rounds behind takes the smallest bundle that reaches back far enough, so
 # it downloads at most eight times what it needs, in one request.
@@ -38,3 +41,15 @@ def bundles(payloads: Sequence[bytes], model_bytes: int) -> tuple[Bundle, ...]:
     spans = sorted({min(span, len(payloads)) for span in SPANS} - {0})
     found = (Bundle.of(payloads[-span:]) for span in spans)
     return tuple(bundle for bundle in found if len(bundle.data) < model_bytes)
+
+
+def unchanged(round_: RoundId, made: Collection[RoundId]) -> tuple[int, ...]:
+    """How many rounds ago there were rounds that made no model, the last first.
+
+    Args:
+        round_: the one to count from.
+        made: the rounds that made the last models, at least as many as broadcasts are kept.
+    """
+    first = min(made, default=round_)
+    gaps = (round_ - one for one in range(round_ - 1, first, -1) if one not in made)
+    return tuple(islice(gaps, MAX_UNCHANGED))

@@ -5,8 +5,7 @@ from fedge.aggregator.reception.validation import RefusedError, check_update
 from fedge.aggregator.rounds.job import Job
 from fedge.aggregator.state.records import UpdateRecord
 from fedge.artifact import Artifact
-from fedge.messages import Accepted, Reason, Refused, Reply, UpdateChunk
-from fedge.messages.statistics import max_bytes
+from fedge.messages import Accepted, Reason, Refused, Reply, UpdateChunk, evaluation, statistics
 from fedge.rounds import Verdict
 from fedge.types import DeviceId
 
@@ -27,8 +26,9 @@ class Intake:
     def __init__(self, job: Job, artifact: Artifact, *, max_examples: int) -> None:
         self._job, self._artifact, self._max_examples = job, artifact, max_examples
         # The largest sparse payload is a bit over four bytes a parameter, the dense one is four.
-        size = max(5 * artifact.n_trainable + _HEADER, max_bytes(artifact.manifest))
-        self.reassembly = Reassembly(size)
+        size = 5 * artifact.n_trainable + _HEADER
+        reports = (kind.max_bytes(artifact.manifest) for kind in (statistics, evaluation))
+        self.reassembly = Reassembly(max(size, *reports))
 
     def take(self, device: DeviceId, chunk: UpdateChunk, now_s: float) -> Reply | None:
         """The answer to a chunk; None if there is none yet."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fedge import codecs
 from fedge.artifact import Artifact
 from fedge.errors import PayloadError
-from fedge.messages import Reason, RoundKind, StatisticsReport
+from fedge.messages import EvaluationReport, Reason, RoundKind, StatisticsReport
 from fedge.types import RoundId
 
 
@@ -20,7 +20,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Facts about a valid update; the norm is of a delta, and None for statistics."""
+    """Facts about a valid update; the norm is of a delta, and None for anything else."""
 
     n_examples: int
     norm: float | None = None
@@ -38,6 +38,8 @@ def check_update(
     try:
         if kind == RoundKind.STATISTICS:
             found = _check_statistics(payload, artifact, round_)
+        elif kind == RoundKind.EVALUATION:
+            found = _check_evaluation(payload, artifact, round_)
         else:
             found = _check_delta(payload, artifact, round_)
     except PayloadError as error:
@@ -53,6 +55,12 @@ def _check_statistics(payload: bytes, artifact: Artifact, round_: RoundId) -> Ch
     report = StatisticsReport.from_bytes(payload, artifact.manifest)
     _check_round(report.round, round_)
     return Checked(report.n_examples)
+
+
+def _check_evaluation(payload: bytes, artifact: Artifact, round_: RoundId) -> Checked:
+    report = EvaluationReport.from_bytes(payload, artifact.manifest)
+    _check_round(report.round, round_)
+    return Checked(int(report.sums.n_examples))
 
 
 def _check_delta(payload: bytes, artifact: Artifact, round_: RoundId) -> Checked:

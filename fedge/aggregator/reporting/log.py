@@ -167,6 +167,8 @@ class Reporter:
 
     def closed(self, report: Mapping[str, Any]) -> None:
         self.info(_closed_line(report))
+        if report["devices"] is not None:
+            self.info(f"round {report['round']}: {_devices_line(report['devices'])}")
         if report["missing"]:
             self.info(f"round {report['round']}: missing {_names(report['missing'])}")
         for text in _bound_lines(report):
@@ -291,3 +293,25 @@ def _closed_line(report: Mapping[str, Any]) -> str:
         f"{report['wall_s']:.1f} s",
     ]
     return ", ".join(parts)
+
+
+def _devices_line(found: Mapping[str, Any]) -> str:
+    """What the devices found, together, in the middle and at the worst end."""
+    parts = [
+        f"{name.replace('_', ' ')} {_shown(name, found[name])}{_spread(name, found)}"
+        for name in ("accuracy", "loss", "calibration_error", "rmse", "mae")
+        if name in found
+    ]
+    where = f"on {found['examples']} examples of {found['devices']} devices"
+    return f"{where}: {', '.join(parts)}"
+
+
+def _spread(name: str, found: Mapping[str, Any]) -> str:
+    if name not in found["quantiles"]:
+        return ""
+    middle, worst = found["quantiles"][name][1], found["worst_tenth"][name]
+    return f" (median {_shown(name, middle)}, worst tenth {_shown(name, worst)})"
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{value:.2%}" if name in {"accuracy", "calibration_error"} else f"{value:.4g}"

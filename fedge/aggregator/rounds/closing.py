@@ -1,6 +1,5 @@
 """Making the next model from a round that is over, and writing its files."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +7,10 @@ from fedge.aggregator.models.broadcast import Broadcaster
 from fedge.aggregator.models.model import Model, keep
 from fedge.aggregator.rounds.combine import Combiner
 from fedge.aggregator.rounds.context import Context
-from fedge.aggregator.state.records import ModelRecord, Verdicts
+from fedge.aggregator.state.records import Learned, ModelRecord
 from fedge.codecs import Stamp
 from fedge.rounds import Round
-from fedge.types import DeviceId
+from fedge.training.evaluation import finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +21,13 @@ class NextModel:
         model: the model.
         broadcast: what devices are sent to get there; None if they fetch the whole model.
         told: fields of the round's event.
-        history: sums of devices that go into the database with it.
-        verdicts: what the round says about its devices, to be stored with the model.
+        learned: of its devices, to be stored with it.
     """
 
     model: Model
     broadcast: bytes | None
     told: dict[str, Any]
-    history: Iterable[tuple[DeviceId, bytes]]
-    verdicts: Verdicts | None
+    learned: Learned
 
 
 def make_next(
@@ -39,7 +36,7 @@ def make_next(
     """Combine the round's updates, evaluate the result and write its files."""
     combined = combiner.combine(before, round_)
     parameters, state = combined.parameters, combined.state
-    loss, accuracy = context.evaluator.evaluate(parameters) if context.evaluator else (None, None)
+    found = context.evaluator.evaluate(parameters) if context.evaluator else None
     stamp = Stamp(schema=context.artifact.schema[:4], round=round_.id)
     broadcast = broadcaster.broadcast(parameters, before.held, stamp, context.config.seed)
     sha256, held, memory = keep(context.folder, parameters, broadcast, state)
@@ -51,8 +48,9 @@ def make_next(
         held=held,
         memory=memory,
         strategy=context.config.strategy,
-        loss=loss,
-        accuracy=accuracy,
+        loss=finite(found.loss) if found else None,
+        accuracy=finite(found.accuracy) if found else None,
     )
     model = Model(record, parameters, broadcast.held, state)
-    return NextModel(model, broadcast.payload, combined.told, combined.history, combined.verdicts)
+    told = {"test": found.facts() if found else None, **combined.told}
+    return NextModel(model, broadcast.payload, told, combined.learned)

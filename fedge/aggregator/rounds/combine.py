@@ -11,7 +11,7 @@ from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.rounds.history import StoredHistory, next_history
 from fedge.aggregator.rounds.judging import Updates, judge, quarantine_fields
 from fedge.aggregator.rounds.merge import merge_deltas, merge_statistics
-from fedge.aggregator.state.records import Member, Verdicts
+from fedge.aggregator.state.records import Learned, Member
 from fedge.errors import PayloadError, TrainingError
 from fedge.messages import RoundKind, StatisticsReport
 from fedge.rounds import Round
@@ -37,15 +37,13 @@ class Combined:
         parameters: of the next model.
         state: the strategy's, after the round.
         told: fields of the round's event.
-        history: sums of devices that have changed, for rules that need them; read it once.
-        verdicts: what the round says about its devices; a round of statistics says nothing.
+        learned: what it shows about its devices; a round of statistics shows nothing.
     """
 
     parameters: Vector
     state: State
     told: dict[str, Any]
-    history: Iterable[tuple[DeviceId, bytes]] = ()
-    verdicts: Verdicts | None = None
+    learned: Learned = Learned()
 
 
 @dataclass(slots=True)
@@ -71,7 +69,8 @@ class Combiner:
         updates = self._updates(cohort, out, before.state.parameters.size)
         combined = self._merge(before, updates.counted, round_.id)
         verdicts, told = judge(self.on, updates, decisions, round_.id)
-        return replace(combined, told=combined.told | told, verdicts=verdicts)
+        learned = replace(combined.learned, verdicts=verdicts)
+        return replace(combined, told=combined.told | told, learned=learned)
 
     def _merge(self, before: Model, counted: Counted, round_: RoundId) -> Combined:
         n, least = len(counted.cohort.members), self.strategy.rule.least
@@ -88,7 +87,8 @@ class Combiner:
         if state is None:
             return _unchanged(before, counted.told, "the next model would not be finite")
         history = () if known.history is None else next_history(known, self.on.store)
-        return Combined(with_state(before.parameters, state), state, counted.told, history)
+        after = with_state(before.parameters, state)
+        return Combined(after, state, counted.told, Learned(history=history))
 
     def _known(self, cohort: Cohort, before: Model, round_: RoundId) -> Cohort:
         """The cohort with what its rule needs besides deltas."""

@@ -1,11 +1,10 @@
 """How good a global model is on the aggregator's own test data."""
 
-import math
 from pathlib import Path
 
 from fedge.artifact import Artifact
 from fedge.data import read_npz
-from fedge.training import ArrayData, Trainer
+from fedge.training import ArrayData, Evaluation, Trainer
 from fedge.types import Vector
 
 
@@ -26,11 +25,6 @@ class Evaluator:
         held_out = found if found.is_test is None else found.test()
         self._data = ArrayData.of(held_out).check(artifact.manifest)
 
-    def evaluate(self, parameters: Vector) -> tuple[float | None, float | None]:
-        """Loss and accuracy; None for a value that is not finite or has no meaning."""
-        found = self._trainer.evaluate(parameters, self._data)
-        return _finite(found.loss), _finite(found.accuracy)
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    def evaluate(self, parameters: Vector) -> Evaluation:
+        """All metrics; they are not finite if the model's scores are not."""
+        return self._trainer.evaluate(parameters, self._data)

@@ -5,17 +5,19 @@ from typing import Any
 
 from fedge import codecs, strategies
 from fedge.aggregator.models.broadcast import Broadcaster
-from fedge.aggregator.models.catch_up import KEPT, bundles
+from fedge.aggregator.models.catch_up import KEPT, bundles, unchanged
 from fedge.aggregator.models.model import load_model
 from fedge.aggregator.models.retention import forget_models
 from fedge.aggregator.rounds import changes
 from fedge.aggregator.rounds.answers import Answers
+from fedge.aggregator.rounds.by_devices import judge
 from fedge.aggregator.rounds.closing import make_next
 from fedge.aggregator.rounds.combine import Combiner
 from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.rounds.current import Current
+from fedge.aggregator.rounds.progress import Progress
 from fedge.aggregator.rounds.summary import round_event
-from fedge.aggregator.state.records import RoundRecord, Tally
+from fedge.aggregator.state.records import ModelRecord, RoundRecord, Tally
 from fedge.messages import RoundKind, RoundManifest, RoundState
 from fedge.rounds import Round
 from fedge.training.statistics import federated
@@ -62,8 +64,10 @@ class Job:
         self.combiner = Combiner(context, strategy)
         self._opened_at = ""
         self.changes = ""
-        self._n_trained = self._store.n_trained()
+        self._progress = Progress(context, self.model.record)
+        self._made = self._store.model_rounds(KEPT + 1)
         job = self._store.job()
+        self._is_announced = job is not None and job.is_announced
         self.last_number = job.last_number if job else -1
         self.sequence = job.sequence if job else -1
         self._restore()
@@ -94,13 +98,19 @@ class Job:
         return range(first, self.last_number + 1)[-_MOST_UNSETTLED:]
 
     @property
+    def end(self) -> str:
+        """Why training is over: `rounds`, `target_accuracy` or `stop_after`; "" if it is not."""
+        return self._progress.end
+
+    @property
     def is_finished(self) -> bool:
-        """Whether no round is left to run."""
-        record, target = self.model.record, self._config.target_accuracy
-        if self.round is not None or not self._n_trained:
+        """Whether no round is left to run, of training or of evaluation.
+
+        What the devices were told is finished stays so, unless there is more to train.
+        """
+        if self.round is not None or not self._progress.end:
             return False
-        is_good = target is not None and record.accuracy is not None and record.accuracy >= target
-        return is_good or self._n_trained >= self._config.rounds
+        return self._is_announced or not self._progress.is_evaluation_due
 
     def open(self, expected: frozenset[DeviceId]) -> RoundManifest:
         """Begin the next round with these devices; durable on return."""
@@ -115,41 +125,64 @@ class Job:
             opened_at=self._on.clock.timestamp(),
         )
         self._store.open_round(record, manifest.sequence)
-        self.last_number = round_
+        self.last_number, self._is_announced = round_, False
         self._resume(record, {})
         return manifest
 
     def close(self, round_: Round, tally: Tally, *, n_late: int) -> dict[str, Any]:
         """Make the next model from the round's updates; durable on return.
 
+        A round of evaluation makes none, and says how well the one before does.
+
         Returns:
             The round's event.
         """
+        if round_.kind == RoundKind.EVALUATION:
+            report = self._close_evaluation(round_, tally, n_late=n_late)
+        else:
+            report = self._close_with_model(round_, tally, n_late=n_late)
+        forget_models(self._store, self._on.folder, self._config.keep_models)
+        self.current.end()
+        self._progress.look(self.model.record)
+        return report
+
+    def _close_evaluation(self, round_: Round, tally: Tally, *, n_late: int) -> dict[str, Any]:
+        model = self.model.record
+        judged = judge(self._on, model, round_)
+        report = self._report(round_, model, tally, n_late, {"test": None, **judged.told})
+        self._store.close_evaluation(round_.id, model.version, report, tally, judged.found)
+        self.answers.keep(round_.id, round_.accepted)
+        return report
+
+    def _close_with_model(self, round_: Round, tally: Tally, *, n_late: int) -> dict[str, Any]:
         made = make_next(self._on, self.combiner, self._broadcaster, self.model, round_)
-        wall_s = self._on.clock.since_s(self._opened_at)
-        report = {
-            **round_event(self._on, round_, made.model.record, tally),
-            "devices_late": n_late,
-            "wall_s": round(wall_s, 3),
-            **made.told,
-        }
+        told = {"devices": None, **made.told}
+        report = self._report(round_, made.model.record, tally, n_late, told)
         self._store.close_round(
             made.model.record,
             report,
             tally,
             broadcast=made.broadcast,
             keep_broadcasts=KEPT,
-            history=made.history,
-            verdicts=made.verdicts,
+            learned=made.learned,
         )
-        forget_models(self._store, self._on.folder, self._config.keep_models)
         self.model = made.model
         self.bundles = bundles(self._store.broadcasts(KEPT), self.model.size_bytes)
+        self._made = [round_.id, *self._made[:KEPT]]
         self.answers.keep_only(round_.id, round_.accepted)
-        self.current.end()
         self.combiner.norms.clear()
-        self._n_trained += round_.kind == RoundKind.TRAINING
         return report
+
+    def _report(
+        self, round_: Round, model: ModelRecord, tally: Tally, n_late: int, told: dict[str, Any]
+    ) -> dict[str, Any]:
+        wall_s = self._on.clock.since_s(self._opened_at)
+        return {
+            **round_event(self._on, round_, model, tally),
+            "devices_late": n_late,
+            "wall_s": round(wall_s, 3),
+            **told,
+        }
 
     def give_up(self, round_: Round) -> None:
         """End a round that cannot close; the updates it has accepted go to the next one."""
@@ -223,7 +256,9 @@ class Job:
     def _next(self) -> tuple[RoundId, RoundKind]:
         if self.last_round is None and federated(self._on.artifact.manifest):
             return RoundId(self.last_number + 1), RoundKind.STATISTICS
-        return RoundId(max(self.last_number + 1, 1)), RoundKind.TRAINING
+        is_due = self._progress.is_evaluation_due
+        kind = RoundKind.EVALUATION if is_due else RoundKind.TRAINING
+        return RoundId(max(self.last_number + 1, 1)), kind
 
     def _manifest(self, round_: RoundId, kind: RoundKind, state: RoundState) -> RoundManifest:
         self.sequence += 1
@@ -241,4 +276,5 @@ class Job:
             deadline_s=self._config.deadline_s,
             parts=self._config.parts,
             wants_facts=kind is RoundKind.TRAINING,
+            unchanged=unchanged(round_, self._made),
         )

@@ -71,8 +71,31 @@ def outcome(context: Context) -> dict[str, Any]:
         "accuracy": model.accuracy,
         "loss": model.loss,
         "model_sha256": model.sha256.hex(),
+        "test": _last(reports, "test"),
+        "devices": _last(reports, "devices"),
+        "best": _best(context),
         **totals,
         "state_dir": str(context.config.state_dir),
+    }
+
+
+def _last(reports: list[dict[str, Any]], what: str) -> dict[str, Any] | None:
+    """The last evaluation of this kind, and the round that it was reported in."""
+    for report in reversed(reports):
+        if report.get(what) is not None:
+            return {"round": report["round"], **report[what]}
+    return None
+
+
+def _best(context: Context) -> dict[str, Any] | None:
+    """Which model is the best, and by what."""
+    found = context.store.best_model()
+    if found is None:
+        return None
+    return {
+        "by": context.compare_by,
+        "round": found.round,
+        "model_sha256": found.sha256.hex(),
     }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 from fedge.aggregator.state.records import ModelRecord
+from fedge.types import RoundId
 
 
 def read_models(db: sqlite3.Connection, where: str, *values: object) -> Iterator[ModelRecord]:
@@ -13,13 +14,6 @@ def read_models(db: sqlite3.Connection, where: str, *values: object) -> Iterator
     rows = db.execute(f"SELECT {columns} FROM model {where}", values)  # noqa: S608 - no outside text
     for row in rows.fetchall():
         yield ModelRecord(**dict(zip(columns.split(", "), row, strict=True)))
-
-
-# A model that was never evaluated, or whose loss was not finite, has no place in this order.
-BEST_FIRST = (
-    "WHERE accuracy IS NOT NULL OR loss IS NOT NULL "
-    "ORDER BY accuracy DESC, loss IS NULL, loss, version"
-)
 
 
 def insert_model(
@@ -57,3 +51,11 @@ def forget_broadcasts(db: sqlite3.Connection, before: int) -> None:
     db.execute(
         "UPDATE model SET broadcast = NULL WHERE version < ? AND broadcast IS NOT NULL", (before,)
     )
+
+
+def read_rounds(db: sqlite3.Connection, most: int) -> list[RoundId]:
+    """The rounds that made the newest models, newest first."""
+    rows = db.execute(
+        "SELECT round FROM model WHERE round IS NOT NULL ORDER BY version DESC LIMIT ?", (most,)
+    )
+    return [RoundId(round_) for (round_,) in rows]

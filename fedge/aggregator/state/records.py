@@ -1,6 +1,6 @@
 """Rows of the database, as values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fedge.types import DeviceId, JobId, RoundId
@@ -80,6 +80,37 @@ class ModelRecord:
     accuracy: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceEvaluation:
+    """What a device says of a model, on its own examples."""
+
+    device: DeviceId
+    n_examples: int
+    loss: float  # mean over them
+    accuracy: float | None  # None if answers are numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationRecord:
+    """A model's evaluation by devices.
+
+    Attributes:
+        round: the one that asked for it.
+        version: of the model.
+        n_examples: of all devices together, as far as they count.
+        loss: mean over these.
+        accuracy: share of right answers; None if answers are numbers.
+        devices: what each of them said.
+    """
+
+    round: RoundId
+    version: int
+    n_examples: int
+    loss: float
+    accuracy: float | None
+    devices: tuple[DeviceEvaluation, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """How an update compares with those of its cohort that count; None where that is not known.
@@ -141,6 +172,19 @@ class Verdicts:
     begun: Mapping[DeviceId, str] = field(default_factory=dict)
     ended: frozenset[DeviceId] = frozenset()
     clean: Mapping[DeviceId, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """What a round has shown about devices, to be stored with its model.
+
+    Attributes:
+        verdicts: how their updates compare with others; None: the round says nothing.
+        history: the new sums of what they have sent, for rules that need them; read it once.
+    """
+
+    verdicts: Verdicts | None = None
+    history: Iterable[tuple[DeviceId, bytes]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

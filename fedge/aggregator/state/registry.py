@@ -4,8 +4,9 @@ from contextlib import closing
 from pathlib import Path
 
 from fedge.aggregator.state import database
+from fedge.aggregator.state.evaluation_table import read_best, read_best_by, read_evaluation
 from fedge.aggregator.state.folder import StateFolder
-from fedge.aggregator.state.model_table import BEST_FIRST, read_models
+from fedge.aggregator.state.model_table import read_models
 from fedge.aggregator.state.records import ModelRecord
 from fedge.artifact import Artifact, load_artifact
 from fedge.errors import ConfigError, StorageError
@@ -41,18 +42,26 @@ class Registry:
         return fleet, job
 
     def best(self) -> ModelRecord:
-        """The first with the highest accuracy, or without any the lowest loss, on the test data.
+        """The best model by the aggregator's `best_by`, the first of several.
 
         Raises:
             ConfigError: if no model was evaluated.
         """
-        found = self._read(BEST_FIRST)
-        if not found:
+        path = self._folder.path
+        with reading(path / database.NAME), closing(database.connect_to_read(path)) as connection:
+            version = read_best(connection, read_best_by(connection))
+        if version is None:
             raise ConfigError(
-                f"no model in {self._folder.path} was evaluated, so none is the best: "
-                "run the aggregator with --test-data"
+                f"no model in {path} was evaluated, so none is the best: run the aggregator with "
+                "--test-data, or let devices evaluate (--evaluate-every)"
             )
-        return found[0]
+        return self._one(f"model {version}", "WHERE version = ?", version)
+
+    def by_devices(self, model: ModelRecord) -> tuple[float, float | None] | None:
+        """Loss and accuracy of a model on the devices' own examples, if they evaluated it."""
+        path = self._folder.path
+        with reading(path / database.NAME), closing(database.connect_to_read(path)) as connection:
+            return read_evaluation(connection, model.version)
 
     def latest(self) -> ModelRecord:
         """The newest model."""

@@ -70,6 +70,15 @@ def count_trained(db: sqlite3.Connection) -> int:
     return int(n_rounds)
 
 
+def count_trained_before_evaluation(db: sqlite3.Connection) -> int:
+    """How many of them had closed when the last round of evaluation closed; 0 before the first."""
+    (n_rounds,) = db.execute(
+        "SELECT count(*) FROM round WHERE kind = 'training' AND report IS NOT NULL AND round < "
+        "(SELECT max(round) FROM round WHERE kind = 'evaluation' AND report IS NOT NULL)"
+    ).fetchone()
+    return int(n_rounds)
+
+
 def read_reports(db: sqlite3.Connection) -> list[dict[str, Any]]:
     """The event line of every closed round, oldest first."""
     rows = db.execute(

@@ -21,13 +21,17 @@
     quarantine  whose updates do not count, and whose do because somebody said so. `fedge
               quarantine` writes it too, while an aggregator is running: what is by hand, the
               aggregator leaves alone
+    evaluation  every round in which devices evaluated a model, with what they found together
+    device_evaluation  what each of them said
 
 An abandoned round (closed_at set, report NULL) made no model. The updates accepted for it go
-into the model of the next round that closes, which starts from the same model.
+into the model of the next round of its kind that closes, which starts from the same model. A
+round of evaluation makes no model either: the reports accepted for it are in applied, as part of
+the model that they are about.
 
 Laws, whenever the process dies: an update that a device was told is accepted
-has a row; a row of a round that made a model is in applied, and every other row is
-in taken; models are a chain, each one's parent being the one before; every
+has a row; a row of a round that made a model, or of a closed evaluation, is in applied, and
+every other row is in taken; models are a chain, each one's parent being the one before; every
 file that a row names is whole and on disk before the row is, and stays as long as
 the model is one to keep; a broadcast leads from what devices hold of the model
 before to what they hold of its own, bit for bit.
@@ -127,6 +131,31 @@ VERDICTS = (
     """,
 )
 
+EVALUATIONS = (
+    # How models are compared, see `evaluation_table`; NULL before an aggregator has said so.
+    "ALTER TABLE job ADD COLUMN best_by TEXT",
+    """
+    CREATE TABLE evaluation (
+        round INTEGER PRIMARY KEY REFERENCES round,
+        version INTEGER NOT NULL REFERENCES model,
+        n_examples INTEGER NOT NULL,        -- as far as they count
+        loss REAL NOT NULL,
+        accuracy REAL                       -- NULL if answers are numbers
+    ) STRICT
+    """,
+    """
+    CREATE TABLE device_evaluation (
+        round INTEGER NOT NULL REFERENCES evaluation,
+        device TEXT NOT NULL,
+        version INTEGER NOT NULL REFERENCES model,
+        n_examples INTEGER NOT NULL,        -- as the device says, like the rest
+        loss REAL NOT NULL,
+        accuracy REAL,
+        PRIMARY KEY (round, device)
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
 TABLES = (
     """
     CREATE TABLE job (
@@ -184,6 +213,7 @@ TABLES = (
     """,
     SILENT,
     *VERDICTS,
+    *EVALUATIONS,
 )
 
 MIGRATIONS = {  # from this format to the next
@@ -212,5 +242,5 @@ MIGRATIONS = {  # from this format to the next
         """,
         "DROP TABLE former",
     ),
-    3: (*FACTS, HISTORY, *VERDICTS),
+    3: (*FACTS, HISTORY, *VERDICTS, *EVALUATIONS),
 }

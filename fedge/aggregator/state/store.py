@@ -7,27 +7,37 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fedge.aggregator.state import database
+from fedge.aggregator.state.evaluation_table import (
+    count_since_best,
+    insert_evaluation,
+    read_best,
+    read_best_by,
+    read_evaluation,
+    read_last_evaluation,
+)
 from fedge.aggregator.state.history_table import read_history, write_history
 from fedge.aggregator.state.model_table import (
-    BEST_FIRST,
     forget_broadcasts,
     insert_model,
     read_broadcasts,
     read_models,
+    read_rounds,
 )
 from fedge.aggregator.state.records import (
+    EvaluationRecord,
     JobRecord,
+    Learned,
     Member,
     ModelRecord,
     Quarantine,
     RoundRecord,
     Tally,
     UpdateRecord,
-    Verdicts,
 )
 from fedge.aggregator.state.round_table import (
     add_tally,
     count_trained,
+    count_trained_before_evaluation,
     end_round,
     insert_round,
     read_medians,
@@ -49,6 +59,7 @@ from fedge.aggregator.state.verdict_table import (
     read_suspicion,
     write_verdicts,
 )
+from fedge.config.aggregator import BestBy
 from fedge.storage import reading, transaction, writing
 from fedge.types import DeviceId, RoundId
 
@@ -160,6 +171,11 @@ class Store:
         with reading(self._path):
             return count_trained(self._db)
 
+    def n_trained_before_evaluation(self) -> int:
+        """How many of them had closed when devices last evaluated a model."""
+        with reading(self._path):
+            return count_trained_before_evaluation(self._db)
+
     def current_round(self) -> RoundRecord | None:
         """The open round, if there is one."""
         with reading(self._path):
@@ -208,13 +224,13 @@ class Store:
         with reading(self._path):
             return read_taken(self._db)
 
-    def cohort(self, round_: RoundId) -> list[Member]:  # noqa: ARG002 - of the open round
+    def cohort(self, round_: RoundId) -> list[Member]:
         """The members whose updates the open round's model will be made of, in device order.
 
-        They include members of rounds abandoned since the last model.
+        They include members of rounds of its kind abandoned since the last model.
         """
         with reading(self._path):
-            return read_members(self._db)
+            return read_members(self._db, round_)
 
     def payloads(self, cohort: Iterable[Member]) -> Iterator[bytes]:
         """Their payloads in the order given, one in memory at a time."""
@@ -234,24 +250,60 @@ class Store:
         *,
         broadcast: bytes | None = None,
         keep_broadcasts: int,
-        history: Iterable[tuple[DeviceId, bytes]] = (),
-        verdicts: Verdicts | None = None,
+        learned: Learned | None = None,
     ) -> None:
         """Store a model and mark all accepted updates as part of it and of no other.
 
-        Only the last `keep_broadcasts` broadcasts are kept. `history` gives the new sums of
-        devices, and may read payloads and old sums for that. What the round says about its devices
-        is stored with the model; a decision made by hand in the meantime stands.
+        Only the last `keep_broadcasts` broadcasts are kept. What the round has learned of its
+        devices is stored with the model: their new sums, for which old ones and payloads may be
+        read, and its verdicts, but a decision made by hand in the meantime stands.
         """
         with self._writing() as db:
-            write_history(db, history)
-            if verdicts is not None:
-                write_verdicts(db, verdicts, self._timestamp())
+            self._learn(db, learned or Learned())
             add_tally(db, tally)
             insert_model(db, model, self._timestamp(), broadcast=broadcast)
             forget_broadcasts(db, model.version + 1 - keep_broadcasts)
             apply_updates(db, model.version)
             end_round(db, model.round, self._timestamp(), report)
+
+    def _learn(self, db: sqlite3.Connection, learned: Learned) -> None:
+        write_history(db, learned.history)
+        if learned.verdicts is not None:
+            write_verdicts(db, learned.verdicts, self._timestamp())
+
+    def close_evaluation(
+        self,
+        round_: RoundId,
+        version: int,
+        report: Mapping[str, Any],
+        tally: Tally,
+        found: EvaluationRecord | None,
+    ) -> None:
+        """Store what devices found of a model, and mark their reports as settled.
+
+        Args:
+            round_: the open round, of evaluation.
+            version: of the model.
+            report: the round's event.
+            tally: counts since the last commit.
+            found: None if too few devices have reported.
+        """
+        with self._writing() as db:
+            add_tally(db, tally)
+            if found is not None:
+                insert_evaluation(db, found)
+            apply_updates(db, version, "evaluation")
+            end_round(db, round_, self._timestamp(), report)
+
+    def last_evaluation(self) -> EvaluationRecord | None:
+        """What devices found last, together and each of them."""
+        with reading(self._path):
+            return read_last_evaluation(self._db)
+
+    def by_devices(self, model: ModelRecord) -> tuple[float, float | None] | None:
+        """Loss and accuracy of a model on the devices' own examples, if they evaluated it."""
+        with reading(self._path):
+            return read_evaluation(self._db, model.version)
 
     def latest_model(self) -> ModelRecord:
         """The global model that the next round starts from."""
@@ -263,10 +315,26 @@ class Store:
         with reading(self._path):
             return list(read_models(self._db, "ORDER BY version DESC LIMIT ?", most))
 
+    def compare_by(self, by: BestBy | None) -> None:
+        """From now on, models are compared by this."""
+        with self._writing() as db:
+            db.execute("UPDATE job SET best_by = ?", (by,))
+
     def best_model(self) -> ModelRecord | None:
-        """The first of the highest accuracy, or else of the lowest loss, if any was evaluated."""
+        """The best of the models that were evaluated, the first of several."""
         with reading(self._path):
-            return next(read_models(self._db, f"{BEST_FIRST} LIMIT 1"), None)
+            version = read_best(self._db, read_best_by(self._db))
+            return next(read_models(self._db, "WHERE version = ?", version), None)
+
+    def n_since_best(self, by: BestBy) -> int:
+        """How many models have been evaluated since the best one."""
+        with reading(self._path):
+            return count_since_best(self._db, by)
+
+    def model_rounds(self, most: int) -> list[RoundId]:
+        """The rounds that made the newest models, newest first."""
+        with reading(self._path):
+            return read_rounds(self._db, most)
 
     def broadcasts(self, most: int) -> list[bytes]:
         """The last broadcasts, oldest first, that lead without a gap to what devices hold now."""

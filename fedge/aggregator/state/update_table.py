@@ -29,8 +29,13 @@ def insert_updates(db: sqlite3.Connection, updates: Iterable[UpdateRecord], now:
         )
 
 
-def apply_updates(db: sqlite3.Connection, version: int) -> None:
+def apply_updates(db: sqlite3.Connection, version: int, kind: str | None = None) -> None:
     """Mark all updates that are in no model as part of this one, and delete their payloads.
+
+    Args:
+        db: the database.
+        version: of the model.
+        kind: only those of this kind of rounds.
 
     Raises:
         sqlite3.IntegrityError: if one device has two in a round.
@@ -38,12 +43,18 @@ def apply_updates(db: sqlite3.Connection, version: int) -> None:
     db.execute(
         "INSERT INTO applied (round, device, nonce, n_examples, size_bytes, accepted_at, "
         "applied_in, n_steps, loss) "
-        "SELECT round, device, nonce, n_examples, size_bytes, accepted_at, ?, n_steps, loss "
-        "FROM taken JOIN payload_group ON payload_group.id = group_ ORDER BY round, device",
-        (version,),
+        "SELECT round, device, nonce, n_examples, size_bytes, accepted_at, :version, n_steps, loss "
+        "FROM taken JOIN payload_group ON payload_group.id = group_ "
+        "WHERE :kind IS NULL OR round IN (SELECT round FROM round WHERE kind = :kind) "
+        "ORDER BY round, device",
+        {"version": version, "kind": kind},
     )
-    db.execute("DELETE FROM taken")
-    db.execute("DELETE FROM payload_group")
+    db.execute(
+        "DELETE FROM taken "
+        "WHERE :kind IS NULL OR round IN (SELECT round FROM round WHERE kind = :kind)",
+        {"kind": kind},
+    )
+    db.execute("DELETE FROM payload_group WHERE id NOT IN (SELECT group_ FROM taken)")
 
 
 def read_taken(db: sqlite3.Connection) -> dict[RoundId, dict[DeviceId, bytes]]:
@@ -67,10 +78,16 @@ def read_last(
     return None if row is None else (RoundId(row[0]), row[1])
 
 
-def read_members(db: sqlite3.Connection) -> list[Member]:
-    """Members whose updates are in no model, in device order, and where their payloads are."""
+def read_members(db: sqlite3.Connection, round_: RoundId) -> list[Member]:
+    """Members whose updates are in no model, in device order, and where their payloads are.
+
+    Only those of rounds of the same kind as this one.
+    """
     rows = db.execute(
-        "SELECT device, round, n_examples, group_, start, size_bytes, n_steps, loss FROM taken"
+        "SELECT device, round, n_examples, group_, start, size_bytes, n_steps, loss FROM taken "
+        "WHERE round IN (SELECT round FROM round WHERE kind = "
+        "(SELECT kind FROM round WHERE round = ?))",
+        (round_,),
     )
     return sorted(
         Member(DeviceId(device), RoundId(round_), *facts) for device, round_, *facts in rows

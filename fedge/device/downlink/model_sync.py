@@ -77,7 +77,7 @@ class ModelSync:
         """The shortest way from the newest model here, if it is smaller than the whole model."""
         model = manifest.model
         base = BlobRef(self._newest.model_sha256, len(self._initial))
-        n_rounds = manifest.round - self._newest.round
+        n_rounds = _n_models(manifest, self._newest.round)
         if n_rounds < 1 or model == self._misleading or not self._has(base):
             return None
         reaching = [way.blob for way in manifest.catch_up if way.n_rounds >= n_rounds]
@@ -112,3 +112,9 @@ class ModelSync:
 
     def _read(self, ref: BlobRef) -> bytes | None:
         return self._initial if ref.sha256 == self._first.model_sha256 else self._cache.get(ref)
+
+
+def _n_models(manifest: RoundManifest, since: RoundId) -> int:
+    """How many models were made since a round began; not every round makes one."""
+    n_rounds = manifest.round - since
+    return n_rounds - sum(ago <= n_rounds for ago in manifest.unchanged)

@@ -8,16 +8,17 @@ from fedge.device.memory import making
 from fedge.errors import ConfigError, DataError
 from fedge.logs import logger
 from fedge.training import ArrayData, DataSource
+from fedge.training.holdout import Split
 
 _log = logger(__name__)
 _Stamp = tuple[int, int, int]  # changes whenever the file does
 
 
 class Examples:
-    """What a device trains on, once there is something to train on.
+    """What a device trains on, once there is something to train on, and what it holds out.
 
-    A file is read once; if it does not exist yet, or has no examples to train on, it is read again
-    when it has changed.
+    The examples that a file marks `is_test` are for evaluation only. A file is read once; if it
+    does not exist yet, or has no examples to train on, it is read again when it has changed.
 
     Args:
         config: names the file.
@@ -32,15 +33,15 @@ class Examples:
         if given is None and config.data is None:
             raise ConfigError("a device needs examples: give --data FILE.npz")
         self._path, self._client = config.data, config.client
-        self._found = given
+        self._found = None if given is None else Split(given)
         self._seen: _Stamp | None = None
         self._is_told = False
         if self._found is None:
             self._found = self._read()
         self._log_change()
 
-    def get(self) -> DataSource:
-        """The examples.
+    def get(self) -> Split:
+        """The examples, and those that they mark as held out.
 
         Raises:
             DataError: if there are none yet, or the file no longer holds examples.
@@ -48,7 +49,7 @@ class Examples:
         if self._found is None and self.has_news():
             self._found = self._read()
             self._log_change()
-        if self._found is None or self._found.n_examples < 1:
+        if self._found is None or not self.are_there:
             found = "none yet" if self._found is not None else f"none yet in {self._path}"
             raise DataError("examples", expected="at least one", found=found)
         return self._found
@@ -56,15 +57,15 @@ class Examples:
     def has_news(self) -> bool:
         """Whether `get` may return something that it did not return last time."""
         if self._found is not None:
-            return self._found.n_examples > 0
+            return self.are_there
         return self._stamp() != self._seen
 
     @property
     def are_there(self) -> bool:
         """Whether there is something to train on."""
-        return self._found is not None and self._found.n_examples > 0
+        return self._found is not None and self._found.training.n_examples > 0
 
-    def _read(self) -> ArrayData | None:
+    def _read(self) -> Split | None:
         assert self._path is not None  # noqa: S101 - otherwise the host has given some
         self._seen = self._stamp()
         if self._seen is None:
@@ -74,8 +75,10 @@ class Examples:
             if not found.n_examples:
                 return None
             own = found if self._client is None else found.of_client(self._client)
-            examples = ArrayData.of(own.train())  # held-out examples are held out from devices too
-        return examples if examples.n_examples else None
+            training, held_out = ArrayData.of(own.train()), ArrayData.of(own.test())
+        if not training.n_examples:
+            return None
+        return Split(training, held_out if held_out.n_examples else None)
 
     def _stamp(self) -> _Stamp | None:
         """The file's stamp; None if there is no file."""

@@ -10,9 +10,11 @@ from fedge.artifact import Artifact
 from fedge.device.work.seeds import derive_seed
 from fedge.errors import DataError, PayloadError, TrainingError
 from fedge.messages import BlobRef, RoundManifest
-from fedge.training import ArrayData, DataSource, StepReport, Trainer
+from fedge.training import ArrayData, DataSource, Plan, StepReport, Trainer
 from fedge.training.engines import EngineName
-from fedge.types import DeviceId, Update, Vector
+from fedge.training.holdout import Split, split
+from fedge.training.metrics import Sums
+from fedge.types import DeviceId, RoundId, Update, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Learner:
     Args:
         ref: the artifact's reference in the manifest.
         artifact: its content.
-        data: the examples.
+        own: the examples.
         device: the one whose seeds are used.
         threads: to train with.
         engine: what trains.
@@ -42,18 +44,29 @@ class Learner:
         self,
         ref: BlobRef,
         artifact: Artifact,
-        data: DataSource,
+        own: Split,
         *,
         device: DeviceId,
         threads: int,
         engine: EngineName,
     ) -> None:
         self.ref, self.artifact = ref, artifact
-        self.data = data.check(artifact.manifest) if isinstance(data, ArrayData) else data
-        if self.data.n_examples < 1:
+        marked = own.validation
+        self._own = Split(self._fit(own.training), None if marked is None else self._fit(marked))
+        if self._own.training.n_examples < 1:
             raise DataError("examples", expected="at least one", found="none")
         self._device = device
         self._trainer = Trainer(artifact, threads=threads, engine=engine)
+
+    def split(self, plan: Plan) -> Split:
+        """What to train on and what to evaluate on, the same in every round.
+
+        Examples that the data mark are held out, or else the plan's share of them.
+        """
+        if self._own.validation is not None:
+            return self._own
+        seed = derive_seed(plan.seed, self._device, RoundId(0), "validation")
+        return split(self._own.training, plan.validation, seed)
 
     def parameters(self, model: bytes) -> Vector:
         """The flat parameters in a model's bytes, (n_params,).
@@ -77,7 +90,26 @@ class Learner:
         The plan's seed gives every device and round its own order of examples.
         """
         seed = derive_seed(manifest.plan.seed, self._device, manifest.round, "training")
-        return self._trainer.steps(parameters, self.data, replace(manifest.plan, seed=seed))
+        data = self.split(manifest.plan).training
+        return self._trainer.steps(parameters, data, replace(manifest.plan, seed=seed))
+
+    def evaluate(self, manifest: RoundManifest, parameters: Vector) -> Generator[int, None, Sums]:
+        """The evaluation of a model on the held-out examples, one batch per `next`.
+
+        Raises:
+            DataError: if no examples are held out.
+        """
+        found = self.split(manifest.plan).validation
+        if found is None:
+            n, share = self._own.training.n_examples, manifest.plan.validation
+            raise DataError(
+                "validation examples",
+                expected="at least one",
+                found=f"none: {n} are too few to hold out {share:.3g} of them"
+                if share
+                else "none: the data mark none, and the job asks to hold out none",
+            )
+        return self._trainer.measure(parameters, found)
 
     def encode(
         self,
@@ -115,3 +147,6 @@ class Learner:
         except ValueError as error:
             raise TrainingError(f"the update cannot be encoded: {error}") from None
         return Encoded(payload, kept)
+
+    def _fit(self, data: DataSource) -> DataSource:
+        return data.check(self.artifact.manifest) if isinstance(data, ArrayData) else data

@@ -1,8 +1,8 @@
 """What a device is doing, as values, and how a manifest from the aggregator changes it.
 
-    Idle ──► Fetching ──► Training ──► Answered
-      ▲                                   │ the next round
-      └───────────────────────────────────┘
+    Idle ──► Fetching ──► Training or Evaluating ──► Answered
+      ▲                                                 │ the next round
+      └─────────────────────────────────────────────────┘
 
 A manifest of a newer round leads from every phase to `Fetching`, one that
 closes the round to `Idle`, one that ends the job to `Finished`. Sending is not a
@@ -39,6 +39,14 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class Evaluating:
+    """The round's model is being evaluated on the held-out examples; nothing has left yet."""
+
+    manifest: RoundManifest
+    n_steps: int = 0  # batches so far
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """The answer to this round is in the outbox, or has reached the aggregator."""
 
@@ -50,7 +58,7 @@ class Finished:
     """The job has no more rounds. Another job of the same name may follow."""
 
 
-Phase: TypeAlias = Idle | Fetching | Training | Answered | Finished
+Phase: TypeAlias = Idle | Fetching | Training | Evaluating | Answered | Finished
 
 
 def next_phase(phase: Phase, manifest: RoundManifest, answered: Answer | None = None) -> Phase:
@@ -67,7 +75,9 @@ def next_phase(phase: Phase, manifest: RoundManifest, answered: Answer | None = 
         return Idle(f"round {manifest.round} is closed")
     if answered == Answer(manifest.round, manifest.model.sha256):
         return Answered(manifest)
-    if isinstance(phase, Fetching | Training) and is_same_work(phase.manifest, manifest):
+    if isinstance(phase, Fetching | Training | Evaluating) and is_same_work(
+        phase.manifest, manifest
+    ):
         return replace(phase, manifest=manifest)
     return Fetching(manifest)
 

@@ -1,4 +1,4 @@
-"""Puts results into the outbox: measured features, encoded updates."""
+"""Puts results into the outbox: measured features, encoded updates, evaluations."""
 
 import os
 
@@ -6,10 +6,12 @@ from fedge import codecs
 from fedge.device.state.outbox import Result
 from fedge.device.work.learner import Learner
 from fedge.device.work.workbench import Workbench
+from fedge.errors import PayloadError, TrainingError
 from fedge.logs import logger
-from fedge.messages import Facts, RoundManifest
+from fedge.messages import EvaluationReport, Facts, RoundManifest
 from fedge.messages.statistics import StatisticsReport
 from fedge.messages.update import NONCE_BYTES
+from fedge.training.metrics import Sums
 from fedge.training.statistics import measure
 from fedge.types import Update, Vector
 
@@ -17,15 +19,37 @@ _log = logger(__name__)
 
 
 def submit_statistics(workbench: Workbench, manifest: RoundManifest, learner: Learner) -> None:
-    """Measure the features of the device's examples, for a statistics round."""
+    """Measure the features of the examples to train on, for a statistics round."""
+    data = learner.split(manifest.plan).training
     report = StatisticsReport(
         schema=learner.artifact.schema,
         round=manifest.round,
-        n_examples=learner.data.n_examples,
-        features=measure(learner.data, learner.artifact.manifest),
+        n_examples=data.n_examples,
+        features=measure(data, learner.artifact.manifest),
     )
     _submit(workbench, manifest, learner, report.to_bytes(), residual=None)
     _log.info("round %d: measured the features", manifest.round)
+
+
+def submit_evaluation(
+    workbench: Workbench, manifest: RoundManifest, learner: Learner, sums: Sums
+) -> None:
+    """Report how well the model does on the held-out examples, for an evaluation round.
+
+    Raises:
+        TrainingError: if its loss or scores are not finite; nothing is put in then.
+    """
+    report = EvaluationReport(schema=learner.artifact.schema, round=manifest.round, sums=sums)
+    payload = report.to_bytes()
+    try:
+        EvaluationReport.from_bytes(payload, learner.artifact.manifest)
+    except PayloadError as error:
+        raise TrainingError(f"the model cannot be judged by this device: {error}") from None
+    _submit(workbench, manifest, learner, payload, residual=None)
+    _log.info(
+        "round %d: evaluated the model on %d examples, loss %.4g, report of %d bytes",
+        manifest.round, sums.n_examples, sums.mean_loss, len(payload),
+    )  # fmt: skip
 
 
 def submit_update(

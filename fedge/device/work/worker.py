@@ -1,6 +1,7 @@
 """Rounds on a device: get what a round needs, train step by step, put the result in the outbox."""
 
 from collections.abc import Generator
+from dataclasses import replace
 
 from fedge.artifact import Artifact
 from fedge.device.downlink.model_sync import ModelSync
@@ -8,13 +9,23 @@ from fedge.device.memory import making
 from fedge.device.state.answers import Answer
 from fedge.device.state.disk import check_artifact
 from fedge.device.work.learner import Learner
-from fedge.device.work.phases import Answered, Fetching, Finished, Idle, Phase, Training, next_phase
-from fedge.device.work.submission import submit_statistics, submit_update
+from fedge.device.work.phases import (
+    Answered,
+    Evaluating,
+    Fetching,
+    Finished,
+    Idle,
+    Phase,
+    Training,
+    next_phase,
+)
+from fedge.device.work.submission import submit_evaluation, submit_statistics, submit_update
 from fedge.device.work.workbench import Workbench
 from fedge.errors import ArtifactError, ConfigError, DataError, PayloadError, TrainingError
 from fedge.logs import logger
 from fedge.messages import BlobRef, Followed, RoundKind, RoundManifest, RoundState, Skipped
 from fedge.training import StepReport
+from fedge.training.metrics import Sums
 from fedge.types import RoundId, Update
 
 _log = logger(__name__)
@@ -48,11 +59,12 @@ class Worker:
         self._answered = workbench.outbox.answered(workbench.job)
         self._learner: Learner | None = None
         self._models: ModelSync | None = None  # of the learner's artifact
-        self._steps: Generator[StepReport, None, Update] | None = None
+        self._steps: Generator[StepReport | int, None, Update | Sums] | None = None
         self._waiting: RoundManifest | None = None  # an open round that lacks examples
         self._looked_at_s = float("-inf")
         self._last_reason = ""  # why the last round was skipped
         self._skipped_round = RoundId(-1)
+        self._is_whole_told = False  # that there are too few examples to hold any out
 
     @property
     def is_busy(self) -> bool:
@@ -99,11 +111,13 @@ class Worker:
         before, self._waiting = self.phase, None
         self.phase = next_phase(before, manifest, self._answered)
         self._sequence = manifest.sequence
-        if isinstance(before, Training) and not isinstance(self.phase, Training):
+        if isinstance(before, Training | Evaluating) and not isinstance(
+            self.phase, Training | Evaluating
+        ):
             self._abandon(before)
         if isinstance(self.phase, Fetching):
             self._prepare(manifest)
-        elif not isinstance(self.phase, Training):
+        elif not isinstance(self.phase, Training | Evaluating):
             self._workbench.fetcher.want(())
         if isinstance(self.phase, Finished) and not isinstance(before, Finished):
             _log.info("the job is finished after round %d", manifest.round)
@@ -150,14 +164,17 @@ class Worker:
             self._skip(self.phase.manifest, error)
 
     def train(self) -> bool:
-        """One local step, or the encoding after the last; whether there was anything to do."""
-        if not isinstance(self.phase, Training) or self._steps is None:
+        """One local step, or the encoding after the last; whether there was anything to do.
+
+        A step trains on a batch of examples, or evaluates the model on one.
+        """
+        if not isinstance(self.phase, Training | Evaluating) or self._steps is None:
             return False
         manifest = self.phase.manifest
         try:
             with making("a training step"):
-                report = next(self._steps)
-            self.phase = Training(manifest, report.step)
+                done = next(self._steps)
+            self.phase = replace(self.phase, n_steps=done if isinstance(done, int) else done.step)
         except StopIteration as end:
             self._finish(manifest, end.value)
         except _SKIP as error:  # the graph is loaded by the first step
@@ -178,7 +195,7 @@ class Worker:
 
     def stop(self) -> None:
         """Abandon whatever is under way."""
-        if isinstance(self.phase, Training):
+        if isinstance(self.phase, Training | Evaluating):
             self._abandon(self.phase)
         self.phase = Idle("stopped")
         self._workbench.fetcher.want(())
@@ -244,21 +261,35 @@ class Worker:
             self._workbench.fetcher.want([self._models.wanted(manifest)])
             return
         self._workbench.fetcher.want(())
+        if manifest.kind is RoundKind.EVALUATION:
+            self._steps = learner.evaluate(manifest, learner.parameters(model))
+            self.phase = Evaluating(manifest)
+            return
         self._steps = learner.train(manifest, learner.parameters(model))
         self.phase = Training(manifest)
-        n_steps = manifest.plan.n_steps(learner.data.n_examples)
+        own = learner.split(manifest.plan)
+        if manifest.plan.validation and own.validation is None and not self._is_whole_told:
+            self._is_whole_told = True
+            _log.warning(
+                "%d examples are too few to hold out %.3g of them: training on all, and skipping "
+                "rounds of evaluation", own.training.n_examples, manifest.plan.validation,
+            )  # fmt: skip
+        n_steps = manifest.plan.n_steps(own.training.n_examples)
         _log.info("round %d: training, %d steps", manifest.round, n_steps)
 
-    def _finish(self, manifest: RoundManifest, update: Update) -> None:
+    def _finish(self, manifest: RoundManifest, result: Update | Sums) -> None:
         assert self._learner is not None  # noqa: S101 - a round trains only after its artifact was read
         self._steps = None
         try:
-            with making("an encoded update"):
-                submit_update(self._workbench, manifest, self._learner, update)
+            if isinstance(result, Sums):
+                submit_evaluation(self._workbench, manifest, self._learner, result)
+            else:
+                with making("an encoded update"):
+                    submit_update(self._workbench, manifest, self._learner, result)
         except _SKIP as error:
             self._skip(manifest, error)
             return
-        self.n_trained += 1
+        self.n_trained += isinstance(result, Update)
         self._have_answered(manifest)
 
     def _have_answered(self, manifest: RoundManifest) -> None:
@@ -286,7 +317,7 @@ class Worker:
             self._skipped_round = manifest.round
             self.n_skipped += 1
 
-    def _abandon(self, before: Training) -> None:
+    def _abandon(self, before: Training | Evaluating) -> None:
         if self._steps is not None:
             self._steps.close()
             self._steps = None

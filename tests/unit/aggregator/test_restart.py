@@ -399,8 +399,12 @@ def updates_in(state: Path) -> list[tuple[object, ...]]:
 
 
 def make_format_3(state: Path) -> None:
-    """What the release before had: nothing of how an update was trained, nor of its device."""
+    """What the release before had: no evaluations, nothing of how an update was trained, nor of
+    its device.
+    """
     with sqlite3.connect(state / "state.sqlite3") as db:
+        db.executescript("DROP TABLE device_evaluation; DROP TABLE evaluation;")
+        db.execute("ALTER TABLE job DROP COLUMN best_by")
         db.execute("DROP TABLE device")
         db.execute("DROP TABLE quarantine")
         for table in ("taken", "applied"):

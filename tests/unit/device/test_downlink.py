@@ -26,7 +26,7 @@ class Scene:
         ARTIFACT.save(folder / "model.fedge")
         config = AggregatorConfig(
             artifact=folder / "model.fedge", state_dir=folder / "aggregator",
-            lr=1e-4, local_steps=1, **settings,  # type: ignore[arg-type] # the test's own
+            lr=1e-4, local_steps=1, evaluate_every=0, **settings,  # type: ignore[arg-type] # the test's own
         )  # fmt: skip
         clock = Clock(monotonic=lambda: self.now_s)
         transport = self.bus.transport("aggregator")

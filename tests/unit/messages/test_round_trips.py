@@ -102,6 +102,8 @@ manifests = st.builds(
     plan=plans,
     deadline_s=st.floats(min_value=0, max_value=366 * 86_400, exclude_min=True),
     parts=st.integers(1, 4096),
+    wants_facts=st.booleans(),
+    unchanged=st.sets(st.integers(1, 2**31 - 1), max_size=64).map(sorted).map(tuple),
 )
 device_states = st.builds(
     DeviceState,
@@ -188,6 +190,12 @@ def fields() -> dict[str, object]:
         ("catch_up", [[1, bytes(32), 1]] * 17),
         ("plan", {}),
         ("plan", []),
+        ("unchanged", 1),
+        ("unchanged", [0]),
+        ("unchanged", [2, 1]),
+        ("unchanged", [1, 1]),
+        ("unchanged", [1.0]),
+        ("unchanged", list(range(1, 66))),
     ],
 )
 def test_a_manifest_with_a_wrong_field_is_refused(name: str, value: object) -> None:

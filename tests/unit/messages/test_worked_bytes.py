@@ -261,6 +261,10 @@ def test_a_manifest_is_a_map_and_unknown_fields_in_it_are_ignored() -> None:
     with_facts = b"\xae" + payload[1:] + b"\x6bwants_facts\xf5"
     assert replace(manifest, wants_facts=True).to_bytes() == with_facts
     assert RoundManifest.from_bytes(with_facts) == replace(manifest, wants_facts=True)
+    *before, after = (b"\xae" + payload[1:]).partition(b"\x6adeadline_s")
+    still = before[0] + b"\x69unchanged\x82\x01\x18\x40" + before[1] + after
+    assert replace(manifest, unchanged=(1, 64)).to_bytes() == still
+    assert RoundManifest.from_bytes(still) == replace(manifest, unchanged=(1, 64))
 
 
 @pytest.mark.parametrize("reason", list(Reason))

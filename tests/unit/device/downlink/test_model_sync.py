@@ -83,6 +83,22 @@ def test_the_shortest_way_that_goes_back_far_enough_leads_to_the_model(
     assert cache.get(ref(MODELS[round_ - 1])) == MODELS[round_ - 1]  # and it is on the disk
 
 
+@pytest.mark.parametrize(
+    ("unchanged", "n_rounds", "n"),
+    [((1,), 2, 1), ((1, 3), 3, 1), ((2,), 5, 4), ((1, 7, 9), 5, 4), ((1, 2, 3), 12, 9)],
+)
+def test_rounds_that_made_no_model_take_no_broadcast(
+    cache: BlobCache, unchanged: tuple[int, ...], n_rounds: int, n: int
+) -> None:
+    """The device has the first model, of round 1, and so many rounds later there are n more."""
+    own = models(cache)
+    ways = tuple(CatchUp(span, ref(blob_of(1 + n, span))) for span in (1, 4, 9) if span <= n)
+    told = manifest(1 + n_rounds, model=ref(MODELS[n]), catch_up=ways, unchanged=unchanged)
+    assert own.wanted(told) == ref(blob_of(1 + n, n))
+    own.take(told, own.wanted(told), blob_of(1 + n, n))
+    assert own.get(told) == MODELS[n]
+
+
 def test_in_consecutive_rounds_only_the_last_broadcast_is_fetched(cache: BlobCache) -> None:
     own = models(cache)
     assert own.get(of_round(1)) == MODELS[0]

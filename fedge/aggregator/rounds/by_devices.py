@@ -1,0 +1,94 @@
+"""What the devices of an evaluation round found of the model, each on its own examples."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fedge.aggregator.rounds.bounding import bound_fields
+from fedge.aggregator.rounds.context import Context
+from fedge.aggregator.state.records import DeviceEvaluation, EvaluationRecord, Member, ModelRecord
+from fedge.errors import PayloadError
+from fedge.messages import EvaluationReport
+from fedge.rounds import Round
+from fedge.training import Evaluation
+from fedge.training.metrics import Fleet, Sums, bounds, summarize
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An evaluation, and fields of the round's event.
+
+    Attributes:
+        found: None if fewer devices than the quorum have reported.
+        told: the fields.
+    """
+
+    found: EvaluationRecord | None
+    told: dict[str, Any]
+
+
+def judge(context: Context, model: ModelRecord, round_: Round) -> Judged:
+    """Merge the round's reports; the results follow from these alone, in device order."""
+    members, dropped = _readable(context, _latest(context.store.cohort(round_.id)))
+    if len(members) < round_.quorum:
+        note = (
+            f"{len(members)} devices have evaluated the model, and the quorum is {round_.quorum}: "
+            "there is no result"
+        )
+        return Judged(None, {**bound_fields(dropped=dropped), "devices": None, "note": note})
+    shares = bounds([member.n_examples for member in members])
+    fleet = summarize(_read(context, members), shares)
+    whole = Evaluation.of(fleet.total)
+    record = EvaluationRecord(
+        round=round_.id,
+        version=model.version,
+        n_examples=whole.n_examples,
+        loss=whole.loss,
+        accuracy=whole.accuracy,
+        devices=tuple(
+            DeviceEvaluation(member.device, member.n_examples, sums.mean_loss, sums.accuracy)
+            for member, sums in zip(members, _read(context, members), strict=True)
+        ),
+    )
+    clipped = [{"device": members[place].device} for place in fleet.bounded]
+    told = bound_fields(dropped=dropped, clipped=clipped)
+    return Judged(record, {**told, "devices": _facts(whole, fleet)})
+
+
+def _latest(cohort: Sequence[Member]) -> list[Member]:
+    """One report a device: it may have answered a round of evaluation that was given up too."""
+    return list({member.device: member for member in cohort}.values())
+
+
+def _readable(
+    context: Context, members: Sequence[Member]
+) -> tuple[list[Member], list[dict[str, str]]]:
+    """The members whose reports can be read, and the others with the reason.
+
+    Reports are checked before they are accepted, but another release may have accepted one that
+    this release refuses.
+    """
+    good, dropped = [], []
+    for member, payload in zip(members, context.store.payloads(members), strict=True):
+        try:
+            EvaluationReport.from_bytes(payload, context.artifact.manifest)
+        except PayloadError as error:
+            dropped.append({"device": member.device, "reason": str(error)})
+        else:
+            good.append(member)
+    return good, dropped
+
+
+def _read(context: Context, members: Sequence[Member]) -> Iterator[Sums]:
+    """Their sums, one at a time: those of many classes are large."""
+    for payload in context.store.payloads(members):
+        yield EvaluationReport.from_bytes(payload, context.artifact.manifest).sums
+
+
+def _facts(whole: Evaluation, fleet: Fleet) -> dict[str, Any]:
+    return {
+        "devices": fleet.n_devices,
+        **whole.facts(),
+        "quantiles": {name: list(values) for name, values in fleet.quantiles.items()},
+        "worst_tenth": fleet.worst,
+    }
