@@ -21,6 +21,7 @@ from fedge.errors import ConfigError
 from fedge.messages import BlobRef
 from fedge.messages.update import RUN_BYTES
 from fedge.storage import Lock, write_file
+from fedge.strategies import algorithms
 from fedge.types import JobId
 
 _SPARSE = ("topk:", "mask:", "budget:")  # codecs that send only some of the parameters
@@ -73,7 +74,9 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Context]:
 
 
 def _check_strategy(config: AggregatorConfig) -> None:
-    rule = strategies.get(config.strategy).rule
+    strategy = strategies.get(config.strategy)
+    algorithms.check(algorithms.get(config.algorithm), strategy, config.plan())
+    rule = strategy.rule
     if config.quorum < (least := rule.least):
         raise ConfigError(
             f"strategy {config.strategy!r} needs at least {least} updates, but rounds may close "
@@ -121,9 +124,10 @@ def _compare_by(config: AggregatorConfig, artifact: Artifact) -> BestBy | None:
 def _begin(
     config: AggregatorConfig, folder: StateFolder, store: Store, artifact: Artifact
 ) -> JobRecord:
-    state = strategies.get(config.strategy).init(artifact.parameters[: artifact.n_trainable])
+    strategy, algorithm = strategies.get(config.strategy), algorithms.get(config.algorithm)
+    state = algorithm.init(strategy.init(artifact.parameters[: artifact.n_trainable]))
     whole = Broadcast(None, artifact.parameters)
-    sha256, held, memory = keep(folder, artifact.parameters, whole, state)
+    kept = keep(folder, artifact.parameters, whole, state)
     job = JobRecord(
         fleet=config.fleet,
         job=JobId(config.job),
@@ -135,10 +139,11 @@ def _begin(
         version=0,
         round=None,
         parent=None,
-        sha256=sha256,
-        held=held,
-        memory=memory,
+        sha256=kept.sha256,
+        held=kept.held,
+        memory=kept.memory,
         strategy=config.strategy,
+        algorithm=config.algorithm,
     )
     store.begin(job, model)
     return job

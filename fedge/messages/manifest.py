@@ -23,7 +23,7 @@ MAX_DEADLINE_S = 366 * 86_400  # a leap year
 _MAX_CATCH_UPS = 16
 MAX_UNCHANGED = 64
 _MAX_VALUES = (
-    320  # 15 fields, 12 of a plan, 64 rounds and 4 values for each way to catch up, and more
+    320  # 16 fields, 12 of a plan, 64 rounds and 4 values for each way to catch up, and more
 )
 _FIELDS = {
     "job": Kind.TEXT,
@@ -39,7 +39,7 @@ _FIELDS = {
     "deadline_s": Kind.NUMBER,
     "parts": Kind.INTEGER,
 }
-_TOO = {"wants_facts": Kind.BOOLEAN, "unchanged": Kind.LIST}
+_TOO = {"wants_facts": Kind.BOOLEAN, "unchanged": Kind.LIST, "server": Kind.LIST}
 
 
 class RoundKind(StrEnum):
@@ -104,6 +104,31 @@ class CatchUp:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ServerRef:
+    """The aggregator's side of an algorithm that keeps vectors on both ends.
+
+    Attributes:
+        since: the model it began with. Vectors that a device kept since another one are void.
+        vectors: the `ServerVectors` that devices need; None: there are none, or all are zeros.
+    """
+
+    since: int
+    vectors: BlobRef | None = None
+
+    def to_wire(self) -> list[object]:
+        return [self.since, *([] if self.vectors is None else self.vectors.to_wire())]
+
+    @classmethod
+    def from_wire(cls, value: object) -> Self:
+        """Raises PayloadError unless it is [since] or [since, sha256, size]."""
+        since, *blob = wire.typed(value, list, "manifest server") or [None]
+        return cls(
+            since=wire.bounded(since, 0, MAX_ROUND, "manifest server"),
+            vectors=BlobRef.from_wire(blob, "manifest server") if blob else None,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundManifest:
     """One round, as every device is told of it.
@@ -130,11 +155,14 @@ class RoundManifest:
     # How many rounds ago there were rounds that made no model, the last first. The broadcasts from
     # one round's model to another's are as many as the rounds between them, less these.
     unchanged: tuple[int, ...] = ()
+    server: ServerRef | None = None  # of the plan's algorithm; None: it keeps nothing on both ends
 
     def to_bytes(self) -> bytes:
         too: dict[str, object] = {"wants_facts": True} if self.wants_facts else {}
         if self.unchanged:
             too["unchanged"] = list(self.unchanged)
+        if self.server is not None:
+            too["server"] = self.server.to_wire()
         data = wire.encode(
             {
                 "v": wire.VERSION,
@@ -184,6 +212,7 @@ class RoundManifest:
             parts=wire.bounded(fields["parts"], 1, MAX_PARTS, "manifest parts"),
             wants_facts=wire.typed(fields.get("wants_facts", False), bool, "manifest facts"),
             unchanged=_unchanged(fields.get("unchanged", [])),
+            server=ServerRef.from_wire(fields["server"]) if "server" in fields else None,
         )
 
 

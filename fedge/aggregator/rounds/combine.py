@@ -8,9 +8,11 @@ from fedge import codecs
 from fedge.aggregator.models.model import Model, with_state
 from fedge.aggregator.rounds.bounding import Bounds, Counted, bound_cohort, bound_fields
 from fedge.aggregator.rounds.context import Context
+from fedge.aggregator.rounds.fleet_examples import FleetExamples
 from fedge.aggregator.rounds.history import StoredHistory, next_history
 from fedge.aggregator.rounds.judging import Updates, judge, quarantine_fields
 from fedge.aggregator.rounds.merge import merge_deltas, merge_statistics
+from fedge.aggregator.rounds.prepared import prepare
 from fedge.aggregator.state.records import Learned, Member
 from fedge.errors import PayloadError, TrainingError
 from fedge.messages import RoundKind, StatisticsReport
@@ -25,6 +27,7 @@ from fedge.strategies import (
     needs_reference,
 )
 from fedge.strategies import Member as CohortMember
+from fedge.strategies.algorithms import Algorithm, Occasion, Vectors
 from fedge.strategies.rules.bound import EARLIER
 from fedge.types import DeviceId, RoundId, Vector
 
@@ -35,15 +38,17 @@ class Combined:
 
     Attributes:
         parameters: of the next model.
-        state: the strategy's, after the round.
+        state: of strategy and algorithm, after the round.
         told: fields of the round's event.
+        server: what devices need of the algorithm's vectors.
         learned: what it shows about its devices; a round of statistics shows nothing.
     """
 
     parameters: Vector
     state: State
     told: dict[str, Any]
-    learned: Learned = Learned()
+    server: Vectors = field(default_factory=dict)
+    learned: Learned = field(default_factory=Learned)
 
 
 @dataclass(slots=True)
@@ -56,7 +61,12 @@ class Combiner:
 
     on: Context
     strategy: Strategy
+    algorithm: Algorithm
     norms: dict[tuple[DeviceId, RoundId], float] = field(default_factory=dict)
+    fleet: FleetExamples = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fleet = FleetExamples(self.on.store)
 
     def combine(self, before: Model, round_: Round) -> Combined:
         """The model after a round that starts from the one before."""
@@ -67,19 +77,35 @@ class Combiner:
             pooled = self._pool(before, [one for one in cohort if one.device not in out])
             return replace(pooled, told=pooled.told | told)
         updates = self._updates(cohort, out, before.state.parameters.size)
-        combined = self._merge(before, updates.counted, round_.id)
+        combined = self._merge(before, updates.counted, round_)
         verdicts, told = judge(self.on, updates, decisions, round_.id)
         learned = replace(combined.learned, verdicts=verdicts)
         return replace(combined, told=combined.told | told, learned=learned)
 
-    def _merge(self, before: Model, counted: Counted, round_: RoundId) -> Combined:
+    def _merge(self, before: Model, counted: Counted, round_: Round) -> Combined:
+        plan = self.on.config.plan()
+        counted = prepare(counted, self.algorithm, plan, self.on.config.norm_bound)
+        if self.algorithm.control is None:
+            return self._step(before, counted, Occasion(plan=plan, fleet_examples=1), round_.id)
+        total = self.fleet.total(counted.cohort, round_.expected | round_.accepted.keys())
+        occasion = Occasion(plan=plan, fleet_examples=total, server=before.served.vectors)
+        combined = self._step(before, counted, occasion, round_.id)
+        return replace(combined, server=self.algorithm.server(combined.state, total))
+
+    def _step(
+        self, before: Model, counted: Counted, occasion: Occasion, round_: RoundId
+    ) -> Combined:
         n, least = len(counted.cohort.members), self.strategy.rule.least
         if n < least:
             why = "no update could be counted" if n == 0 else _too_few(n, least)
             return _unchanged(before, counted.told, why)
+
+        def step(state: State, cohort: Cohort) -> State:
+            return self.algorithm.step(self.strategy, state, cohort, occasion)
+
         try:
             known = self._known(counted.cohort, before, round_)
-            state = merge_deltas(self.strategy, before.state, known)
+            state = merge_deltas(step, before.state, known)
         except CohortError as error:
             return _unchanged(before, counted.told, str(error))
         except TrainingError as error:
@@ -88,7 +114,7 @@ class Combiner:
             return _unchanged(before, counted.told, "the next model would not be finite")
         history = () if known.history is None else next_history(known, self.on.store)
         after = with_state(before.parameters, state)
-        return Combined(after, state, counted.told, Learned(history=history))
+        return Combined(after, state, counted.told, learned=Learned(history=history))
 
     def _known(self, cohort: Cohort, before: Model, round_: RoundId) -> Cohort:
         """The cohort with what its rule needs besides deltas."""

@@ -18,8 +18,9 @@ from fedge.aggregator.rounds.current import Current
 from fedge.aggregator.rounds.progress import Progress
 from fedge.aggregator.rounds.summary import round_event
 from fedge.aggregator.state.records import ModelRecord, RoundRecord, Tally
-from fedge.messages import RoundKind, RoundManifest, RoundState
+from fedge.messages import RoundKind, RoundManifest, RoundState, ServerRef
 from fedge.rounds import Round
+from fedge.strategies import algorithms
 from fedge.training.statistics import federated
 from fedge.types import DeviceId, JobId, RoundId
 
@@ -56,12 +57,14 @@ class Job:
             n_trainable,
             strategy,
             self._config.strategy,
+            algorithm=self._config.algorithm,
         )
         self.bundles = bundles(self._store.broadcasts(KEPT), self.model.size_bytes)
         self.current = Current(self._store)
         self.answers = Answers(self._store, self.current)
         self.manifest: RoundManifest | None = None
-        self.combiner = Combiner(context, strategy)
+        self._algorithm = algorithms.get(self._config.algorithm)
+        self.combiner = Combiner(context, strategy, self._algorithm)
         self._opened_at = ""
         self.changes = ""
         self._progress = Progress(context, self.model.record)
@@ -253,6 +256,12 @@ class Job:
         )
         self._store.reopen_round(manifest.round, manifest.to_bytes(), manifest.sequence)
 
+    def _server(self) -> ServerRef | None:
+        """Where the algorithm stands, if it keeps vectors on both ends."""
+        if self._algorithm.control is None:
+            return None
+        return ServerRef(self.model.since, self.model.served.ref)
+
     def _next(self) -> tuple[RoundId, RoundKind]:
         if self.last_round is None and federated(self._on.artifact.manifest):
             return RoundId(self.last_number + 1), RoundKind.STATISTICS
@@ -277,4 +286,5 @@ class Job:
             parts=self._config.parts,
             wants_facts=kind is RoundKind.TRAINING,
             unchanged=unchanged(round_, self._made),
+            server=self._server(),
         )

@@ -156,6 +156,12 @@ EVALUATIONS = (
     """,
 )
 
+ALGORITHM = (  # what a model's algorithm is, and what devices are sent of its vectors
+    "ALTER TABLE model ADD COLUMN algorithm TEXT NOT NULL DEFAULT 'fedavg'",  # spec
+    "ALTER TABLE model ADD COLUMN since INTEGER NOT NULL DEFAULT 0",  # version it began with
+    "ALTER TABLE model ADD COLUMN server BLOB",  # SHA-256 of the vectors; NULL: none
+)
+
 TABLES = (
     """
     CREATE TABLE job (
@@ -200,6 +206,7 @@ TABLES = (
         created_at TEXT NOT NULL
     ) STRICT
     """,
+    *ALGORITHM,
     *UPDATES,
     *FACTS,
     HISTORY,
@@ -242,5 +249,5 @@ MIGRATIONS = {  # from this format to the next
         """,
         "DROP TABLE former",
     ),
-    3: (*FACTS, HISTORY, *VERDICTS, *EVALUATIONS),
+    3: (*FACTS, HISTORY, *VERDICTS, *EVALUATIONS, *ALGORITHM),
 }

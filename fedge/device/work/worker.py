@@ -5,9 +5,11 @@ from dataclasses import replace
 
 from fedge.artifact import Artifact
 from fedge.device.downlink.model_sync import ModelSync
+from fedge.device.downlink.vector_sync import VectorSync
 from fedge.device.memory import making
 from fedge.device.state.answers import Answer
 from fedge.device.state.disk import check_artifact
+from fedge.device.work.assignment import Assignment, Trained, assign, begin
 from fedge.device.work.learner import Learner
 from fedge.device.work.phases import (
     Answered,
@@ -26,7 +28,7 @@ from fedge.logs import logger
 from fedge.messages import BlobRef, Followed, RoundKind, RoundManifest, RoundState, Skipped
 from fedge.training import StepReport
 from fedge.training.metrics import Sums
-from fedge.types import RoundId, Update
+from fedge.types import RoundId
 
 _log = logger(__name__)
 
@@ -59,7 +61,9 @@ class Worker:
         self._answered = workbench.outbox.answered(workbench.job)
         self._learner: Learner | None = None
         self._models: ModelSync | None = None  # of the learner's artifact
-        self._steps: Generator[StepReport | int, None, Update | Sums] | None = None
+        self._vectors = VectorSync()
+        self._assignment: Assignment | None = None  # of the steps
+        self._steps: Generator[StepReport | int, None, Trained | Sums] | None = None
         self._waiting: RoundManifest | None = None  # an open round that lacks examples
         self._looked_at_s = float("-inf")
         self._last_reason = ""  # why the last round was skipped
@@ -154,7 +158,7 @@ class Worker:
         manifest = self.phase.manifest
         if ref == manifest.artifact:
             self._workbench.artifacts.put(ref, data)
-        elif self._models is not None:
+        elif not self._vectors.take(manifest, ref, data) and self._models is not None:
             self._models.take(manifest, ref, data)
         self._prepare(manifest)
 
@@ -256,16 +260,21 @@ class Worker:
 
     def _start(self, manifest: RoundManifest, learner: Learner) -> None:
         assert self._models is not None  # noqa: S101 - made with the learner
-        model = self._models.get(manifest)
-        if model is None:
-            self._workbench.fetcher.want([self._models.wanted(manifest)])
+        model, vectors = self._models.get(manifest), self._vectors.wanted(manifest)
+        if model is None or vectors is not None:
+            wanted = [self._models.wanted(manifest)] if model is None else []
+            self._workbench.fetcher.want(wanted if vectors is None else [*wanted, vectors])
             return
         self._workbench.fetcher.want(())
         if manifest.kind is RoundKind.EVALUATION:
             self._steps = learner.evaluate(manifest, learner.parameters(model))
             self.phase = Evaluating(manifest)
             return
-        self._steps = learner.train(manifest, learner.parameters(model))
+        server = self._vectors.get(manifest, learner.artifact.n_trainable)
+        self._assignment = assignment = assign(manifest, learner, server)
+        self._steps = begin(
+            self._workbench, manifest, learner, learner.parameters(model), assignment
+        )
         self.phase = Training(manifest)
         own = learner.split(manifest.plan)
         if manifest.plan.validation and own.validation is None and not self._is_whole_told:
@@ -277,7 +286,7 @@ class Worker:
         n_steps = manifest.plan.n_steps(own.training.n_examples)
         _log.info("round %d: training, %d steps", manifest.round, n_steps)
 
-    def _finish(self, manifest: RoundManifest, result: Update | Sums) -> None:
+    def _finish(self, manifest: RoundManifest, result: Trained | Sums) -> None:
         assert self._learner is not None  # noqa: S101 - a round trains only after its artifact was read
         self._steps = None
         try:
@@ -285,11 +294,12 @@ class Worker:
                 submit_evaluation(self._workbench, manifest, self._learner, result)
             else:
                 with making("an encoded update"):
-                    submit_update(self._workbench, manifest, self._learner, result)
+                    learner, assignment = self._learner, self._assignment
+                    submit_update(self._workbench, manifest, learner, result, assignment)
         except _SKIP as error:
             self._skip(manifest, error)
             return
-        self.n_trained += isinstance(result, Update)
+        self.n_trained += isinstance(result, Trained)
         self._have_answered(manifest)
 
     def _have_answered(self, manifest: RoundManifest) -> None:
