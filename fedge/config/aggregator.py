@@ -78,6 +78,12 @@ class AggregatorConfig:
         off="off",
         about="longest update that counts in full, in median norms of its round",
     )
+    weight_bound: float | None = setting(
+        3.0,
+        rule=at_least(1),
+        off="off",
+        about="most examples that one update counts for, in medians of its round",
+    )
     parts: int = setting(1, rule=within(1, MAX_PARTS), about="partitions of the update topics")
 
     codec: str = setting_of(Plan, "codec", note=f": {_CODECS}")

@@ -171,6 +171,8 @@ class Reporter:
             self.info(f"round {report['round']}: missing {_names(report['missing'])}")
         for text in _bound_lines(report):
             self.warning(f"round {report['round']}: {text}")
+        if report["capped"]:
+            self.info(f"round {report['round']}: {_capped_line(report)}")
         if "note" in report:
             self.warning(f"round {report['round']}: {report['note']}")
         self._events.write(report)
@@ -238,6 +240,16 @@ def _bound_lines(report: Mapping[str, Any]) -> Iterator[str]:
             else f"the bound, a norm of {bound:.3g}"
         )
         yield f"{report['devices_clipped']} updates were scaled down to {limit}: {names}{more}"
+
+
+def _capped_line(report: Mapping[str, Any]) -> str:
+    """Whose update counts for fewer examples than it claims; honest ones may, round after round."""
+    names = ", ".join(one["device"] for one in report["capped"][:_MOST_LINES])
+    more = ", ..." if report["devices_capped"] > _MOST_LINES else ""
+    return (
+        f"{report['devices_capped']} updates claim more examples than the "
+        f"{report['examples_bound']} that one may count for: {names}{more}"
+    )
 
 
 def _closed_line(report: Mapping[str, Any]) -> str:

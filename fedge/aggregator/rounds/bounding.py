@@ -1,15 +1,31 @@
-"""The bound on norms, by device: whose update counts, how much, and how that is reported."""
+"""The bounds, by device: whose update counts, how much, and how that is reported."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from fedge.strategies import Cohort, NormBound, bound_norms, scale
+from fedge.strategies import Cohort, ExamplesBound, NormBound, bound_examples, bound_norms, scale
 from fedge.strategies.rules.bound import LARGEST_NORM
-from fedge.types import DeviceId
 
 _MOST_NAMES = 50  # in an event; its counts cover all devices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one update may do.
+
+    Attributes:
+        norm: longest one that counts in full, in median norms of the cohort; None for any length.
+        weight: most examples that one may count for, in medians of the cohort; None for any number.
+        norms: medians of earlier rounds, newest last; of use where the cohort is small.
+        examples: likewise.
+    """
+
+    norm: float | None
+    weight: float | None
+    norms: Sequence[float] = ()
+    examples: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +33,8 @@ class Counted:
     """The part of a round's updates that goes into the model.
 
     Attributes:
-        cohort: without members whose update was dropped; the others scaled to the bound.
+        cohort: without members whose update was dropped; the others scaled to the bound, and
+            their numbers of examples capped.
         told: fields of the round's event.
     """
 
@@ -25,34 +42,58 @@ class Counted:
     told: dict[str, Any]
 
 
-def bound_cohort(
-    cohort: Cohort, norms: Sequence[float], factor: float | None, earlier: Sequence[float]
-) -> Counted:
-    """Apply `bound_norms` to the updates of a cohort, whose norms these are."""
-    bounded = bound_norms(norms, factor, earlier)
-    devices = [member.device for member in cohort.members]
-    return Counted(scale(cohort, bounded.shares), _told(devices, norms, bounded))
+def bound_cohort(cohort: Cohort, norms: Sequence[float], bounds: Bounds) -> Counted:
+    """Apply `bound_norms` to the updates of a cohort, whose norms these are.
+
+    Then `bound_examples` to those that are left.
+    """
+    bounded = bound_norms(norms, bounds.norm, bounds.norms)
+    left = scale(cohort, bounded.shares)
+    claimed = [member.n_examples for member in left.members]
+    weighed = bound_examples(claimed, bounds.weight, bounds.examples)
+    return Counted(_capped(left, weighed), _told(cohort, norms, bounded, left, weighed))
 
 
 def bound_fields(
     *,
     dropped: Sequence[dict[str, Any]] = (),
     clipped: Sequence[dict[str, Any]] = (),
+    capped: Sequence[dict[str, Any]] = (),
     median: float | None = None,
     bound: float | None = None,
+    examples: ExamplesBound | None = None,
 ) -> dict[str, Any]:
-    """The event's fields about the bound; the defaults say that nothing was bounded."""
+    """The event's fields about the bounds; the defaults say that nothing was bounded."""
     return {
         "devices_dropped": len(dropped),
         "devices_clipped": len(clipped),
+        "devices_capped": len(capped),
         "dropped": list(dropped[:_MOST_NAMES]),
         "clipped": list(clipped[:_MOST_NAMES]),
+        "capped": list(capped[:_MOST_NAMES]),
         "norm_median": median,
         "norm_bound": bound,
+        "examples_median": examples.median if examples else None,
+        "examples_bound": examples.bound if examples else None,
     }
 
 
-def _told(devices: list[DeviceId], norms: Sequence[float], bounded: NormBound) -> dict[str, Any]:
+def _capped(cohort: Cohort, weighed: ExamplesBound) -> Cohort:
+    members = tuple(
+        member if member.n_examples == count else replace(member, n_examples=count)
+        for member, count in zip(cohort.members, weighed.counts, strict=True)
+    )
+    return Cohort(members, cohort.deltas)
+
+
+def _told(
+    cohort: Cohort,
+    norms: Sequence[float],
+    bounded: NormBound,
+    left: Cohort,
+    weighed: ExamplesBound,
+) -> dict[str, Any]:
+    devices = [member.device for member in cohort.members]
     seen = list(zip(devices, norms, bounded.shares, strict=True))
     return bound_fields(
         dropped=[
@@ -61,8 +102,14 @@ def _told(devices: list[DeviceId], norms: Sequence[float], bounded: NormBound) -
             if share == 0
         ],
         clipped=[{"device": device, "norm": norm} for device, norm, share in seen if 0 < share < 1],
+        capped=[
+            {"device": member.device, "examples": member.n_examples}
+            for member, count in zip(left.members, weighed.counts, strict=True)
+            if count < member.n_examples
+        ],
         median=bounded.median,
         bound=bounded.bound if math.isfinite(bounded.bound) else None,
+        examples=weighed,
     )
 
 

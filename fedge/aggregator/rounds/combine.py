@@ -6,7 +6,7 @@ from typing import Any
 
 from fedge import codecs
 from fedge.aggregator.models.model import Model, with_state
-from fedge.aggregator.rounds.bounding import Counted, bound_cohort, bound_fields
+from fedge.aggregator.rounds.bounding import Bounds, Counted, bound_cohort, bound_fields
 from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.rounds.merge import merge_deltas, merge_statistics
 from fedge.aggregator.state.records import Member
@@ -83,12 +83,13 @@ class Combiner:
         for member, payload in zip(unseen, self.on.store.payloads(unseen), strict=True):
             self.norms[member.key] = codecs.decode(payload).norm
         norms = [self.norms[member.key] for member in cohort]
-        return bound_cohort(
-            self._stored(cohort, norms, n_params),
-            norms,
-            self.on.config.norm_bound,
-            self.on.store.medians(EARLIER),
+        bounds = Bounds(
+            norm=self.on.config.norm_bound,
+            weight=self.on.config.weight_bound,
+            norms=self.on.store.medians("norm", EARLIER),
+            examples=self.on.store.medians("examples", EARLIER),
         )
+        return bound_cohort(self._stored(cohort, norms, n_params), norms, bounds)
 
     def _stored(self, cohort: list[Member], norms: list[float], n_params: int) -> Cohort:
         """The cohort as a rule sees it; no message carries steps and losses yet."""

@@ -18,6 +18,7 @@ _SUMS = (
     "devices_late",
     "devices_dropped",
     "devices_clipped",
+    "devices_capped",
 )
 _MOST_NAMED = 1000
 _PACKAGES = ("fedge", "numpy", "onnxruntime", "paho-mqtt", "cbor2")

@@ -78,14 +78,14 @@ def read_reports(db: sqlite3.Connection) -> list[dict[str, Any]]:
     return [{"time": closed_at, **json.loads(report)} for closed_at, report in rows]
 
 
-def read_medians(db: sqlite3.Connection, n: int) -> list[float]:
-    """Median norms of the last n training rounds, oldest first; rounds without one are left out."""
+def read_medians(db: sqlite3.Connection, name: str, n: int) -> list[Any]:
+    """This field of the last n training rounds, oldest first; rounds without one are left out."""
     rows = db.execute(
         "SELECT report FROM round WHERE report IS NOT NULL AND kind = 'training' "
         "ORDER BY round DESC LIMIT ?",
         (n,),
     ).fetchall()
-    found = [json.loads(report).get("norm_median") for (report,) in reversed(rows)]
+    found = [json.loads(report).get(name) for (report,) in reversed(rows)]
     return [median for median in found if median is not None]
 
 

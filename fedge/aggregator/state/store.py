@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fedge.aggregator.state import database
 from fedge.aggregator.state.model_table import (
@@ -257,10 +257,10 @@ class Store:
         with reading(self._path):
             return read_reports(self._db)
 
-    def medians(self, n: int) -> list[float]:
-        """Median norms of the last n training rounds, oldest first, where there was one."""
+    def medians(self, what: Literal["norm", "examples"], n: int) -> list[Any]:
+        """Medians of the last n training rounds, oldest first, where there was one."""
         with reading(self._path):
-            return read_medians(self._db, n)
+            return read_medians(self._db, f"{what}_median", n)
 
     def refusals(self, round_: RoundId) -> dict[str, int]:
         """How many updates were refused while this round was open, by reason."""

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 # Its square, and those of means of it, fit easily into float32, so no strategy overflows.
 LARGEST_NORM = 1e18
 DROPPED_ABOVE = 10.0  # times the bound
 FEW = 3  # smaller cohorts have no majority of their own
 EARLIER = 3  # rounds whose medians count in that case
+
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +51,10 @@ def bound_norms(
     votes = _votes(norms)
     if len(votes) < FEW:
         votes = [*votes, *(list(earlier)[-EARLIER:])]
-    bound = math.inf if factor is None or not votes else factor * _median(votes)
+    bound = math.inf if factor is None or not votes else factor * lower_median(votes)
     shares = tuple(_share(norm, bound) for norm in norms)
     counted = _votes([norm * share for norm, share in zip(norms, shares, strict=True) if share])
-    return NormBound(shares=shares, bound=bound, median=_median(counted) if counted else None)
+    return NormBound(shares=shares, bound=bound, median=lower_median(counted) if counted else None)
 
 
 def _share(norm: float, bound: float) -> float:
@@ -64,6 +67,6 @@ def _votes(norms: Sequence[float]) -> list[float]:
     return [norm for norm in norms if norm > 0]
 
 
-def _median(values: Sequence[float]) -> float:
-    """The lower median: of two middle values, the smaller one."""
+def lower_median(values: Sequence[N]) -> N:
+    """Of two middle values, the smaller one."""
     return sorted(values)[(len(values) - 1) // 2]

@@ -12,7 +12,7 @@ import pytest
 from fedge.artifact import Artifact
 from fedge.types import DeviceId, RoundId
 from tests.support.aggregator_by_hand import Bench
-from tests.support.sent_values import events, moved, sending
+from tests.support.sent_values import Payload, events, moved, sending
 
 HONEST = ("ann", "bob", "cid")
 
@@ -80,6 +80,83 @@ def test_a_device_cannot_buy_the_median_with_examples(tmp_path: Path) -> None:
     np.testing.assert_allclose(moved(bench), 1, rtol=1e-6)
 
 
+def weighing(examples: Mapping[str, int], deltas: Mapping[str, float]) -> Payload:
+    """Deltas of 1 on 10 examples, but for these."""
+
+    def payload(artifact: Artifact, name: str, round_: int) -> bytes:
+        return sending(deltas, n_examples=examples.get(name, 10))(artifact, name, round_)
+
+    return payload
+
+
+def test_a_huge_weight_counts_three_times_the_median(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    bench = Bench(tmp_path, wait_for=4, quorum=4, rounds=1)
+    bench.add(*HONEST, "eve", payload=weighing({"eve": 10_000_000, "cid": 12}, {"eve": -1.0}))
+    bench.settle(n_steps=100)
+    (event,) = events(bench)
+    assert (event["examples_median"], event["examples_bound"]) == (10, 30)  # of 10 10 12 10**7
+    assert (event["devices_capped"], event["capped"]) == (
+        1, [{"device": "eve", "examples": 10_000_000}],
+    )  # fmt: skip
+    assert bench.aggregator.report()["devices_capped"] == 1
+    assert "1 updates claim more examples than the 30 that one may count for: eve" in caplog.text
+    np.testing.assert_allclose(moved(bench), (10 + 10 + 12 - 30) / 62, rtol=1e-5)
+
+
+def test_two_hostile_devices_of_ten_that_claim_ten_million_examples_do_not_win(
+    tmp_path: Path,
+) -> None:
+    """Eight of 1 on 10 examples against two of -1 on 30; uncapped, the model went to -1."""
+    names = [f"honest-{number}" for number in range(8)]
+    hostile = {"eve": 10_000_000, "mal": 10_000_000}
+    for folder, bound, want in (("a", 3.0, (80 - 60) / 140), ("b", None, -1.0)):
+        (tmp_path / folder).mkdir()
+        bench = Bench(tmp_path / folder, wait_for=10, quorum=10, rounds=1, weight_bound=bound)
+        bench.add(*names, *hostile, payload=weighing(hostile, {"eve": -1.0, "mal": -1.0}))
+        bench.settle(n_steps=200)
+        np.testing.assert_allclose(moved(bench), want, rtol=1e-4)
+
+
+def test_the_weight_of_a_device_that_is_dropped_has_no_vote(tmp_path: Path) -> None:
+    """Of 10 10 10 the bound is 30; with the claims of those dropped it would be far above."""
+    bench = Bench(tmp_path, wait_for=6, quorum=6, rounds=1)
+    claims = {"dan": 10**6, "eve": 10**6, "fay": 10**6}
+    bench.add(*HONEST, *claims, payload=weighing(claims, {"dan": 1e30, "eve": 1e30, "fay": 1e30}))
+    bench.settle(n_steps=100)
+    (event,) = events(bench)
+    assert (event["examples_bound"], event["devices_capped"], event["devices_dropped"]) == (
+        30,
+        0,
+        3,
+    )
+
+
+def test_one_of_two_devices_is_weighed_by_earlier_rounds_too(tmp_path: Path) -> None:
+    """Claims of 10 and 10, twice; then 500 and 900, which have three times 10 between them."""
+
+    def payload(artifact: Artifact, name: str, round_: int) -> bytes:
+        claims = {} if round_ < 3 else {"ann": 500, "bob": 900}
+        return weighing(claims, {})(artifact, name, round_)
+
+    bench = Bench(tmp_path, wait_for=2, quorum=2, rounds=3)
+    bench.add("ann", "bob", payload=payload)
+    bench.settle(n_steps=100)
+    assert [one["examples_bound"] for one in events(bench)] == [30, 30, 30]
+    assert [one["devices_capped"] for one in events(bench)] == [0, 0, 2]
+
+
+def test_switched_off_every_claim_counts(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, wait_for=4, quorum=4, rounds=1, weight_bound=None)
+    bench.add(*HONEST, "eve", payload=weighing({"eve": 1000}, {"eve": 2.0}))
+    bench.settle(n_steps=100)
+    (event,) = events(bench)
+    assert (event["examples_median"], event["examples_bound"]) == (10, None)
+    np.testing.assert_allclose(moved(bench), (30 + 2000) / 1030, rtol=1e-5)
+
+
 def test_a_device_alone_is_measured_by_its_own_rounds_before(tmp_path: Path) -> None:
     """Nothing but the finite bounds the first one; then a jump is cut down to twice the median."""
     steps = {1: 1.0, 2: 1.0, 3: 10.0, 4: 1e9}
@@ -141,5 +218,5 @@ def test_an_event_of_before_the_bound_has_no_median_and_counts_nothing(tmp_path:
         db.execute("UPDATE round SET report = ? WHERE round = 1", (json.dumps(old),))
     again = bench.begin()
     assert again.report()["devices_dropped"] == 0
-    assert again._on.store.medians(3) == [3.0]
+    assert again._on.store.medians("norm", 3) == [3.0]
     again.close()

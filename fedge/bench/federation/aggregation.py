@@ -1,0 +1,102 @@
+"""The aggregator's half of a round, by the aggregator's own functions."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fedge.aggregator.reception.validation import Checked, RefusedError, check_update
+from fedge.aggregator.rounds.bounding import bound_cohort
+from fedge.aggregator.rounds.merge import merge_deltas
+from fedge.artifact import Artifact
+from fedge.bench.federation.fleet import Sent, name_of
+from fedge.config.aggregator import AggregatorConfig
+from fedge.messages import RoundKind
+from fedge.setting import default_of
+from fedge.strategies import Cohort, Member, PayloadDeltas, State, Strategy
+from fedge.strategies.rules.bound import EARLIER
+from fedge.types import RoundId
+
+MAX_EXAMPLES: int = default_of(AggregatorConfig, "max_examples")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """What became of a round's updates.
+
+    Attributes:
+        refused: that the checks on arrival refused.
+        dropped, clipped: how many of the others were left out, or shortened.
+    """
+
+    refused: tuple[Sent, ...]
+    dropped: int
+    clipped: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Aggregation:
+    """The strategy's state from round to round."""
+
+    artifact: Artifact
+    strategy: Strategy
+    norm_bound: float | None
+    state: State
+    _medians: list[float] = field(default_factory=list)
+
+    def close(self, round_: int, sent: Sequence[Sent]) -> Closed:
+        """Check, bound and combine a round's updates, given in the order of devices.
+
+        The model stays as it was if too few updates count, or if it would not be finite.
+        """
+        accepted, refused = [], []
+        for one in sent:
+            try:
+                accepted.append((one, self._check(round_, one)))
+            except RefusedError:
+                refused.append(one)
+        told = self._combine(round_, accepted) if accepted else {}
+        return Closed(
+            refused=tuple(refused),
+            dropped=told.get("devices_dropped", 0),
+            clipped=told.get("devices_clipped", 0),
+        )
+
+    def _check(self, round_: int, sent: Sent) -> Checked:
+        return check_update(
+            sent.payload,
+            self.artifact,
+            RoundId(round_),
+            RoundKind.TRAINING,
+            max_examples=MAX_EXAMPLES,
+        )
+
+    def _combine(self, round_: int, accepted: Sequence[tuple[Sent, Checked]]) -> dict[str, Any]:
+        cohort = self._cohort(round_, accepted)
+        norms = [checked.norm or 0.0 for _, checked in accepted]
+        counted = bound_cohort(cohort, norms, self.norm_bound, self._medians[-EARLIER:])
+        if (median := counted.told["norm_median"]) is not None:
+            self._medians.append(median)
+        if len(counted.cohort.members) >= self.strategy.rule.least:
+            after = merge_deltas(self.strategy, self.state, counted.cohort)
+            self.state = after or self.state
+        return counted.told
+
+    def _cohort(self, round_: int, accepted: Sequence[tuple[Sent, Checked]]) -> Cohort:
+        payloads = [sent.payload for sent, _ in accepted]
+
+        def read(places: Iterable[int]) -> Iterator[bytes]:
+            return (payloads[place] for place in places)
+
+        members = tuple(
+            Member(
+                device=name_of(sent.device),
+                round=RoundId(round_),
+                n_examples=checked.n_examples,
+                n_steps=sent.n_steps,
+                loss=sent.loss,
+                norm=checked.norm,
+            )
+            for sent, checked in accepted
+        )
+        n_params = self.artifact.n_trainable
+        return Cohort(members, PayloadDeltas(n_params=n_params, n_members=len(payloads), read=read))
