@@ -41,7 +41,8 @@ def gaussian(honest: Vector, rng: np.random.Generator, *, sigma: float = 1.0) ->
 
     ByzFL draws anew for each call; a round here has one draw, shared by all hostile devices.
     """
-    return rng.normal(scale=sigma, size=honest.shape[1]).astype(np.float32)
+    noise: Array = rng.normal(scale=sigma, size=honest.shape[1])
+    return _float32(noise)
 
 
 def mimic(honest: Vector, *, victim: int = 0) -> Vector:

@@ -20,6 +20,7 @@ class View:
     Attributes:
         round: its number, from 1.
         parameters: that devices trained from, float32 (n_trainable,).
+        before: that devices had in the round before; in round 1 the same.
         honest: deltas of the honest devices of this round.
         own: deltas that the hostile devices of this round would send if they were honest.
         n_examples: of all devices of this round.
@@ -29,6 +30,7 @@ class View:
 
     round: int
     parameters: Vector
+    before: Vector
     honest: Mapping[int, Vector]
     own: Mapping[int, Vector]
     n_examples: Mapping[int, int]

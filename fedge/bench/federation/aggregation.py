@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedge.aggregator.reception.validation import Checked, RefusedError, check_update
-from fedge.aggregator.rounds.bounding import bound_cohort
+from fedge.aggregator.rounds.bounding import Bounds, bound_cohort
 from fedge.aggregator.rounds.merge import merge_deltas
 from fedge.artifact import Artifact
 from fedge.bench.federation.fleet import Sent, name_of
@@ -40,8 +40,10 @@ class Aggregation:
     artifact: Artifact
     strategy: Strategy
     norm_bound: float | None
+    weight_bound: float | None
     state: State
     _medians: list[float] = field(default_factory=list)
+    _examples: list[int] = field(default_factory=list)
 
     def close(self, round_: int, sent: Sequence[Sent]) -> Closed:
         """Check, bound and combine a round's updates, given in the order of devices.
@@ -73,13 +75,23 @@ class Aggregation:
     def _combine(self, round_: int, accepted: Sequence[tuple[Sent, Checked]]) -> dict[str, Any]:
         cohort = self._cohort(round_, accepted)
         norms = [checked.norm or 0.0 for _, checked in accepted]
-        counted = bound_cohort(cohort, norms, self.norm_bound, self._medians[-EARLIER:])
+        counted = bound_cohort(cohort, norms, self._bounds())
         if (median := counted.told["norm_median"]) is not None:
             self._medians.append(median)
+        if (examples := counted.told["examples_median"]) is not None:
+            self._examples.append(examples)
         if len(counted.cohort.members) >= self.strategy.rule.least:
             after = merge_deltas(self.strategy, self.state, counted.cohort)
             self.state = after or self.state
         return counted.told
+
+    def _bounds(self) -> Bounds:
+        return Bounds(
+            norm=self.norm_bound,
+            weight=self.weight_bound,
+            norms=self._medians[-EARLIER:],
+            examples=self._examples[-EARLIER:],
+        )
 
     def _cohort(self, round_: int, accepted: Sequence[tuple[Sent, Checked]]) -> Cohort:
         payloads = [sent.payload for sent, _ in accepted]

@@ -61,7 +61,7 @@ class Federation:
         downlink_codec: likewise; `none` sends whole models.
         n_sampled: devices in a round, drawn evenly without repeats.
         seed: of everything that is drawn at random.
-        norm_bound: as in `fedge aggregate`.
+        norm_bound, weight_bound: as in `fedge aggregate`.
         uneven: a device draws its epochs of each round evenly from 1 to the plan's.
         adversary: who controls some of the devices.
 
@@ -79,6 +79,7 @@ class Federation:
     strategy: str = default_of(AggregatorConfig, "strategy")
     downlink_codec: str = default_of(AggregatorConfig, "downlink_codec")
     norm_bound: float | None = default_of(AggregatorConfig, "norm_bound")
+    weight_bound: float | None = default_of(AggregatorConfig, "weight_bound")
     uneven: bool = False
     adversary: Adversary | None = None
 
@@ -134,6 +135,7 @@ class Federation:
             artifact=self.artifact,
             strategy=strategy,
             norm_bound=self.norm_bound,
+            weight_bound=self.weight_bound,
             state=strategy.init(trained),
         )
 

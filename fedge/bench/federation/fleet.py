@@ -54,6 +54,7 @@ class Fleet:
     adversary: Adversary | None
     uneven: bool
     _residuals: dict[int, Vector] = field(default_factory=dict)
+    _before: Vector | None = None  # what devices trained from in the last round
 
     def work(self, round_: int, cohort: Sequence[int], parameters: Vector) -> list[Sent]:
         """What these devices send in a round that starts from these parameters, (n_params,).
@@ -67,6 +68,7 @@ class Fleet:
             except TrainingError:
                 continue
         forged = self._forge(round_, cohort, parameters, updates)
+        self._before = parameters
         sent = (self._send(round_, d, updates.get(d), forged.get(d)) for d in cohort)
         return [one for one in sent if one is not None]
 
@@ -128,9 +130,11 @@ class Fleet:
         if adversary is None or adversary.hostile.isdisjoint(cohort):
             return {}
         deltas = {device: update.delta for device, update in updates.items()}
+        n, before = self.artifact.n_trainable, self._before
         view = View(
             round=round_,
-            parameters=parameters[: self.artifact.n_trainable],
+            parameters=parameters[:n],
+            before=(parameters if before is None else before)[:n],
             honest={d: delta for d, delta in deltas.items() if d not in adversary.hostile},
             own={d: delta for d, delta in deltas.items() if d in adversary.hostile},
             n_examples={device: self.devices[device].n_examples for device in cohort},

@@ -46,7 +46,8 @@ def test_min_max_goes_as_far_from_the_farthest_as_two_honest_ones_are_apart() ->
     # Mean 1; 0 and 3 are 3 apart, and 0 is 3 below 3.
     np.testing.assert_allclose(vectors.min_max(rows([0], [0], [3])), [0], atol=1e-6)
     # Both parameters have mean 1 and the same deviation, so the delta is (1 - t, 1 - t). The
-    # farthest two are (3, 0) and (0, 3), 18 apart squared; (2 + t)^2 + (1 - t)^2 = 18 where t = 2.098.
+    # farthest two are (3, 0) and (0, 3), 18 apart squared, and (2 + t)^2 + (1 - t)^2 = 18
+    # where t = 2.0981.
     got = vectors.min_max(rows([0, 0], [3, 0], [0, 3]))
     np.testing.assert_allclose(got, [1 - 2.0981, 1 - 2.0981], atol=1e-4)
 

@@ -174,9 +174,12 @@ def test_a_long_update_is_shortened_and_an_absurd_one_dropped() -> None:
 
 def test_a_claim_of_many_examples_weighs_as_an_aggregator_weighs_it() -> None:
     ones = np.ones(N_INPUTS * N_CLASSES + N_CLASSES, np.float32)
-    point = play(1, adversary=Scripted(Forged(delta=ones, n_examples=10**6)))[-1]
-    moved = point.parameters - federation().artifact.parameters
+    start = federation().artifact.parameters
+    claims = Scripted(Forged(delta=ones, n_examples=10**6))
+    moved = play(1, adversary=claims, weight_bound=None)[-1].parameters - start
     np.testing.assert_allclose(moved, 1, atol=1e-3)
+    capped = play(1, adversary=claims)[-1].parameters - start
+    assert (capped < 0.9).all()
 
 
 @dataclass(frozen=True)
