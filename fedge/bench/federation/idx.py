@@ -1,8 +1,8 @@
 """Files of images and labels in the idx format of the MNIST database, gzipped.
 
-    magic     2 bytes of 0, a type byte (8: unsigned bytes), the number of axes
-    axes      that many big-endian unsigned 32-bit sizes
-    values    one byte each
+magic     2 bytes of 0, a type byte (8: unsigned bytes), the number of axes
+axes      that many big-endian unsigned 32-bit sizes
+values    one byte each
 """
 
 import gzip
