@@ -50,6 +50,9 @@ def test_every_parameter_stands_with_its_default_and_its_range() -> None:
         low, high = limits.split(" to ")
         assert get(f"{parameter}={default}") == get(name)
         assert get(f"{parameter}={low}") != get(f"{parameter}={high}")
-        for beyond in (float(low) - 1e-9, float(high) * 1.000001):
+        types = {one.name: one.type for one in fields(kinds[name])}  # type: ignore[arg-type] # as above
+        is_whole = types[parameter.partition(":")[2]] is int
+        beyond_low, beyond_high = float(low) - 1e-9, float(high) * 1.000001
+        for beyond in (-1, int(high) + 1) if is_whole else (beyond_low, beyond_high):
             with pytest.raises(ConfigError, match=f"must be {low} to {high}"):
                 get(f"{parameter}={beyond}")
