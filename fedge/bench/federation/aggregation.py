@@ -4,16 +4,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from fedge.aggregator.reception.validation import Checked, RefusedError, check_update
 from fedge.aggregator.rounds.bounding import Bounds, bound_cohort
-from fedge.aggregator.rounds.merge import merge_deltas
 from fedge.artifact import Artifact
 from fedge.bench.federation.fleet import Sent, name_of
 from fedge.config.aggregator import AggregatorConfig
 from fedge.messages import RoundKind
 from fedge.setting import default_of
 from fedge.strategies import Cohort, Member, PayloadDeltas, State, Strategy
+from fedge.strategies.algorithms import Algorithm, Occasion, Vectors
 from fedge.strategies.rules.bound import EARLIER
+from fedge.training import Plan
 from fedge.types import RoundId
 
 MAX_EXAMPLES: int = default_of(AggregatorConfig, "max_examples")
@@ -35,13 +38,22 @@ class Closed:
 
 @dataclass(slots=True, kw_only=True)
 class Aggregation:
-    """The strategy's state from round to round."""
+    """The strategy's state from round to round.
+
+    Attributes:
+        fleet_examples: of all devices together.
+        server: the algorithm's vectors that devices need.
+    """
 
     artifact: Artifact
     strategy: Strategy
+    algorithm: Algorithm
+    plan: Plan
+    fleet_examples: int
     norm_bound: float | None
     weight_bound: float | None
     state: State
+    server: Vectors = field(default_factory=dict)
     _medians: list[float] = field(default_factory=list)
     _examples: list[int] = field(default_factory=list)
 
@@ -73,17 +85,24 @@ class Aggregation:
         )
 
     def _combine(self, round_: int, accepted: Sequence[tuple[Sent, Checked]]) -> dict[str, Any]:
-        cohort = self._cohort(round_, accepted)
-        norms = [checked.norm or 0.0 for _, checked in accepted]
+        cohort = self.algorithm.prepare(self._cohort(round_, accepted), self.plan)
+        norms = [member.norm or 0.0 for member in cohort.members]
         counted = bound_cohort(cohort, norms, self._bounds())
         if (median := counted.told["norm_median"]) is not None:
             self._medians.append(median)
         if (examples := counted.told["examples_median"]) is not None:
             self._examples.append(examples)
         if len(counted.cohort.members) >= self.strategy.rule.least:
-            after = merge_deltas(self.strategy, self.state, counted.cohort)
-            self.state = after or self.state
+            self._step(counted.cohort)
         return counted.told
+
+    def _step(self, cohort: Cohort) -> None:
+        occasion = Occasion(plan=self.plan, fleet_examples=self.fleet_examples, server=self.server)
+        with np.errstate(over="ignore", invalid="ignore"):
+            after = self.algorithm.step(self.strategy, self.state, cohort, occasion)
+        if all(np.isfinite(one).all() for one in (after.parameters, *after.memory.values())):
+            self.state = after
+            self.server = self.algorithm.server(after, self.fleet_examples)
 
     def _bounds(self) -> Bounds:
         return Bounds(
