@@ -43,10 +43,10 @@ class Grid:
         Raises:
             ConfigError: if a name is unknown.
         """
-        for name, known in ((self.tasks, TASKS), (self.ways, WAYS)):
-            for one in name:
-                if one not in known:
-                    raise ConfigError(f"unknown {one!r}: use {', '.join(known)}")
+        for what, names, known in (("task", self.tasks, TASKS), ("way", self.ways, WAYS)):
+            for name in names:
+                if name not in known:
+                    raise ConfigError(f"unknown {what} {name!r}: use {', '.join(known)}")
         cells = product(self.ways, range(self.n_seeds), self.tasks)
         return [
             Setting(
