@@ -1,6 +1,6 @@
 """The cohort after an algorithm has prepared it, within the bound on norms again."""
 
-from fedge.aggregator.rounds.bounding import Counted, bound_cohort
+from fedge.aggregator.rounds.bounding import Bounds, Counted, bound_cohort
 from fedge.strategies.algorithms import Algorithm
 from fedge.strategies.algorithms.values import LocalPlan
 
@@ -16,9 +16,12 @@ def prepare(
     cohort = algorithm.prepare(counted.cohort, plan)
     if cohort is counted.cohort or not cohort.members:
         return counted
-    again = bound_cohort(cohort, [one.norm or 0.0 for one in cohort.members], factor, ())
+    norms = [one.norm or 0.0 for one in cohort.members]
+    again = bound_cohort(cohort, norms, Bounds(norm=factor, weight=None))
     told = {
-        **again.told,
+        **counted.told,
+        "norm_median": again.told["norm_median"],
+        "norm_bound": again.told["norm_bound"],
         **{
             name: counted.told[name] + again.told[name]
             for name in ("devices_dropped", "devices_clipped", "dropped", "clipped")

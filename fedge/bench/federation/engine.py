@@ -94,10 +94,10 @@ class Federation:
         for round_ in range(1, rounds + 1):
             cohort = sorted(map(int, rng.permutation(len(self.devices))[: self.n_sampled]))
             down += sum(map(downlink.catch_up, cohort))
-            down += len(cohort) * sum(4 * one.size for one in aggregation.server.values())
-            sent = fleet.work(round_, cohort, downlink.held, aggregation.server)
+            down += len(cohort) * len(aggregation.served.data or b"")
+            sent = fleet.work(round_, cohort, downlink.held, aggregation.served.vectors)
             up += sum(len(one.payload) for one in sent)
-            closed = aggregation.close(round_, sent)
+            closed = aggregation.close(round_, cohort, sent)
             fleet.answer(sent, closed.refused)
             parameters = with_state(self.artifact.parameters, aggregation.state)
             downlink.publish(parameters, Stamp(schema=self.artifact.schema[:4], round=round_))
@@ -139,8 +139,8 @@ class Federation:
             artifact=self.artifact,
             strategy=strategy,
             algorithm=algorithm,
-            plan=self.plan,
-            fleet_examples=sum(data.n_examples for data in self.devices),
+            plan=replace(self.plan, seed=self.seed),
+            downlink_codec=self.downlink_codec,
             norm_bound=self.norm_bound,
             weight_bound=self.weight_bound,
             state=algorithm.init(strategy.init(trained)),
