@@ -1,23 +1,31 @@
 """How many examples the fleet has in all, as far as an aggregator can know."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
-from fedge.aggregator.state.store import Store
 from fedge.strategies import Cohort
 from fedge.types import DeviceId
 
 _MOST = 10  # medians that one device counts as: what it says, nobody can check
 
 
+class Counts(Protocol):
+    """Where the numbers of earlier rounds are; a `Store` has them."""
+
+    def examples(self) -> Mapping[DeviceId, int]:
+        """How many examples each device said it has, in its last accepted update."""
+        ...
+
+
 class FleetExamples:
     """Numbers of examples by device, read from the database once and kept up to date after that.
 
     Args:
-        store: the database.
+        store: read once.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Counts) -> None:
         self._store = store
         self._known: dict[DeviceId, int] | None = None
 
@@ -32,7 +40,7 @@ class FleetExamples:
             asked: devices that this round asked.
         """
         if self._known is None:
-            self._known = self._store.examples()
+            self._known = dict(self._store.examples())
         self._known |= {one.device: one.n_examples for one in cohort.members}
         counts = self._known.values()
         most = _MOST * statistics.median_low(counts) if counts else 0
