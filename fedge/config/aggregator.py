@@ -100,6 +100,8 @@ class AggregatorConfig:
     proximal: float = setting_of(Plan, "proximal")
     clip_norm: float | None = setting_of(Plan, "clip_norm")
     seed: int = setting_of(Plan, "seed")
+    algorithm: str = setting_of(Plan, "algorithm")
+    validation: float = setting_of(Plan, "validation")
 
     events: Path | None = setting(None, about="file to append events to, one JSON object a line")
     connect_timeout_s: float = setting_of(Process, "connect_timeout_s")

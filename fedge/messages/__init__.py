@@ -14,7 +14,7 @@ from fedge.messages.reply import Accepted, Missing, Reason, Refused, Reply, deco
 from fedge.messages.state import AggregatorState, DeviceState, Followed, Presence, Skipped
 from fedge.messages.statistics import StatisticsReport
 from fedge.messages.topics import Topics, is_name, part_of
-from fedge.messages.update import UpdateChunk, split_update
+from fedge.messages.update import Facts, UpdateChunk, split_update
 
 __all__ = [
     "CHUNK_BYTES",
@@ -27,6 +27,7 @@ __all__ = [
     "Broadcasts",
     "CatchUp",
     "DeviceState",
+    "Facts",
     "Followed",
     "Missing",
     "Presence",

@@ -21,7 +21,7 @@ MAX_PARTS = 4096
 MAX_DEADLINE_S = 366 * 86_400  # a leap year
 _MAX_CATCH_UPS = 16
 _MAX_VALUES = (
-    256  # 13 fields, 10 of a plan and 4 values for each way to catch up, with room for more
+    256  # 14 fields, 12 of a plan and 4 values for each way to catch up, with room for more
 )
 _FIELDS = {
     "job": Kind.TEXT,
@@ -37,6 +37,7 @@ _FIELDS = {
     "deadline_s": Kind.NUMBER,
     "parts": Kind.INTEGER,
 }
+_TOO = {"wants_facts": Kind.BOOLEAN}
 
 
 class RoundKind(StrEnum):
@@ -122,8 +123,10 @@ class RoundManifest:
     plan: Plan
     deadline_s: float  # for a device, counted from the moment it reads this
     parts: int  # partitions of the update topics
+    wants_facts: bool = False  # whether updates may carry `Facts`; older releases cannot read them
 
     def to_bytes(self) -> bytes:
+        too = {"wants_facts": True} if self.wants_facts else {}
         data = wire.encode(
             {
                 "v": wire.VERSION,
@@ -139,6 +142,7 @@ class RoundManifest:
                 "plan": self.plan.to_wire(),
                 "deadline_s": self.deadline_s,
                 "parts": self.parts,
+                **too,
             }
         )
         if len(data) > MAX_BYTES:
@@ -152,6 +156,7 @@ class RoundManifest:
             payload,
             "round manifest",
             fields=_FIELDS,
+            optional=_TOO,
             max_bytes=MAX_BYTES,
             max_values=_MAX_VALUES,
         )
@@ -169,6 +174,7 @@ class RoundManifest:
             plan=Plan.from_wire(plan),
             deadline_s=_duration(fields["deadline_s"]),
             parts=wire.bounded(fields["parts"], 1, MAX_PARTS, "manifest parts"),
+            wants_facts=wire.typed(fields.get("wants_facts", False), bool, "manifest facts"),
         )
 
 

@@ -1,30 +1,73 @@
 """An update on its way up: one message, or several chunks."""
 
+import math
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
+from fedge.errors import PayloadError
 from fedge.messages import wire
 from fedge.messages.chunks import CHUNK_BYTES, MAX_CHUNKS, digest16, n_chunks, slice_chunk
 from fedge.messages.skim import Kind
-from fedge.types import RoundId
+from fedge.types import RoundId, Update
 
 RUN_BYTES = 4
 NONCE_BYTES = 8
 MAX_ROUND = 2**31 - 1
+MAX_STEPS = 2**40
+_LARGEST = (2 - 2**-23) * 2.0**127  # of float32
 _OVERHEAD = 128
-_CHUNK = (
+_START = (
     *(Kind.OCTETS, Kind.INTEGER, Kind.OCTETS, Kind.INTEGER, Kind.INTEGER),
-    *(Kind.OCTETS, Kind.OCTETS),
+    Kind.OCTETS,
 )
+_CHUNK = (*_START, Kind.OCTETS)
+_CHUNK_WITH_FACTS = (*_START, Kind.LIST, Kind.OCTETS)
+_HEAD_WITH_FACTS = b"\x89"  # an array of nine
 # The same array as `to_bytes` lays it out, up to the data; each number is in its shortest form.
 _NUMBER = rb"([\x00-\x17]|\x18[\x18-\xff]|\x19[^\x00].|\x1a(?!\x00\x00)....)"
 _LAYOUT = re.compile(
-    rb"\x88\x01\x44(.{4})" + _NUMBER + rb"\x48(.{8})" + _NUMBER + _NUMBER + rb"\x50(.{16})"
+    rb"([\x88\x89])\x01\x44(.{4})" + _NUMBER + rb"\x48(.{8})" + _NUMBER + _NUMBER + rb"\x50(.{16})"
+    rb"(?:\x82" + _NUMBER + rb"\xfa(.{4}))?"
     rb"([\x40-\x57]|\x58[\x18-\xff]|\x59[^\x00].)",
     re.DOTALL,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a device says of the training behind an update; nobody can check it.
+
+    Attributes:
+        n_steps: optimizer steps, 1 to `MAX_STEPS`.
+        loss: mean training loss over these steps, finite; float32 on the wire.
+    """
+
+    n_steps: int
+    loss: float
+
+    @classmethod
+    def of(cls, update: Update) -> Self:
+        """Those of an update; a loss beyond float32 becomes the largest one."""
+        loss = max(-_LARGEST, min(update.loss, _LARGEST))
+        return cls(n_steps=update.n_steps, loss=_float32(loss))
+
+    def to_wire(self) -> list[object]:
+        return [self.n_steps, _float32(self.loss)]
+
+    @classmethod
+    def from_wire(cls, value: object) -> Self:
+        """Raises PayloadError unless it is [n_steps, loss] with both in their ranges."""
+        pair = wire.typed(value, list, "update facts")
+        if len(pair) != 2:
+            raise PayloadError("update facts", expected="[n_steps, loss]", found=len(pair))
+        n_steps = wire.bounded(pair[0], 1, MAX_STEPS, "update steps")
+        loss = wire.typed(pair[1], float, "update loss")
+        if not math.isfinite(loss) or loss != _float32(loss):
+            raise PayloadError("update loss", expected="a finite float32", found=loss)
+        return cls(n_steps=n_steps, loss=loss)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +75,9 @@ class UpdateChunk:
     """One chunk of an encoded update.
 
     CBOR array: version, run (4 bytes), round, nonce (8 bytes), chunk index, number
-    of chunks, first 16 bytes of the SHA-256 of the whole, data. Together with
-    the device and the job in the topic, run, round and nonce identify the update, which
-    the aggregator counts once.
+    of chunks, first 16 bytes of the SHA-256 of the whole, facts if there are any, data.
+    Together with the device and the job in the topic, run, round and nonce identify the
+    update, which the aggregator counts once.
     """
 
     run: bytes  # of the manifest that asked for it
@@ -43,6 +86,7 @@ class UpdateChunk:
     index: int
     total: int
     digest: bytes
+    facts: Facts | None = None  # only if the manifest wants them, and the same in every chunk
     data: bytes
 
     def to_bytes(self) -> bytes:
@@ -55,6 +99,7 @@ class UpdateChunk:
                 self.index,
                 self.total,
                 self.digest,
+                *([] if self.facts is None else [self.facts.to_wire()]),
                 self.data,
             ]
         )
@@ -73,11 +118,14 @@ class UpdateChunk:
         found = _LAYOUT.match(payload)
         if found is None or len(payload) > CHUNK_BYTES + _OVERHEAD:
             return None
-        run, round_, nonce, index, total, digest, size = found.groups()
+        head, run, round_, nonce, index, total, digest, n_steps, loss, size = found.groups()
         number, place, n_all = _number(round_), _number(index), _number(total)
         start = found.end()
         is_whole = len(payload) - start == _number(size)
         if not (is_whole and place < n_all <= MAX_CHUNKS and number <= MAX_ROUND):
+            return None
+        facts = None if loss is None else _facts(n_steps, loss)
+        if (facts is None) is (head == _HEAD_WITH_FACTS):
             return None
         return cls(
             run=run,
@@ -86,15 +134,20 @@ class UpdateChunk:
             index=place,
             total=n_all,
             digest=digest,
+            facts=facts,
             data=payload[start:],
         )
 
     @classmethod
     def _read_strictly(cls, payload: bytes) -> Self:
+        has_facts = payload[:1] == _HEAD_WITH_FACTS
         fields = wire.decode_array(
-            payload, "update chunk", fields=_CHUNK, max_bytes=CHUNK_BYTES + _OVERHEAD
+            payload,
+            "update chunk",
+            fields=_CHUNK_WITH_FACTS if has_facts else _CHUNK,
+            max_bytes=CHUNK_BYTES + _OVERHEAD,
         )
-        run, round_, nonce, index, total, digest, data = fields
+        run, round_, nonce, index, total, digest, *facts, data = fields
         total = wire.bounded(total, 1, MAX_CHUNKS, "update chunks")
         return cls(
             run=wire.octets(run, RUN_BYTES, "update run"),
@@ -103,12 +156,19 @@ class UpdateChunk:
             index=wire.bounded(index, 0, total - 1, "update chunk index"),
             total=total,
             digest=wire.octets(digest, 16, "update digest"),
+            facts=Facts.from_wire(facts[0]) if facts else None,
             data=wire.typed(data, bytes, "update chunk data"),
         )
 
 
 def split_update(
-    payload: bytes, run: bytes, round_: RoundId, nonce: bytes, *, chunk_bytes: int = CHUNK_BYTES
+    payload: bytes,
+    run: bytes,
+    round_: RoundId,
+    nonce: bytes,
+    *,
+    facts: Facts | None = None,
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> Iterator[UpdateChunk]:
     """The chunks that carry this payload, first to last."""
     digest = digest16(payload)
@@ -122,8 +182,36 @@ def split_update(
             index=index,
             total=total,
             digest=digest,
+            facts=facts,
             data=data,
         )
+
+
+def _facts(n_steps: bytes, loss: bytes) -> Facts | None:
+    """Facts laid out as `to_bytes` does it if the loss needs four bytes; None for any others."""
+    (value,) = struct.unpack(">f", loss)
+    count = _number(n_steps)
+    if count < 1 or not math.isfinite(value) or _is_half(value):
+        return None
+    return Facts(n_steps=count, loss=value)
+
+
+def _is_half(value: float) -> bool:
+    """Whether two bytes hold it exactly: then that is the only canonical form."""
+    try:
+        (half,) = struct.unpack(">e", struct.pack(">e", value))
+    except OverflowError:
+        return False
+    return bool(half == value)
+
+
+def _float32(value: float) -> float:
+    """The nearest float32; infinite where that overflows."""
+    try:
+        (found,) = struct.unpack(">f", struct.pack(">f", value))
+    except OverflowError:
+        return math.inf
+    return float(found)
 
 
 def _number(head: bytes) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedge.errors import ConfigError
-from fedge.strategies.optimizers import FedAdam, FedAvg
+from fedge.strategies.optimizers import FedAdagrad, FedAdam, FedAvg, FedAvgM, FedYogi
 from fedge.strategies.parameters import form, listed, make, named
 from fedge.strategies.rules import Chain, Mean, Rule
 from fedge.strategies.spec import Part, read_chain, read_part, split
@@ -97,7 +97,16 @@ class Registry:
         raise ConfigError(f"unknown {what} {name!r}: {known}{''.join(hints)}")
 
 
-_REGISTRY = Registry(rules={"mean": Mean}, optimizers={"fedavg": FedAvg, "fedadam": FedAdam})
+_REGISTRY = Registry(
+    rules={"mean": Mean},
+    optimizers={
+        "fedavg": FedAvg,
+        "fedavgm": FedAvgM,
+        "fedadam": FedAdam,
+        "fedyogi": FedYogi,
+        "fedadagrad": FedAdagrad,
+    },
+)
 
 RULES = tuple(form(*item) for item in _REGISTRY.rules.items())
 """The rules that specs can name, each with its parameters and their defaults."""

@@ -11,9 +11,10 @@ from typing import Any, get_args
 
 from fedge.artifact.manifest import MAX_BATCH
 from fedge.errors import ConfigError, PayloadError
-from fedge.setting import Rule, above, at_least, setting, within
+from fedge.setting import Rule, above, at_least, default_of, setting, within
 
 BATCH_SIZE = 16  # of plans, and of training graphs that are built without a plan
+_LATER = ("algorithm", "validation")  # fields whose absence means their default
 _KINDS = {int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -66,6 +67,18 @@ class Plan:
         about="seed of the order of examples, and of everything else that is drawn at random",
     )
 
+    algorithm: str = setting(
+        "fedavg",
+        rule=Rule("1 to 64 characters", lambda text: 1 <= len(text) <= 64),
+        about="what devices do besides plain training",
+    )
+    validation: float = setting(
+        0.0,
+        rule=at_least(0, below=1),
+        about="share of its examples that a device holds out to evaluate models on, if its data do"
+        " not say which",
+    )
+
     def __post_init__(self) -> None:
         if self.local_steps is None and self.epochs is None:
             object.__setattr__(self, "epochs", 1)
@@ -81,21 +94,31 @@ class Plan:
         return (self.epochs or 0) * math.ceil(n_examples / self.batch_size)
 
     def to_wire(self) -> dict[str, Any]:
-        """Every field by name, as values that CBOR and JSON know."""
-        return asdict(self)
+        """The fields by name, as values that CBOR and JSON know.
+
+        Those that older releases do not know are left out while they ask for nothing.
+        """
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in _LATER or value != default_of(type(self), name)
+        }
 
     @classmethod
     def from_wire(cls, record: Mapping[str, Any]) -> "Plan":
-        """The plan that `to_wire` wrote.
+        """The plan that `to_wire` wrote, here or in a later release, whose new fields are ignored.
 
         Raises:
-            PayloadError: on a missing or unknown field, a wrong type, or a value out of range.
+            PayloadError: on a missing field, a wrong type, or a value out of range.
         """
-        names = {field.name for field in fields(cls)}
-        if record.keys() != names:
-            raise PayloadError("plan", expected=sorted(names), found=ascii(list(record)[:20])[:400])
+        known = {field.name for field in fields(cls)}
+        needed = known.difference(_LATER)
+        if not needed <= record.keys():
+            raise PayloadError(
+                "plan", expected=sorted(needed), found=ascii(list(record)[:20])[:400]
+            )
         try:
-            return cls(**record)
+            return cls(**{name: record[name] for name in record if name in known})
         except ConfigError as error:
             raise PayloadError("plan", expected="values in range", found=error) from None
 

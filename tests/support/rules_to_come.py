@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fedge.strategies import Cohort, Deltas, Member, State, Weights
+from fedge.strategies import Cohort, Deltas, Member, Weights
 from fedge.strategies.robust import coordinate_median, trimmed_mean
 from fedge.types import Vector
 
@@ -204,22 +204,6 @@ class ShardedDeltas:
 
     def columns(self, start: int, stop: int) -> Vector:
         return np.concatenate([deltas.columns(start, stop) for _, deltas in self.shards])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FedAvgM:
-    """Hsu et al., 2019, arXiv:1909.06335."""
-
-    lr: float = 1.0
-    beta: float = 0.9
-    memory_names: ClassVar[tuple[str, ...]] = ("momentum",)
-
-    def init(self, parameters: Vector) -> State:
-        return State(parameters, {"momentum": np.zeros_like(parameters)})
-
-    def step(self, state: State, delta: Vector) -> State:
-        momentum = np.float32(self.beta) * state.memory["momentum"] + delta
-        return State(state.parameters + np.float32(self.lr) * momentum, {"momentum": momentum})
 
 
 def site(members: Sequence[Member]) -> int:

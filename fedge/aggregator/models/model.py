@@ -46,7 +46,12 @@ def load_model(
         return Model(record, parameters, held, strategy.init(trained))
     memory = folder.read_memory(record.memory)
     return Model(
-        record, parameters, held, read_state(trained, memory, strategy.optimizer.memory_names)
+        record,
+        parameters,
+        held,
+        read_state(
+            trained, memory, strategy.optimizer.memory_names, strategy.optimizer.number_names
+        ),
     )
 
 

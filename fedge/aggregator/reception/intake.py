@@ -72,6 +72,8 @@ class Intake:
                 nonce=chunk.nonce,
                 n_examples=checked.n_examples,
                 payload=payload,
+                n_steps=None if chunk.facts is None else chunk.facts.n_steps,
+                loss=None if chunk.facts is None else chunk.facts.loss,
             )
         )
 

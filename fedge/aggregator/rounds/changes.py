@@ -1,5 +1,6 @@
 """How the settings have changed since a round was opened."""
 
+from dataclasses import asdict
 from typing import Any
 
 from fedge.config.aggregator import AggregatorConfig
@@ -27,8 +28,8 @@ def describe(manifest: RoundManifest, quorum: int, config: AggregatorConfig) -> 
 
 def _asked(manifest: RoundManifest) -> dict[str, Any]:
     own = {"deadline_s": manifest.deadline_s, "parts": manifest.parts}
-    return {**manifest.plan.to_wire(), **own}
+    return {**asdict(manifest.plan), **own}
 
 
 def _wanted(config: AggregatorConfig) -> dict[str, Any]:
-    return {**config.plan().to_wire(), "deadline_s": config.deadline_s, "parts": config.parts}
+    return {**asdict(config.plan()), "deadline_s": config.deadline_s, "parts": config.parts}

@@ -92,13 +92,20 @@ class Combiner:
         return bound_cohort(self._stored(cohort, norms, n_params), norms, bounds)
 
     def _stored(self, cohort: list[Member], norms: list[float], n_params: int) -> Cohort:
-        """The cohort as a rule sees it; no message carries steps and losses yet."""
+        """The cohort as a rule sees it."""
 
         def read(places: Iterable[int]) -> Iterator[bytes]:
             return self.on.store.payloads(cohort[place] for place in places)
 
         members = tuple(
-            CohortMember(device=one.device, round=one.round, n_examples=one.n_examples, norm=norm)
+            CohortMember(
+                device=one.device,
+                round=one.round,
+                n_examples=one.n_examples,
+                n_steps=one.n_steps,
+                loss=one.loss,
+                norm=norm,
+            )
             for one, norm in zip(cohort, norms, strict=True)
         )
         return Cohort(members, PayloadDeltas(n_params=n_params, n_members=len(cohort), read=read))

@@ -234,4 +234,5 @@ class Job:
             plan=self._config.plan(),
             deadline_s=self._config.deadline_s,
             parts=self._config.parts,
+            wants_facts=kind is RoundKind.TRAINING,
         )

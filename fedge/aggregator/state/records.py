@@ -43,6 +43,8 @@ class UpdateRecord:
     nonce: bytes
     n_examples: int
     payload: bytes
+    n_steps: int | None = None  # as its device says, like the loss
+    loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,6 +57,8 @@ class Member:
     group: int = 0  # where the payload is: its group, and the offset in it
     start: int = 0
     size_bytes: int = 0
+    n_steps: int | None = None
+    loss: float | None = None
 
     @property
     def key(self) -> tuple[DeviceId, RoundId]:

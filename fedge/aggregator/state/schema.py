@@ -27,7 +27,7 @@ the model is one to keep; a broadcast leads from what devices hold of the model
 before to what they hold of its own, bit for bit.
 """
 
-FORMAT = 3  # user_version of the file; an older one is migrated, a newer one refused
+FORMAT = 4  # user_version of the file; an older one is migrated, a newer one refused
 
 SILENT = """
     CREATE TABLE silent (
@@ -80,6 +80,13 @@ UPDATES = (
     """,
 )
 
+FACTS = (  # what devices say of their training; NULL if they do not
+    "ALTER TABLE taken ADD COLUMN n_steps INTEGER",
+    "ALTER TABLE taken ADD COLUMN loss REAL",
+    "ALTER TABLE applied ADD COLUMN n_steps INTEGER",
+    "ALTER TABLE applied ADD COLUMN loss REAL",
+)
+
 TABLES = (
     """
     CREATE TABLE job (
@@ -125,6 +132,7 @@ TABLES = (
     ) STRICT
     """,
     *UPDATES,
+    *FACTS,
     """
     CREATE TABLE refusal (
         round INTEGER NOT NULL,             -- -1: before the first round
@@ -162,4 +170,5 @@ MIGRATIONS = {  # from this format to the next
         """,
         "DROP TABLE former",
     ),
+    3: FACTS,
 }

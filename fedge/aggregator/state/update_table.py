@@ -23,8 +23,8 @@ def insert_updates(db: sqlite3.Connection, updates: Iterable[UpdateRecord], now:
             "INSERT INTO payload_group (accepted_at, payloads) VALUES (?, ?)", (now, payloads)
         )
         db.executemany(
-            "INSERT INTO taken (round, device, nonce, n_examples, size_bytes, group_, start) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO taken (round, device, nonce, n_examples, n_steps, loss, size_bytes, "
+            "group_, start) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             _rows(group, row.lastrowid),
         )
 
@@ -36,8 +36,9 @@ def apply_updates(db: sqlite3.Connection, version: int) -> None:
         sqlite3.IntegrityError: if one device has two in a round.
     """
     db.execute(
-        "INSERT INTO applied "
-        "SELECT round, device, nonce, n_examples, size_bytes, accepted_at, ? "
+        "INSERT INTO applied (round, device, nonce, n_examples, size_bytes, accepted_at, "
+        "applied_in, n_steps, loss) "
+        "SELECT round, device, nonce, n_examples, size_bytes, accepted_at, ?, n_steps, loss "
         "FROM taken JOIN payload_group ON payload_group.id = group_ ORDER BY round, device",
         (version,),
     )
@@ -68,10 +69,11 @@ def read_last(
 
 def read_members(db: sqlite3.Connection) -> list[Member]:
     """Members whose updates are in no model, in device order, and where their payloads are."""
-    rows = db.execute("SELECT device, round, n_examples, group_, start, size_bytes FROM taken")
+    rows = db.execute(
+        "SELECT device, round, n_examples, group_, start, size_bytes, n_steps, loss FROM taken"
+    )
     return sorted(
-        Member(DeviceId(device), RoundId(round_), n_examples, group, start, size_bytes)
-        for device, round_, n_examples, group, start, size_bytes in rows
+        Member(DeviceId(device), RoundId(round_), *facts) for device, round_, *facts in rows
     )
 
 
@@ -112,5 +114,8 @@ def _rows(group: list[UpdateRecord], number: int | None) -> Iterator[tuple[objec
     start = 0
     for one in group:
         size_bytes = len(one.payload)
-        yield one.round, one.device, one.nonce, one.n_examples, size_bytes, number, start
+        yield (
+            *(one.round, one.device, one.nonce, one.n_examples, one.n_steps, one.loss),
+            *(size_bytes, number, start),
+        )
         start += size_bytes

@@ -5,8 +5,10 @@
         residual: float32, little-endian, (n_trainable,); NULL before the first
         answered_*: the last round this device answered, and for which model
         sequence: of the manifest that was answered; an older one starts nothing
-    outbox(nonce, job, run, round, kind, parts, schema, has_feedback, payload, n_damaged)
+    outbox(nonce, job, run, round, kind, parts, schema, has_feedback, payload, n_damaged,
+           n_steps, loss)
         a result from the moment it is encoded until the aggregator's answer
+        n_steps, loss: sent with it; NULL if they are not
 
 A result and its residual change in one transaction: when the result is put in,
 and when a refusal gives it back.
@@ -22,7 +24,7 @@ from fedge import codecs
 from fedge.device.state.answers import Answer
 from fedge.device.state.database import Database
 from fedge.errors import PayloadError
-from fedge.messages import RoundKind
+from fedge.messages import Facts, RoundKind
 from fedge.types import JobId, RoundId, Vector
 
 _TABLES = """
@@ -32,9 +34,10 @@ CREATE TABLE IF NOT EXISTS job (
 CREATE TABLE IF NOT EXISTS outbox (
     nonce BLOB PRIMARY KEY, job TEXT NOT NULL, run BLOB NOT NULL, round INTEGER NOT NULL,
     kind TEXT NOT NULL, parts INTEGER NOT NULL, schema BLOB NOT NULL, has_feedback INTEGER NOT NULL,
-    payload BLOB NOT NULL, n_damaged INTEGER NOT NULL DEFAULT 0);
+    payload BLOB NOT NULL, n_damaged INTEGER NOT NULL DEFAULT 0, n_steps INTEGER, loss REAL);
 """
-_COLUMNS = "job, run, round, nonce, kind, parts, schema, has_feedback, payload"
+_FACTS = (("outbox", "n_steps", "INTEGER"), ("outbox", "loss", "REAL"))
+_COLUMNS = "job, run, round, nonce, kind, parts, schema, has_feedback, payload, n_steps, loss"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,7 @@ class Result:
     schema: bytes  # 32 bytes: of the model it was made for
     has_feedback: bool  # whether a refusal returns the payload to the residual
     payload: bytes
+    facts: Facts | None = None  # sent with it
 
 
 class Outbox:
@@ -71,7 +75,8 @@ class Outbox:
     def __init__(self, path: Path, *, fleet: str, device: str) -> None:
         self.database = Database(path, fleet=fleet, device=device)
         self.database.make(_TABLES)
-        self.database.add_column("job", "sequence", "INTEGER")  # which older releases lack
+        for column in (("job", "sequence", "INTEGER"), *_FACTS):  # which older releases lack
+            self.database.add_column(*column)
 
     def put(
         self, result: Result, *, model_sha256: bytes, sequence: int, residual: Vector | None
@@ -81,7 +86,7 @@ class Outbox:
             if residual is not None:
                 _free_residual(db, result.job)
             db.execute(
-                f"INSERT INTO outbox ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)",  # noqa: S608 - constant
+                f"INSERT INTO outbox ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608 - constant
                 (
                     result.job,
                     result.run,
@@ -92,6 +97,8 @@ class Outbox:
                     result.schema,
                     result.has_feedback,
                     result.payload,
+                    None if result.facts is None else result.facts.n_steps,
+                    None if result.facts is None else result.facts.loss,
                 ),
             )
             db.execute(
@@ -161,7 +168,7 @@ class Outbox:
         row = self.database.row(f"SELECT {_COLUMNS} FROM outbox WHERE nonce = ?", nonce)  # noqa: S608 - constant
         if row is None:
             return None
-        job, run, round_, nonce, kind, parts, schema, has_feedback, payload = row
+        job, run, round_, nonce, kind, parts, schema, has_feedback, payload, n_steps, loss = row
         return Result(
             job=JobId(job),
             run=run,
@@ -172,6 +179,7 @@ class Outbox:
             schema=schema,
             has_feedback=bool(has_feedback),
             payload=payload,
+            facts=None if n_steps is None else Facts(n_steps=n_steps, loss=loss),
         )
 
     def accept(self, nonce: bytes) -> None:

@@ -178,7 +178,12 @@ class Sender:
     def _publish(self, result: Result, ranges: tuple[Range, ...] | None = None) -> None:
         topic = self._topics.up(result.job, self._device, result.parts)
         chunks = split_update(
-            result.payload, result.run, result.round, result.nonce, chunk_bytes=self._chunk_bytes
+            result.payload,
+            result.run,
+            result.round,
+            result.nonce,
+            facts=result.facts,
+            chunk_bytes=self._chunk_bytes,
         )
         for chunk in chunks:
             if ranges is None or any(first <= chunk.index <= last for first, last in ranges):

@@ -7,7 +7,7 @@ from fedge.device.state.outbox import Result
 from fedge.device.work.learner import Learner
 from fedge.device.work.workbench import Workbench
 from fedge.logs import logger
-from fedge.messages import RoundManifest
+from fedge.messages import Facts, RoundManifest
 from fedge.messages.statistics import StatisticsReport
 from fedge.messages.update import NONCE_BYTES
 from fedge.training.statistics import measure
@@ -42,7 +42,8 @@ def submit_update(
     residual = workbench.outbox.residual(manifest.job, schema)
     budget = workbench.uplink.choose(manifest.round)
     encoded = learner.encode(update, manifest, residual, budget_bytes=budget)
-    _submit(workbench, manifest, learner, encoded.payload, encoded.residual)
+    facts = Facts.of(update) if manifest.wants_facts else None
+    _submit(workbench, manifest, learner, encoded.payload, encoded.residual, facts=facts)
     _log.info(
         "round %d: trained %d steps on %d examples, loss %.4g, update of %d bytes",
         manifest.round, update.n_steps, update.n_examples, update.loss, len(encoded.payload),
@@ -62,6 +63,8 @@ def _submit(
     learner: Learner,
     payload: bytes,
     residual: Vector | None,
+    *,
+    facts: Facts | None = None,
 ) -> None:
     result = Result(
         job=manifest.job,
@@ -73,6 +76,7 @@ def _submit(
         schema=learner.artifact.schema,
         has_feedback=residual is not None,
         payload=payload,
+        facts=facts,
     )
     workbench.outbox.put(
         result,

@@ -17,9 +17,8 @@ class Member:
         device: who made it.
         round: that it answers.
         n_examples: that it was trained on, at least 1.
-        n_steps: optimizer steps that made it; None if unknown, which it always is today, since no
-            message carries it.
-        loss: mean training loss over these steps; None likewise.
+        n_steps: optimizer steps that made it, as its device says; None if it does not.
+        loss: mean training loss over these steps; likewise.
         staleness: how many models have been made since the one it was trained from: 0 in a
             synchronous round.
         norm: length of the delta, after any shortening; None if it has not been measured.

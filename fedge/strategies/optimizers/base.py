@@ -16,7 +16,8 @@ class State:
 
     Attributes:
         parameters: float32 (n_trainable,): the trained part of the model.
-        memory: the optimizer's own vectors by name, float32 (n_trainable,) each.
+        memory: the optimizer's own vectors by name, float32 (n_trainable,) each, and its numbers,
+            float32 (1,) each.
     """
 
     parameters: Vector
@@ -27,17 +28,32 @@ class State:
         return b"".join(self.memory[name].astype("<f4").tobytes() for name in sorted(self.memory))
 
 
-def read_state(parameters: Vector, memory: bytes, names: tuple[str, ...]) -> State:
+def read_state(
+    parameters: Vector, memory: bytes, names: tuple[str, ...], numbers: tuple[str, ...] = ()
+) -> State:
     """The state that was stored as these parameters and these `memory_bytes`.
+
+    Args:
+        parameters: float32 (n_trainable,).
+        memory: the bytes; older releases stored no numbers, which are 0 then.
+        names: of the optimizer's vectors.
+        numbers: names of its numbers.
 
     Raises:
         PayloadError: unless there is exactly one vector of the parameters' size for each name.
     """
-    size = 4 * parameters.size * len(names)
+    sizes = dict.fromkeys(names, parameters.size) | dict.fromkeys(numbers, 1)
+    has_numbers = len(memory) != 4 * parameters.size * len(names)
+    stored = {name: sizes[name] for name in sorted(sizes) if has_numbers or name in names}
+    size = 4 * sum(stored.values())
     if len(memory) != size:
         raise PayloadError("strategy state", expected=f"{size} bytes", found=len(memory))
-    rows = np.frombuffer(memory, "<f4").astype(np.float32).reshape(len(names), parameters.size)
-    return State(parameters, dict(zip(sorted(names), rows, strict=True)))
+    values = np.frombuffer(memory, "<f4").astype(np.float32)
+    found, start = dict.fromkeys(numbers, np.zeros(1, np.float32)), 0
+    for name, length in stored.items():
+        found[name] = values[start : start + length]
+        start += length
+    return State(parameters, found)
 
 
 class Optimizer(Protocol):
@@ -49,6 +65,7 @@ class Optimizer(Protocol):
     """
 
     memory_names: ClassVar[tuple[str, ...]]  # the vectors it keeps
+    number_names: ClassVar[tuple[str, ...]]  # the numbers it keeps
 
     def init(self, parameters: Vector) -> State:
         """The state before the first round; parameters float32 (n_trainable,)."""

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from fedge.strategies.limits import require_range
+from fedge.strategies.optimizers import adaptive
 from fedge.strategies.optimizers.base import State
 from fedge.types import Vector
 
@@ -14,8 +12,9 @@ from fedge.types import Vector
 class FedAdam:
     """Treats the cohort's delta as a descent direction and applies Adam.
 
-    As in the source, there is no bias correction, and the variance starts at tau
-    squared.
+    As in the source, there is no bias correction, and the variance starts at tau squared. With
+    `bias_correction=1` the variance starts at 0, and both running means are divided by the sum of
+    their weights, as in Adam itself.
 
     Source: Reddi et al., 2021, arXiv:2003.00295, algorithm 2.
     """
@@ -24,26 +23,36 @@ class FedAdam:
     beta1: float = 0.9
     beta2: float = 0.99
     tau: float = 1e-3  # adaptivity floor, in the units of the parameters
-    memory_names: ClassVar[tuple[str, ...]] = ("momentum", "variance")
+    bias_correction: int = 0
+    memory_names: ClassVar[tuple[str, ...]] = adaptive.VECTORS
+    number_names: ClassVar[tuple[str, ...]] = ("beta1_power", "beta2_power")
 
     def __post_init__(self) -> None:
-        require_range("optimizer fedadam", "lr", self.lr, low=1e-6, high=1e3)
-        require_range("optimizer fedadam", "beta1", self.beta1, low=0.0, high=0.999999)
-        require_range("optimizer fedadam", "beta2", self.beta2, low=0.0, high=0.999999)
-        # Its square must be a normal float32.
-        require_range("optimizer fedadam", "tau", self.tau, low=1e-18, high=1e3)
+        adaptive.check(
+            "optimizer fedadam",
+            lr=self.lr,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            tau=self.tau,
+            bias_correction=self.bias_correction,
+        )
 
     def init(self, parameters: Vector) -> State:
-        memory = {
-            "momentum": np.zeros(parameters.shape, np.float32),
-            "variance": np.full(parameters.shape, self.tau**2, np.float32),
-        }
-        return State(parameters, memory)
+        variance = 0.0 if self.bias_correction else self.tau**2
+        return adaptive.start(parameters, variance=variance, numbers=self.number_names)
 
     def step(self, state: State, delta: Vector) -> State:
-        lr, beta1, beta2, tau = map(np.float32, (self.lr, self.beta1, self.beta2, self.tau))
-        one = np.float32(1)
-        momentum = beta1 * state.memory["momentum"] + (one - beta1) * delta
-        variance = beta2 * state.memory["variance"] + (one - beta2) * (delta * delta)
-        parameters = state.parameters + lr * momentum / (np.sqrt(variance) + tau)
-        return State(parameters, {"momentum": momentum, "variance": variance})
+        memory = {
+            "momentum": adaptive.mix(self.beta1, state.memory["momentum"], delta),
+            "variance": adaptive.mix(self.beta2, state.memory["variance"], delta * delta),
+            "beta1_power": adaptive.decay(state, "beta1_power", self.beta1),
+            "beta2_power": adaptive.decay(state, "beta2_power", self.beta2),
+        }
+        momentum, variance = memory["momentum"], memory["variance"]
+        if self.bias_correction:
+            momentum = adaptive.unbiased(momentum, memory["beta1_power"])
+            variance = adaptive.unbiased(variance, memory["beta2_power"])
+        parameters = adaptive.moved(
+            state.parameters, lr=self.lr, momentum=momentum, variance=variance, tau=self.tau
+        )
+        return State(parameters, memory)

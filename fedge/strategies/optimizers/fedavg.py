@@ -19,6 +19,7 @@ class FedAvg:
 
     lr: float = 1.0
     memory_names: ClassVar[tuple[str, ...]] = ()
+    number_names: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         require_range("optimizer fedavg", "lr", self.lr, low=1e-6, high=1e3)

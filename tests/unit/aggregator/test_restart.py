@@ -336,7 +336,7 @@ def test_a_disk_that_takes_no_more_is_one_sentence_and_loses_nothing(
         assert db.execute("SELECT device FROM update_").fetchall() == [("ann",)]
 
 
-@pytest.mark.parametrize("found", [1, 2])
+@pytest.mark.parametrize("found", [1, 2, 3])
 def test_a_directory_of_an_earlier_format_is_brought_up_to_date_and_goes_on(
     tmp_path: Path, found: int
 ) -> None:
@@ -354,8 +354,10 @@ def test_a_directory_of_an_earlier_format_is_brought_up_to_date_and_goes_on(
     bench.kill()
     rows = updates_in(tmp_path / "state")
     assert [row[:2] for row in rows] == [(1, "ann"), (1, "bob"), (2, "ann")]
-    make_format_2(tmp_path / "state")
-    if found == 1:
+    make_format_3(tmp_path / "state")
+    if found < 3:
+        make_format_2(tmp_path / "state")
+    if found < 2:
         make_format_1(tmp_path / "state")
     assert updates_in(tmp_path / "state") == rows
     assert [model.version for model in open_registry(tmp_path / "state").models()] == [0, 1]
@@ -377,9 +379,9 @@ def test_a_directory_of_a_later_format_is_refused(tmp_path: Path) -> None:
     bench.aggregator.close()
     with sqlite3.connect(tmp_path / "state" / "state.sqlite3") as db:
         db.execute("PRAGMA user_version = 99")
-    with pytest.raises(StorageError, match="expected format 3, found 99"):
+    with pytest.raises(StorageError, match="expected format 4, found 99"):
         bench.begin()
-    with pytest.raises(StorageError, match="expected format 3, found 99"):
+    with pytest.raises(StorageError, match="expected format 4, found 99"):
         open_registry(tmp_path / "state").models()
 
 
@@ -391,8 +393,17 @@ def updates_in(state: Path) -> list[tuple[object, ...]]:
         ).fetchall()
 
 
+def make_format_3(state: Path) -> None:
+    """What the release before had: no word of how an update was trained."""
+    with sqlite3.connect(state / "state.sqlite3") as db:
+        for table in ("taken", "applied"):
+            for column in ("n_steps", "loss"):
+                db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 3")
+
+
 def make_format_2(state: Path) -> None:
-    """What the release before had: one table of updates, each with its payload."""
+    """What the one before that had: one table of updates, each with its payload."""
     with sqlite3.connect(state / "state.sqlite3") as db:
         db.execute(
             "CREATE TABLE former (job TEXT NOT NULL, round INTEGER NOT NULL REFERENCES round, "

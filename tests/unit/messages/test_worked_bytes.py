@@ -1,8 +1,11 @@
 """Every message once, with its bytes put together by hand from RFC 8949."""
 
 import hashlib
+import struct
+from dataclasses import replace
 
 import cbor2
+import numpy as np
 import pytest
 
 from fedge.errors import PayloadError
@@ -15,6 +18,7 @@ from fedge.messages import (
     Broadcasts,
     CatchUp,
     DeviceState,
+    Facts,
     Followed,
     Missing,
     Presence,
@@ -30,7 +34,7 @@ from fedge.messages import (
     wire,
 )
 from fedge.training.plan import Plan
-from fedge.types import JobId, RoundId
+from fedge.types import JobId, RoundId, Update
 
 NONCE = bytes(range(8))
 
@@ -60,6 +64,56 @@ def test_an_update_chunk_repeats_nonce_and_digest_of_the_whole() -> None:
     (chunk,) = split_update(b"\xff", b"run1", RoundId(3), NONCE)
     assert chunk.to_bytes() == payload
     assert UpdateChunk.from_bytes(payload) == chunk
+
+
+# 1.5 fits into a half, so that is its canonical form; 0.1 needs all four bytes.
+@pytest.mark.parametrize(
+    ("n_steps", "loss", "facts"),
+    [
+        (5, 1.5, b"\x82\x05\xf9\x3e\x00"),
+        (300, struct.unpack(">f", b"\x3d\xcc\xcc\xcd")[0], b"\x82\x19\x01\x2c\xfa\x3d\xcc\xcc\xcd"),
+    ],
+)
+def test_an_update_chunk_may_say_how_it_was_trained(
+    n_steps: int, loss: float, facts: bytes
+) -> None:
+    digest = hashlib.sha256(b"\xff").digest()[:16]
+    start = b"\x89\x01\x44run1\x03\x48" + NONCE + b"\x00\x01\x50" + digest
+    said = Facts(n_steps=n_steps, loss=loss)
+    (chunk,) = split_update(b"\xff", b"run1", RoundId(3), NONCE, facts=said)
+    assert chunk.to_bytes() == start + facts + b"\x41\xff"
+    assert UpdateChunk.from_bytes(chunk.to_bytes()) == chunk
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        b"\x80",  # nothing
+        b"\x82\x00\xf9\x3e\x00",  # no steps
+        b"\x82\x20\xf9\x3e\x00",  # -1
+        b"\x82\x1b" + bytes([0, 0, 1, 0, 0, 0, 0, 1]) + b"\xf9\x3e\x00",  # 2^40 + 1
+        b"\x82\x05\xf9\x7c\x00",  # infinity
+        b"\x82\x05\xf9\x7e\x00",  # NaN
+        b"\x82\x05\xfa\x3f\xc0\x00\x00",  # 1.5, longer than it need be
+        b"\x82\x05\xfb\x3f\xb9\x99\x99\x99\x99\x99\x9a",  # 0.1 in float64
+        b"\x82\x05\x01",  # a loss that is no float
+        b"\x83\x05\xf9\x3e\x00\x01",
+        b"\xf6",
+    ],
+)
+def test_facts_out_of_range_are_refused(facts: bytes) -> None:
+    digest = hashlib.sha256(b"\xff").digest()[:16]
+    start = b"\x89\x01\x44run1\x03\x48" + NONCE + b"\x00\x01\x50" + digest
+    with pytest.raises(PayloadError):
+        UpdateChunk.from_bytes(start + facts + b"\x41\xff")
+
+
+@pytest.mark.parametrize(
+    ("loss", "kept"), [(1e300, 3.4028234663852886e38), (-1e300, -3.4028234663852886e38)]
+)
+def test_a_loss_beyond_float32_becomes_the_largest_one(loss: float, kept: float) -> None:
+    update = Update(delta=np.zeros(1, np.float32), n_examples=1, n_steps=2, loss=loss)
+    assert Facts.of(update) == Facts(n_steps=2, loss=kept)
 
 
 def test_an_acceptance_names_the_update() -> None:
@@ -204,6 +258,9 @@ def test_a_manifest_is_a_map_and_unknown_fields_in_it_are_ignored() -> None:
     assert manifest.to_bytes() == payload
     assert RoundManifest.from_bytes(payload) == manifest
     assert RoundManifest.from_bytes(b"\xae" + payload[1:] + b"\x6alater_name\x00") == manifest
+    with_facts = b"\xae" + payload[1:] + b"\x6bwants_facts\xf5"
+    assert replace(manifest, wants_facts=True).to_bytes() == with_facts
+    assert RoundManifest.from_bytes(with_facts) == replace(manifest, wants_facts=True)
 
 
 @pytest.mark.parametrize("reason", list(Reason))

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from fedge.strategies import FedAvg, Mean, Strategy
+from fedge.strategies import FedAvg, FedAvgM, Mean, Strategy
 from tests.support.cohorts import of_rows, vector
-from tests.support.rules_to_come import CoordinateMedian, FedAvgM
+from tests.support.rules_to_come import CoordinateMedian
 
 
 def test_a_step_is_the_optimizers_on_the_rules_delta() -> None:
