@@ -55,7 +55,7 @@ def _cell(
         n_seeds=len(group),
         accuracy=accuracy,
         backdoor=_mean([one.backdoor for one in group]),
-        lost=max(best) - accuracy,
+        lost=round(max(best) - accuracy, 9),
     )
 
 

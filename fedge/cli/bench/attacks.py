@@ -84,13 +84,14 @@ def run(args: argparse.Namespace) -> int:
         raise MissingDependencyError("fedge bench attacks needs onnx: pip install 'fedge[bench]'")
     from fedge.bench.attacks import plot, report  # noqa: PLC0415 - needs onnx
     from fedge.bench.attacks.summary import summarise  # noqa: PLC0415
+    from fedge.bench.codecs.plot import check_matplotlib  # noqa: PLC0415
 
     if args.list:
         _list()
         return 0
     start = time.perf_counter()
     if args.plot:
-        plot.check_matplotlib()
+        check_matplotlib()
     results = _play(_grid(args), args.jobs, args.resume)
     cells = summarise(results)
     print(report.tables(cells, as_markdown=args.markdown))
