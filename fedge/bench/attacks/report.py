@@ -33,8 +33,13 @@ def describe(shared: Setting) -> str:
     name = Path(shared.task).stem if shared.task.endswith(".npz") else shared.task
     return (
         f"{name}, {shared.codec} codec, {shared.n_hostile} of {shared.n_devices} devices hostile,"
-        f" {shared.rounds} rounds"
+        f" {shared.rounds} rounds{_bounds(shared)}"
     )
+
+
+def _bounds(shared: Setting) -> str:
+    bounds = {"norm": shared.norm_bound, "weight": shared.weight_bound}
+    return "".join(f", {name} bound {one:g}" for name, one in bounds.items() if one is not None)
 
 
 def as_json(cells: Sequence[Cell], results: Sequence[Result]) -> dict[str, Any]:

@@ -27,8 +27,10 @@ class Setting:
     n_hostile: int = 2
     alpha: float = 0.5  # of the Dirichlet draw that deals out the examples
     rounds: int = 100
-    local_steps: int = 10
+    local_steps: int = 5
     lr: float | None = None  # the task's
+    norm_bound: float | None = None  # the default of an aggregator, like the next one
+    weight_bound: float | None = None
 
     @property
     def cell(self) -> "Setting":

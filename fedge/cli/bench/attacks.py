@@ -68,6 +68,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="in a round (%(default)s)",
     )
     add("--lr", type=float, help="the devices' learning rate (the task's)")
+    add("--norm-bound", type=float, metavar="N", help="(as in fedge aggregate)")
+    add("--weight-bound", type=float, metavar="N", help="(as in fedge aggregate)")
     add(
         "--quick",
         action="store_true",
@@ -128,6 +130,8 @@ def _grid(args: argparse.Namespace) -> "Grid":
         rounds=args.rounds or (_QUICK_ROUNDS if quick else _START.rounds),
         local_steps=args.local_steps,
         lr=args.lr,
+        norm_bound=args.norm_bound,
+        weight_bound=args.weight_bound,
     )
     tasks = args.tasks or (() if own else ("words",) if quick else _TASKS)
     return Grid(

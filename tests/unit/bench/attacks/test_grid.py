@@ -170,6 +170,11 @@ def test_each_task_and_codec_has_a_table_of_its_own() -> None:
     ]
 
 
+def test_bounds_other_than_the_defaults_are_named() -> None:
+    one = replace(ONE, norm_bound=1.0, weight_bound=2.5)
+    assert report.describe(one).endswith(", 100 rounds, norm bound 1, weight bound 2.5")
+
+
 def test_json_has_every_run_and_cell() -> None:
     found = report.as_json(summarise(RUNS), RUNS)
     assert len(found["runs"]) == 12

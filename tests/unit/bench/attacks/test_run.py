@@ -56,6 +56,13 @@ def test_the_bounds_shorten_or_drop_noise_and_unbounded_lets_it_in(blobs: str) -
     assert (free.dropped, free.clipped) == (0, 0)
 
 
+def test_bounds_can_be_given(blobs: str) -> None:
+    assert play(blobs, attack="sign_flip", norm_bound=1.0).clipped >= 2 * 4
+    assert play(blobs, attack="sign_flip", norm_bound=100.0).clipped == 0
+    loose, tight = (play(blobs, attack="heavy", weight_bound=bound) for bound in (1e6, 1.0))
+    assert loose.curve != tight.curve
+
+
 def test_a_clean_run_refuses_nobody_and_does_not_depend_on_who_would_be_hostile(blobs: str) -> None:
     clean = play(blobs)
     assert (clean.refused, len(clean.curve)) == (0, 4)
