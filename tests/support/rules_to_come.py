@@ -128,7 +128,8 @@ class MixedDeltas:
     def weighted_sum(self, weights: Weights) -> Vector:
         return self.deltas.weighted_sum(np.asarray(weights) @ self.mixture)
 
-    def columns(self, start: int, stop: int) -> Vector:
+    def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:
+        del absent  # a mean of some that were sent and zeros has all its parameters
         return self.mixture.astype(np.float32) @ self.deltas.columns(start, stop)
 
 
@@ -202,8 +203,10 @@ class ShardedDeltas:
             rest = rest[n:]
         return total
 
-    def columns(self, start: int, stop: int) -> Vector:
-        return np.concatenate([deltas.columns(start, stop) for _, deltas in self.shards])
+    def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:
+        return np.concatenate(
+            [deltas.columns(start, stop, absent=absent) for _, deltas in self.shards]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

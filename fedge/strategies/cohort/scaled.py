@@ -34,9 +34,9 @@ class ScaledDeltas:
         all_weights[counted] *= weights
         return self.deltas.weighted_sum(all_weights)
 
-    def columns(self, start: int, stop: int) -> Vector:
+    def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:
         counted = np.flatnonzero(self.shares)
-        rows = self.deltas.columns(start, stop)[counted]
+        rows = self.deltas.columns(start, stop, absent=absent)[counted]
         rows *= np.asarray(self.shares, np.float32)[counted, None]
         return rows
 

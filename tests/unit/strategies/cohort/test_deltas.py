@@ -61,6 +61,22 @@ def test_columns_are_those_of_the_decoded_deltas(
         np.testing.assert_array_equal(got, want)
 
 
+def test_what_was_not_sent_is_told_from_a_zero_that_was() -> None:
+    """By hand: one device keeps the larger two of four, one sends all of its own."""
+    rng = np.random.default_rng(0)
+    sparse = codecs.get("topk:0.5/float32").encode(vector(0, 3, 1, -8), None, rng)
+    cohort = of_payloads([sparse, dense(0, 5, 6, 7)], 4)
+    nan = np.nan
+    want = np.array([[nan, 3, nan, -8], [0, 5, 6, 7]], np.float32)
+    np.testing.assert_array_equal(cohort.deltas.columns(0, 4, absent=nan), want)
+    np.testing.assert_array_equal(cohort.deltas.columns(1, 3, absent=nan), want[:, 1:3])
+    np.testing.assert_array_equal(cohort.deltas.columns(0, 4), [[0, 3, 0, -8], [0, 5, 6, 7]])
+    halves = scale(cohort, [0.5, 0.0]).deltas
+    np.testing.assert_array_equal(halves.columns(0, 4, absent=nan), want[:1] / 2)
+    in_rows = in_memory([sparse]).deltas  # a row has all its parameters
+    np.testing.assert_array_equal(in_rows.columns(0, 4, absent=nan), [[0, 3, 0, -8]])
+
+
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_sum_is_that_of_its_columns_and_both_can_be_read_again(spec: str) -> None:
     cohort = of_payloads(encoded(spec, 7, 4), N_PARAMS)

@@ -44,9 +44,9 @@ class Watched:
         self.sums.append(list(weights))
         return self.deltas.weighted_sum(weights)
 
-    def columns(self, start: int, stop: int) -> Vector:
+    def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:
         self.ranges.append((start, stop))
-        return self.deltas.columns(start, stop)
+        return self.deltas.columns(start, stop, absent=absent)
 
 
 @EVERY_RULE

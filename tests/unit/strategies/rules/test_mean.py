@@ -30,7 +30,7 @@ class Weights:
         self.seen = list(weights)
         return np.zeros(1, np.float32)
 
-    def columns(self, start: int, stop: int) -> Vector:
+    def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:
         raise AssertionError("a mean reads no columns")
 
 
