@@ -5,7 +5,7 @@ import numpy as np
 from fedge.types import Vector
 
 
-def trimmed(rows: Vector, f: int, out: Vector) -> None:
+def present_tile(rows: Vector, f: int, out: Vector) -> None:
     """The mean without the f smallest and largest present values, times the present share."""
     n, present = len(rows), (~np.isnan(rows)).sum(axis=0)
     cut = np.minimum(f, np.maximum(present - 1, 0) // 2)
@@ -16,7 +16,7 @@ def trimmed(rows: Vector, f: int, out: Vector) -> None:
     out[:] = mean * (present.astype(np.float32) / np.float32(n))
 
 
-def near_median(rows: Vector, f: int, out: Vector) -> None:
+def nearest_tile(rows: Vector, k: int, out: Vector) -> None:
     """The mean of the present values nearest to their median, all but f, times their share."""
     for column, values in enumerate(rows.T):
         own = np.sort(values[~np.isnan(values)])
@@ -24,7 +24,7 @@ def near_median(rows: Vector, f: int, out: Vector) -> None:
             out[column] = 0
             continue
         middle = np.float32(np.median(own))
-        near = np.argsort(abs(own - middle), kind="stable")[
-            : own.size - min(f, (own.size - 1) // 2)
-        ]
+        m, n = own.size, len(rows)
+        n_near = max(m - (n - k), min(k, 2 - m % 2))
+        near = np.argsort(abs(own - middle), kind="stable")[:n_near]
         out[column] = own[np.sort(near)].mean() * np.float32(own.size / len(rows))
