@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from fedge import _kernels
 from fedge.strategies.cohort import Cohort, gram_of
-from fedge.strategies.cohort import tiles as _kernels
 from fedge.strategies.robust import selection
 from fedge.strategies.rules.hostile import Needs, require_hostile
 from fedge.types import Vector

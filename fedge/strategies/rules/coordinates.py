@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from fedge import _kernels
 from fedge.strategies.cohort import Cohort
-from fedge.strategies.cohort import tiles as _kernels
 from fedge.strategies.rules.hostile import MAJORITY, check_size, require_hostile
 from fedge.types import Vector
 
