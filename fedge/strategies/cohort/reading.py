@@ -12,22 +12,36 @@ def gram_of(cohort: Cohort) -> Gram:
     """The Gram matrix that the cohort brings along, or else one pass over its rows."""
     if cohort.gram is not None:
         return cohort.gram
-    n = len(cohort.members)
+    n, centre = len(cohort.members), _centre(cohort)
     points = np.zeros((n + 1, n + 1))
     for start, stop in cohort.ranges():
-        rows = np.zeros((n + 1, stop - start), np.float32)
+        rows = np.zeros((n + 1, stop - start), np.float32)  # the last one is the delta 0
         rows[:-1] = cohort.deltas.columns(start, stop)
-        first = rows[0].copy()
-        _kernels.centre_tile(rows[:-1])
-        np.subtract(rows[0], first, out=rows[-1])  # 0 less the mean
+        mean = np.empty((1, stop - start), np.float32)
+        _kernels.mix_tile(centre, rows[:-1], mean)
+        rows -= mean
         _kernels.gram_tile(rows, points)
     return Gram(points)
 
 
+def _centre(cohort: Cohort) -> Vector:
+    """Weights of the mean of the shorter half, or of all where norms have not been measured.
+
+    A single long delta would move the mean of all so far that the others lose their digits.
+    """
+    n, norms = len(cohort.members), [one.norm for one in cohort.members if one.norm is not None]
+    places = np.arange(n)
+    if len(norms) == n:
+        places = np.argsort(norms, kind="stable")[: n - n // 2]
+    weights = np.zeros((1, n), np.float32)
+    weights[0, places] = 1 / places.size
+    return weights
+
+
 def norms_of(cohort: Cohort) -> Array:
     """The lengths of the deltas, float64: as measured, or from one pass over the rows."""
-    known = [member.norm for member in cohort.members]
-    if cohort.gram is None and None not in known:
+    known = [member.norm for member in cohort.members if member.norm is not None]
+    if cohort.gram is None and len(known) == len(cohort.members):
         return np.array(known, np.float64)
     return gram_of(cohort).norms
 

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from fedge import _kernels
 from fedge.strategies.cohort import Cohort, gram_of
-from fedge.strategies.cohort import tiles as _kernels
 from fedge.strategies.robust import selection
 from fedge.strategies.rules.hostile import Needs, require_hostile
 from fedge.types import Vector
@@ -40,5 +40,5 @@ class Bulyan:
         out = np.empty(cohort.deltas.n_params, np.float32)
         for start, stop in cohort.ranges():
             rows = cohort.deltas.columns(start, stop, absent=np.nan)[chosen]
-            _kernels.near_median(rows, 2 * f, out[start:stop])
+            _kernels.nearest_tile(rows, len(rows) - 2 * f, out[start:stop])
         return out

@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from fedge import _kernels
 from fedge.strategies.cohort import Cohort
-from fedge.strategies.cohort import tiles as _kernels
 from fedge.strategies.rules.hostile import MAJORITY, check_size, require_hostile
 from fedge.types import Vector
 
@@ -78,7 +78,7 @@ class Meamed:
         out = np.empty(cohort.deltas.n_params, np.float32)
         for start, stop in cohort.ranges():
             rows = cohort.deltas.columns(start, stop, absent=np.nan)
-            _kernels.near_median(rows, f, out[start:stop])
+            _kernels.nearest_tile(rows, len(rows) - f, out[start:stop])
         return out
 
 
@@ -86,5 +86,5 @@ def _trimmed(cohort: Cohort, f: int) -> Vector:
     out = np.empty(cohort.deltas.n_params, np.float32)
     for start, stop in cohort.ranges():
         rows = cohort.deltas.columns(start, stop, absent=np.nan)
-        _kernels.trimmed(rows, f, out[start:stop])
+        _kernels.present_tile(rows, f, out[start:stop])
     return out
