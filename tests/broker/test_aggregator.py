@@ -142,6 +142,8 @@ CRASHES = [
     "fedge.aggregator.state.store:Store.accept",
     "fedge.aggregator.state.update_table:insert_updates",
     "fedge.aggregator.state.update_table:apply_updates",
+    "fedge.aggregator.state.verdict_table:write_verdicts",
+    "fedge.aggregator.rounds.judging:judge",
     "fedge.aggregator.state.store:Store.open_round",
     "fedge.aggregator.state.store:Store.close_round",
     "fedge.aggregator.models.model:keep",

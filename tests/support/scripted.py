@@ -23,6 +23,7 @@ from fedge.messages import (
     decode_reply,
     split_update,
 )
+from fedge.messages.update import Facts
 from fedge.transport.base import Connected, Message, Transport
 from fedge.types import DeviceId, RoundId
 
@@ -55,6 +56,7 @@ class ScriptedDevice:
         replies: all received, oldest first.
         accepted: rounds whose update was accepted.
         run: the run to name in updates instead of the manifest's.
+        facts: what to say of the training behind them.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class ScriptedDevice:
         self.accepted: list[int] = []
         self.manifest: RoundManifest | None = None
         self.run: bytes | None = None
+        self.facts: Facts | None = None
         self._sent_s = self._now_s = 0.0
         transport.start()
         transport.subscribe(self._topics.round(job))
@@ -131,7 +134,7 @@ class ScriptedDevice:
         run = self.run or (self.manifest.run if self.manifest else bytes(4))
         topic = self._topics.up(self._job, self.name, parts)
         for chunk in split_update(
-            payload, run, RoundId(round_), nonce, chunk_bytes=self._chunk_bytes
+            payload, run, RoundId(round_), nonce, facts=self.facts, chunk_bytes=self._chunk_bytes
         ):
             self._transport.publish(topic, chunk.to_bytes())
 

@@ -9,13 +9,13 @@ from fedge import codecs
 from fedge.strategies import Cohort
 from fedge.types import Vector
 
-MOST = 1000  # updates whose direction is measured in a round; each is read twice more
+MOST = 128  # updates whose directions are added up; each is read twice more
 _LEAST_NORM = 1e-30  # shorter ones have no direction in float32
 _LEAST_SUM = 1e-6  # a shorter sum of others is what rounding left
 
 
 def draw(n: int, seed: Sequence[int]) -> list[int]:
-    """Which of n updates are measured: all, or as many as `MOST` at random, in order."""
+    """Which of n updates make up the direction: all, or `MOST` of them at random, in order."""
     if n <= MOST:
         return list(range(n))
     return sorted(np.random.default_rng(seed).choice(n, MOST, replace=False).tolist())

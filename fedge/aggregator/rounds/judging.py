@@ -8,7 +8,7 @@ from fedge.aggregator.rounds.bounding import Counted
 from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.rounds.directions import cosines, direction, draw
 from fedge.aggregator.rounds.quarantine import Decision, Known, Policy, decide, describe
-from fedge.aggregator.rounds.scores import Seen, score
+from fedge.aggregator.rounds.scores import Seen, score, turn
 from fedge.aggregator.state.records import Member, Quarantine, Score, Verdicts
 from fedge.strategies import Cohort
 from fedge.types import DeviceId, RoundId
@@ -39,7 +39,8 @@ def judge(
     on: Context, updates: Updates, decisions: Mapping[DeviceId, Quarantine], round_: RoundId
 ) -> tuple[Verdicts, dict[str, Any]]:
     """What the round says about its devices, and fields of its event."""
-    scores = _one_each(score(list(_seen(on, updates, round_)), updates.counted.median))
+    seen = score(list(_seen(updates)), updates.counted.median)
+    scores = _one_each(_turned(on, updates, seen, round_))
     suspects = [one.device for one in scores if "suspect" in one.marks]
     known = Known(
         decisions=decisions,
@@ -80,50 +81,46 @@ def quarantine_fields(
     }
 
 
-def _seen(on: Context, updates: Updates, round_: RoundId) -> Iterator[Seen]:
-    """Every update, those that count first."""
-    inside, outside = _cosines(on, updates, round_)
-    for member, norm, cosine, cuts in zip(
-        updates.members, updates.norms, inside, updates.counted.cuts, strict=True
+def _seen(updates: Updates) -> Iterator[Seen]:
+    """Every update, those of devices in quarantine last."""
+    for member, norm, cuts in zip(
+        updates.members, updates.norms, updates.counted.cuts, strict=True
     ):
         yield Seen(
             device=member.device,
             norm=norm,
-            cosine=cosine,
             loss=member.loss,
             counts="dropped" not in cuts,
             cuts=cuts,
         )
-    for member, norm, cosine in zip(updates.others, updates.other_norms, outside, strict=True):
-        yield Seen(
-            device=member.device,
-            norm=norm,
-            cosine=cosine,
-            loss=member.loss,
-            counts=False,
-            cuts=frozenset(),
-        )
+    for member, norm in zip(updates.others, updates.other_norms, strict=True):
+        yield Seen(device=member.device, norm=norm, loss=member.loss, counts=False)
 
 
-def _cosines(
-    on: Context, updates: Updates, round_: RoundId
-) -> tuple[list[float | None], list[float | None]]:
-    """Of the updates that count, and of the others; None where it is not measured."""
-    cuts = updates.counted.cuts
-    able = [place for place, cut in enumerate(cuts) if "dropped" not in cut]
-    places = [able[index] for index in draw(len(able), (on.config.seed, round_))]
-    total = direction(updates.cohort, updates.norms, places)
+def _turned(on: Context, updates: Updates, scores: list[Score], round_: RoundId) -> list[Score]:
+    """The scores with the directions of the updates that were drawn, and of all that stand out.
 
-    def measure(members: list[Member], norms: list[float], *, are_in_it: bool) -> Any:
-        payloads = on.store.payloads(members)
-        return cosines(payloads, norms, total, are_in_it=are_in_it)
+    No other could be suspect, so in a large round the rest is not read again.
+    """
+    able = [place for place, cuts in enumerate(updates.counted.cuts) if "dropped" not in cuts]
+    drawn = [able[index] for index in draw(len(able), (on.config.seed, round_))]
+    total = direction(updates.cohort, updates.norms, drawn)
+    members = [*updates.members, *updates.others]
+    norms = [*updates.norms, *updates.other_norms]
 
-    drawn = [updates.members[place] for place in places]
-    inside: list[float | None] = [None] * len(updates.members)
-    measured = measure(drawn, [updates.norms[place] for place in places], are_in_it=True)
-    for place, cosine in zip(places, measured, strict=True):
-        inside[place] = cosine
-    return inside, measure(list(updates.others), list(updates.other_norms), are_in_it=False)
+    def measure(places: Sequence[int], *, are_in_it: bool) -> dict[int, float | None]:
+        payloads = on.store.payloads(members[place] for place in places)
+        lengths = [norms[place] for place in places]
+        found = cosines(payloads, lengths, total, are_in_it=are_in_it)
+        return dict(zip(places, found, strict=True))
+
+    stand_out = (place for place, one in enumerate(scores) if one.marks & {"long", "lossy"})
+    more = sorted(set(stand_out) - set(drawn))
+    return turn(
+        scores,
+        measure(drawn, are_in_it=True) | measure(more, are_in_it=False),
+        voters=drawn,
+    )
 
 
 def _one_each(scores: Sequence[Score]) -> tuple[Score, ...]:

@@ -6,8 +6,8 @@ same ones.
 """
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from fedge.aggregator.state.records import Score
 from fedge.strategies.rules.bound import FEW
@@ -25,11 +25,10 @@ _LEAST_LOSS = 0.05  # likewise, of the median loss
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What is known about one update of a round.
+    """What is known about one update of a round before its direction is measured.
 
     Attributes:
         norm: as sent.
-        cosine: with the direction of the others that count; None if it was not measured.
         loss: as its device says; None if it does not.
         counts: whether it is one of those that all are compared with.
         cuts: those of "dropped", "clipped" and "capped" that happened to it.
@@ -37,18 +36,15 @@ class Seen:
 
     device: DeviceId
     norm: float
-    cosine: float | None
     loss: float | None
     counts: bool
-    cuts: frozenset[str]
+    cuts: frozenset[str] = frozenset()
 
 
-def score(cohort: Sequence[Seen], median_norm: float | None) -> tuple[Score, ...]:
-    """Compare each update with those that count.
+def score(cohort: Sequence[Seen], median_norm: float | None) -> list[Score]:
+    """Compare the lengths and losses of all updates with those that count.
 
-    An update is suspect if it is more than `FAR` times as long as the median, or if it points away
-    from the others and is also long or has an unusual loss. Direction or loss alone are no reason:
-    honest devices with rare data have both.
+    One that is more than `FAR` times as long as the median is suspect.
 
     Args:
         cohort: every update of the round.
@@ -56,28 +52,43 @@ def score(cohort: Sequence[Seen], median_norm: float | None) -> tuple[Score, ...
     """
     voters = [one for one in cohort if one.counts]
     lengths = median_norm if len(voters) >= FEW else None
-    cosines = _Spread.of([one.cosine for one in voters], least=_LEAST_COSINE)
     losses = _Spread.of([one.loss for one in voters], relative=_LEAST_LOSS)
-    return tuple(_score(one, lengths, cosines, losses) for one in cohort)
+    return [_score(one, lengths, losses) for one in cohort]
 
 
-def _score(
-    one: Seen, lengths: float | None, cosines: "_Spread | None", losses: "_Spread | None"
-) -> Score:
+def _score(one: Seen, lengths: float | None, losses: "_Spread | None") -> Score:
     norm = None if lengths is None else one.norm / lengths
-    turned, loss = _distance(one.cosine, cosines), _distance(one.loss, losses)
-    is_long = norm is not None and norm > LONG
-    is_opposed = turned is not None and turned < OPPOSED
-    is_lossy = loss is not None and loss > LOSSY
-    is_far = norm is not None and norm > FAR
-    marks = {
-        "suspect": is_far or (is_opposed and (is_long or is_lossy)),
-        "long": is_long,
-        "opposed": is_opposed,
-        "lossy": is_lossy,
-    }
-    found = frozenset(name for name, holds in marks.items() if holds)
-    return Score(device=one.device, norm=norm, cosine=one.cosine, loss=loss, marks=found | one.cuts)
+    loss = None if losses is None or one.loss is None else losses.distance(one.loss)
+    marks = set(one.cuts)
+    if norm is not None and norm > LONG:
+        marks |= {"long", "suspect"} if norm > FAR else {"long"}
+    if loss is not None and loss > LOSSY:
+        marks.add("lossy")
+    return Score(device=one.device, norm=norm, loss=loss, marks=frozenset(marks))
+
+
+def turn(
+    scores: list[Score], cosines: Mapping[int, float | None], voters: Iterable[int]
+) -> list[Score]:
+    """Compare directions too, where they were measured.
+
+    An update that points away from the others is suspect if it is also long or has an unusual
+    loss. Direction or loss alone are no reason: honest devices with rare data have both.
+
+    Args:
+        scores: of the whole cohort.
+        cosines: by place in it: with the direction of the others that count.
+        voters: places of those that the others are compared with.
+    """
+    spread = _Spread.of([cosines[place] for place in voters], least=_LEAST_COSINE)
+    found = list(scores)
+    for place, cosine in cosines.items():
+        one = scores[place]
+        marks = one.marks
+        if spread is not None and cosine is not None and spread.distance(cosine) < OPPOSED:
+            marks |= {"opposed"} if marks.isdisjoint({"long", "lossy"}) else {"opposed", "suspect"}
+        found[place] = replace(one, cosine=cosine, marks=marks)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +111,6 @@ class _Spread:
         deviation = max(_SPREAD * distance, least, relative * abs(median))
         return cls(median, deviation) if deviation > 0 else None
 
-
-def _distance(value: float | None, spread: _Spread | None) -> float | None:
-    """From the median, in deviations."""
-    if value is None or spread is None:
-        return None
-    return (value - spread.median) / spread.deviation
+    def distance(self, value: float) -> float:
+        """From the median, in deviations."""
+        return (value - self.median) / self.deviation
