@@ -129,7 +129,7 @@ def test_a_folder_that_is_no_state_directory_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"strategy": "krum"}, "unknown strategy 'krum'"),
+        ({"strategy": "median-of-means"}, "unknown strategy 'median-of-means'"),
         ({"codec": "zip"}, "zip"),
         ({"artifact": Path("/no/such.fedge")}, "cannot read /no/such.fedge"),
         ({"test_data": Path("/no/such.npz")}, "cannot read /no/such.npz"),

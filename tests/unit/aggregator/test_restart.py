@@ -405,6 +405,8 @@ def make_format_3(state: Path) -> None:
     with sqlite3.connect(state / "state.sqlite3") as db:
         db.executescript("DROP TABLE device_evaluation; DROP TABLE evaluation;")
         db.execute("ALTER TABLE job DROP COLUMN best_by")
+        for column in ("algorithm", "since", "server"):
+            db.execute(f"ALTER TABLE model DROP COLUMN {column}")
         db.execute("DROP TABLE device")
         db.execute("DROP TABLE quarantine")
         for table in ("taken", "applied"):

@@ -12,7 +12,7 @@ import pytest
 
 from fedge import codecs, strategies
 from fedge.aggregator.reception.validation import RefusedError, check_update
-from fedge.aggregator.rounds.bounding import bound_cohort
+from fedge.aggregator.rounds.bounding import Bounds, bound_cohort
 from fedge.codecs import Stamp
 from fedge.messages import RoundKind
 from fedge.strategies import RULES, Cohort, Rule, cohort_of
@@ -51,6 +51,10 @@ def honest(n: int = 8, n_params: int = 30) -> list[Vector]:
     return [(base + 0.3 * rng.normal(size=n_params)).astype(np.float32) for _ in range(n)]
 
 
+def bounds(factor: float | None) -> Bounds:
+    return Bounds(norm=factor, weight=None)
+
+
 @EVERY_RULE
 @pytest.mark.parametrize("factor", [2.0, None])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30, -3e38])
@@ -63,10 +67,10 @@ def test_what_wrecks_arithmetic_changes_nothing(
     one = rows[1].copy()
     one[7] = value
     cohort, norms = cohort_and_norms([*spoilt, one])
-    counted = bound_cohort(cohort, norms, factor, ())
+    counted = bound_cohort(cohort, norms, bounds(factor))
     assert len(counted.cohort.members) == len(rows)
     clean, clean_norms = cohort_and_norms(rows)
-    want = rule_of(spec).combine(bound_cohort(clean, clean_norms, factor, ()).cohort)
+    want = rule_of(spec).combine(bound_cohort(clean, clean_norms, bounds(factor)).cohort)
     got = rule_of(spec).combine(counted.cohort)
     assert np.isfinite(got).all()
     assert got.tobytes() == want.tobytes()
@@ -77,7 +81,7 @@ def test_a_long_update_reaches_the_rule_at_twice_the_median_at_most(spec: str) -
     """Ten times as long, and no more than one of nine: the result stays among the honest."""
     rows = honest()
     cohort, norms = cohort_and_norms([*rows, -10 * rows[0]])
-    counted = bound_cohort(cohort, norms, 2.0, ()).cohort
+    counted = bound_cohort(cohort, norms, bounds(2.0)).cohort
     longest = max(float(np.linalg.norm(row)) for row in counted.deltas.columns(0, 30))
     assert longest <= 2 * np.median(norms) * (1 + 1e-6)
     got = rule_of(spec).combine(counted)
@@ -88,14 +92,14 @@ def test_a_long_update_reaches_the_rule_at_twice_the_median_at_most(spec: str) -
 @EVERY_RULE
 def test_updates_of_zeros_make_a_delta_of_zeros(spec: str) -> None:
     cohort, norms = cohort_and_norms([np.zeros(30, np.float32)] * 8)
-    got = rule_of(spec).combine(bound_cohort(cohort, norms, 2.0, ()).cohort)
+    got = rule_of(spec).combine(bound_cohort(cohort, norms, bounds(2.0)).cohort)
     np.testing.assert_array_equal(got, 0)
 
 
 @EVERY_RULE
 def test_some_updates_of_zeros_stop_no_rule(spec: str) -> None:
     cohort, norms = cohort_and_norms([*honest(6), *[np.zeros(30, np.float32)] * 2])
-    got = rule_of(spec).combine(bound_cohort(cohort, norms, 2.0, ()).cohort)
+    got = rule_of(spec).combine(bound_cohort(cohort, norms, bounds(2.0)).cohort)
     assert np.isfinite(got).all()
 
 
@@ -103,7 +107,7 @@ def test_some_updates_of_zeros_stop_no_rule(spec: str) -> None:
 def test_a_cohort_of_one_is_combined_or_too_small(spec: str) -> None:
     rule, (row,) = rule_of(spec), honest(1)
     cohort, norms = cohort_and_norms([row])
-    counted = bound_cohort(cohort, norms, 2.0, ()).cohort
+    counted = bound_cohort(cohort, norms, bounds(2.0)).cohort
     if rule.least > 1:
         with pytest.raises(strategies.CohortError, match="1 updates could be counted"):
             rule.combine(counted)
