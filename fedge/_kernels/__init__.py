@@ -25,6 +25,7 @@ from fedge._kernels.encoding import encode_topk
 from fedge._kernels.mask import draw_mask, draw_mask_range
 from fedge._kernels.optimizer import sgd_step
 from fedge._kernels.packing import pack
+from fedge._kernels.present import nearest_tile, present_tile
 from fedge._kernels.quantising import quantise_kept
 from fedge._kernels.robust import robust_tile
 from fedge._kernels.tiles import centre_tile, gram_tile, mix_tile
@@ -46,8 +47,10 @@ __all__ = [
     "fwht",
     "gram_tile",
     "mix_tile",
+    "nearest_tile",
     "pack",
     "pack_context",
+    "present_tile",
     "quantise_dense",
     "quantise_kept",
     "quantise_rotated",

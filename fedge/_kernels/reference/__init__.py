@@ -22,6 +22,7 @@ from fedge._kernels.reference.encoding import encode_topk
 from fedge._kernels.reference.mask import draw_mask, draw_mask_range
 from fedge._kernels.reference.optimizer import sgd_step
 from fedge._kernels.reference.packing import pack
+from fedge._kernels.reference.present import nearest_tile, present_tile
 from fedge._kernels.reference.quantising import quantise_kept
 from fedge._kernels.reference.robust import robust_tile
 from fedge._kernels.reference.tiles import centre_tile, gram_tile, mix_tile
@@ -43,8 +44,10 @@ __all__ = [
     "fwht",
     "gram_tile",
     "mix_tile",
+    "nearest_tile",
     "pack",
     "pack_context",
+    "present_tile",
     "quantise_dense",
     "quantise_kept",
     "quantise_rotated",

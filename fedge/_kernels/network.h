@@ -1,7 +1,10 @@
-/* Order statistics of many columns at once: the loops of robust.pyx that must become vectors.
+/* Order statistics of many columns at once: the loops of network.pxd that must become vectors.
 
 A tile holds rows of LANES keys, one column a lane. A key is a float's bits as an integer of the
 same order, so that a comparator is an integer minimum and maximum: the same on every machine. */
+
+#ifndef FEDGE_NETWORK_H
+#define FEDGE_NETWORK_H
 
 #include <stdint.h>
 #include <string.h>
@@ -86,3 +89,5 @@ FEDGE_CLONES static void mean_of_rows(const int32_t *tile, Py_ssize_t n, float *
         memcpy(out + i, &bits, 4);
     }
 }
+
+#endif
