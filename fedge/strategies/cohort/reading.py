@@ -15,13 +15,18 @@ def gram_of(cohort: Cohort) -> Gram:
     n, centre = len(cohort.members), _centre(cohort)
     points = np.zeros((n + 1, n + 1))
     for start, stop in cohort.ranges():
-        rows = np.zeros((n + 1, stop - start), np.float32)  # the last one is the delta 0
-        rows[:-1] = cohort.deltas.columns(start, stop)
-        mean = np.empty((1, stop - start), np.float32)
-        _kernels.mix_tile(centre, rows[:-1], mean)
-        rows -= mean
-        _kernels.gram_tile(rows, points)
+        _kernels.gram_tile(_points(cohort, start, stop, centre), points)
     return Gram(points)
+
+
+def _points(cohort: Cohort, start: int, stop: int, centre: Vector) -> Vector:
+    """Columns of every delta and of the delta 0, all less the centre."""
+    rows = np.zeros((len(cohort.members) + 1, stop - start), np.float32)
+    rows[:-1] = cohort.deltas.columns(start, stop)
+    mean = np.empty((1, stop - start), np.float32)
+    _kernels.mix_tile(centre, rows[:-1], mean)
+    rows -= mean
+    return rows
 
 
 def _centre(cohort: Cohort) -> Vector:
