@@ -1,5 +1,7 @@
 """What a rule finds out by one pass over all rows, range by range."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from fedge import _kernels
@@ -43,12 +45,16 @@ def _centre(cohort: Cohort) -> Vector:
     return weights
 
 
-def norms_of(cohort: Cohort) -> Array:
-    """The lengths of the deltas, float64: as measured, or from one pass over the rows."""
+def measured(cohort: Cohort) -> tuple[Cohort, Array]:
+    """The cohort and the lengths of its deltas, float64.
+
+    Where they are not known, that takes a pass over the rows; its Gram matrix is then the cohort's.
+    """
     known = [member.norm for member in cohort.members if member.norm is not None]
     if cohort.gram is None and len(known) == len(cohort.members):
-        return np.array(known, np.float64)
-    return gram_of(cohort).norms
+        return cohort, np.array(known, np.float64)
+    cohort = replace(cohort, gram=gram_of(cohort))
+    return cohort, gram_of(cohort).norms
 
 
 def dots_with(cohort: Cohort, vector: Vector) -> Array:
