@@ -9,7 +9,7 @@ Source: Batcher, 1968, "Sorting networks and their applications".
 
 from libc.math cimport NAN
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uintptr_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport malloc
 from libc.string cimport memcpy, memmove, memset
 
 cdef extern from "network.h" nogil:
@@ -106,14 +106,14 @@ cdef inline bint open_network(
     Network* network, Py_ssize_t n, Py_ssize_t low, Py_ssize_t high
 ) noexcept nogil:
     """The comparators for ranks low to high - 1 of n; False without room. Free its pairs."""
-    cdef uint8_t* wanted = <uint8_t*>malloc(n)
+    cdef Py_ssize_t room = most_pairs(n) * 2
     network.n, network.low, network.high, network.n_pairs = n, low, high, 0
-    network.pairs = <uint16_t*>malloc(most_pairs(n) * 2 * sizeof(uint16_t))
-    if wanted != NULL and network.pairs != NULL:
-        connect(network)
-        prune(network, wanted)
-    free(wanted)
-    return wanted != NULL and network.pairs != NULL
+    network.pairs = <uint16_t*>malloc(room * sizeof(uint16_t) + n)
+    if network.pairs == NULL:
+        return False
+    connect(network)
+    prune(network, <uint8_t*>(network.pairs + room))
+    return True
 
 
 cdef inline Py_ssize_t tile_size(Py_ssize_t n) noexcept nogil:

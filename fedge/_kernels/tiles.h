@@ -22,6 +22,16 @@ typedef float f32x4 __attribute__((vector_size(16)));
 
 #define LOAD(p) (*(const f32x8 *)(p))
 
+/* Fetches a share of the PART columns from `rows` on, of n rows that lie d apart, into the second
+cache; nothing if rows is NULL. Done between other work it hides the wait for memory. */
+static inline void fetch_share(const float *rows, long d, long n, long share, long n_shares) {
+    const long per_row = PART * (long)sizeof(float) / LINE, n_lines = n * per_row;
+    if (rows == NULL)
+        return;
+    for (long line = n_lines * share / n_shares; line < n_lines * (share + 1) / n_shares; line++)
+        __builtin_prefetch(rows + line / per_row * d + line % per_row * (LINE / 4), 0, 2);
+}
+
 /* NaN in one form, as machines have several. */
 static inline float one_nan(float value) {
     const int32_t nan = NAN_BITS;
@@ -64,14 +74,15 @@ FEDGE_CLONES static void multiply_rows(const float *__restrict a, const float *_
     sums[8] = SUM_OF_LANES(s22);
 }
 
-/* out = the sum of n packed strips, each times its weight, in their order. */
+/* out = the sum of STRIP columns from start on of n packed rows, each times its weight, in their
+order. */
 FEDGE_CLONES static void mix_strips(const float *weights, const float *const *strips, long n,
-                                    float *__restrict out) {
+                                    long start, float *__restrict out) {
     f32x8 s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, s4 = {0}, s5 = {0}, s6 = {0}, s7 = {0};
     for (long r = 0; r < n; r++) {
         const float w = weights[r];
         const f32x8 weight = {w, w, w, w, w, w, w, w};
-        const float *x = strips[r];
+        const float *x = strips[r] + start;
         s0 += weight * LOAD(x);
         s1 += weight * LOAD(x + 8);
         s2 += weight * LOAD(x + 16);

@@ -18,9 +18,12 @@ cdef extern from "tiles.h" nogil:
         PART
         STRIDE
         STRIP
+    void fetch_share(
+        const float* rows, long d, long n, long share, long n_shares
+    ) noexcept
     void multiply_rows(const float* a, const float* b, long width, double* sums) noexcept
     void mix_strips(
-        const float* weights, const float* const* strips, long n, float* out
+        const float* weights, const float* const* strips, long n, long start, float* out
     ) noexcept
     void centre_part(float* rows, long stride, long n, long width) noexcept
 
@@ -49,13 +52,15 @@ def gram_tile(const float[:, ::1] rows, double[:, ::1] out):
     if memory == NULL:
         raise MemoryError
     cdef float* packed = _aligned(memory)
+    cdef const float* ahead
     with nogil:
         memset(packed, 0, n_padded * STRIDE * sizeof(float))
         for part in range((d + PART - 1) // PART):
             start = part * PART
             width = min(d - start, PART)
-            _pack(&rows[0, start], d, n, width, packed, STRIDE)
-            _add_products(packed, n, (width + LANES - 1) // LANES * LANES, out)
+            _pack(&rows[0, start], d, n, width, packed)
+            ahead = &rows[0, start + PART] if start + 2 * PART <= d else NULL
+            _add_products(packed, n, (width + LANES - 1) // LANES * LANES, ahead, d, out)
         for i in range(n):
             for j in range(n):
                 out[i, j] = NAN if out[i, j] != out[i, j] else out[i, j]  # machines have several
@@ -63,12 +68,19 @@ def gram_tile(const float[:, ::1] rows, double[:, ::1] out):
 
 
 cdef void _add_products(
-    const float* packed, Py_ssize_t n, Py_ssize_t width, double[:, ::1] out
+    const float* packed,
+    Py_ssize_t n,
+    Py_ssize_t width,
+    const float* ahead,
+    Py_ssize_t d,
+    double[:, ::1] out,
 ) noexcept nogil:
     cdef double[9] sums
-    cdef Py_ssize_t first, second, i, j
+    cdef Py_ssize_t first, second, i, j, n_threes = (n + 2) // 3, call = 0
     for first in range(0, n, 3):
         for second in range(first, n, 3):
+            fetch_share(ahead, d, n, call, n_threes * (n_threes + 1) // 2)
+            call += 1
             multiply_rows(packed + first * STRIDE, packed + second * STRIDE, width, sums)
             for i in range(first, min(first + 3, n)):
                 for j in range(second, min(second + 3, n)):
@@ -105,12 +117,12 @@ def mix_tile(const float[:, ::1] mixture, const float[:, ::1] rows, float[:, ::1
         out: result, shape (m, width); shares no memory with rows.
     """
     cdef Py_ssize_t n = rows.shape[0], d = rows.shape[1], m = mixture.shape[0]
-    cdef Py_ssize_t part, start, width, i
+    cdef Py_ssize_t part, start, width
     if mixture.shape[1] != n or out.shape[0] != m or out.shape[1] != d:
         raise ValueError("mixture must have a column for each row, and out a row for each of its")
     if m == 0 or d == 0:
         return
-    cdef void* memory = malloc((n + 1) * STRIP * sizeof(float) + LINE)
+    cdef void* memory = malloc(max(n, 1) * STRIDE * sizeof(float) + LINE)
     cdef float* weights = <float*>malloc((m * n + 1) * sizeof(float))
     cdef const float** strips = <const float**>malloc((m * n + 1) * sizeof(float*))
     cdef Py_ssize_t* ends = <Py_ssize_t*>malloc((m + 1) * sizeof(Py_ssize_t))
@@ -121,22 +133,44 @@ def mix_tile(const float[:, ::1] mixture, const float[:, ::1] rows, float[:, ::1
         free(ends)
         raise MemoryError
     cdef float* packed = _aligned(memory)
-    cdef float* mixed = packed + n * STRIP
+    cdef const float* ahead
     with nogil:
-        memset(packed, 0, n * STRIP * sizeof(float))
+        memset(packed, 0, n * STRIDE * sizeof(float))
         _list_weights(mixture, packed, weights, strips, ends)
-        for part in range((d + STRIP - 1) // STRIP):
-            start = part * STRIP
-            width = min(d - start, STRIP)
+        for part in range((d + PART - 1) // PART):
+            start = part * PART
+            width = min(d - start, PART)
             if n:
-                _pack(&rows[0, start], d, n, width, packed, STRIP)
-            for i in range(m):
-                mix_strips(weights + ends[i], strips + ends[i], ends[i + 1] - ends[i], mixed)
-                memcpy(&out[i, start], mixed, width * sizeof(float))
+                _pack(&rows[0, start], d, n, width, packed)
+            ahead = &rows[0, start + PART] if n and start + 2 * PART <= d else NULL
+            _mix_part(weights, strips, ends, m, width, ahead, n, &out[0, start], d)
         free(memory)
         free(weights)
         free(strips)
         free(ends)
+
+
+cdef void _mix_part(
+    const float* weights,
+    const float** strips,
+    const Py_ssize_t* ends,
+    Py_ssize_t m,
+    Py_ssize_t width,
+    const float* ahead,
+    Py_ssize_t n,
+    float* out,
+    Py_ssize_t d,
+) noexcept nogil:
+    """A strip of columns at a time: of all rows it fits the first cache."""
+    cdef float mixed[STRIP]
+    cdef Py_ssize_t strip, start, i, first
+    for strip in range((width + STRIP - 1) // STRIP):
+        start = strip * STRIP
+        for i in range(m):
+            fetch_share(ahead, d, n, strip * m + i, PART // STRIP * m)
+            first = ends[i]
+            mix_strips(weights + first, strips + first, ends[i + 1] - first, start, mixed)
+            memcpy(out + i * d + start, mixed, min(width - start, STRIP) * sizeof(float))
 
 
 cdef void _list_weights(
@@ -153,7 +187,7 @@ cdef void _list_weights(
         for j in range(mixture.shape[1]):
             if mixture[i, j] != 0:
                 weights[place] = mixture[i, j]
-                strips[place] = packed + j * STRIP
+                strips[place] = packed + j * STRIDE
                 place += 1
         ends[i + 1] = place
 
@@ -163,11 +197,11 @@ cdef float* _aligned(void* memory) noexcept nogil:
 
 
 cdef void _pack(
-    const float* rows, Py_ssize_t d, Py_ssize_t n, Py_ssize_t width, float* packed, long stride
+    const float* rows, Py_ssize_t d, Py_ssize_t n, Py_ssize_t width, float* packed
 ) noexcept nogil:
     """Copies width columns of n rows; zeros fill up the last ones."""
     cdef Py_ssize_t r
     cdef Py_ssize_t n_more = (width + LANES - 1) // LANES * LANES - width
     for r in range(n):
-        memcpy(packed + r * stride, rows + r * d, width * sizeof(float))
-        memset(packed + r * stride + width, 0, n_more * sizeof(float))
+        memcpy(packed + r * STRIDE, rows + r * d, width * sizeof(float))
+        memset(packed + r * STRIDE + width, 0, n_more * sizeof(float))

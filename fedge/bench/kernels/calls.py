@@ -28,7 +28,15 @@ _UNITS = {
     "draw_mask": ("indices", "kept value"),
     "scatter_add_stream": ("n_kept", "kept value"),
     "scatter_add_context": ("n_kept", "kept value"),
+    "fill_range_stream": ("n_kept", "kept value"),
+    "fill_range_context": ("n_kept", "kept value"),
+    "draw_mask_range": ("indices", "kept value"),
     "robust_tile": ("rows", "value"),
+    "present_tile": ("rows", "value"),
+    "nearest_tile": ("rows", "value"),
+    "centre_tile": ("rows", "value"),
+    "gram_tile": ("rows", "value"),
+    "mix_tile": ("rows", "value"),
 }
 
 

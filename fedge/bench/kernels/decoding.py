@@ -32,6 +32,34 @@ def unpacking(n: int, budget_s: float) -> Figure:
     )
 
 
+def in_part(n: int, budget_s: float) -> Figure:
+    """A sixth of the columns, at the end, where a sparse payload is read from front to back."""
+    payload = inputs.encode("topk:0.01/int8", inputs.delta(n))
+    start = n - n // 6
+    out = np.empty(n - start, np.float32)
+    whole = codecs.decode(payload)
+
+    def decode() -> None:
+        out[:] = codecs.decode(payload).to_dense()[start:]
+
+    times = medians(
+        {
+            "decode": Candidate(decode),
+            "ours": Candidate(lambda: codecs.decode_range(payload, start, out)),
+        },
+        budget_s,
+    )
+    np.testing.assert_array_equal(out, whole.to_dense()[start:])
+    return Figure(
+        key=f"read in part {n}",
+        what=f"read the last sixth, 1 % int8, d = {n}",
+        ours=times["ours"],
+        unit="s",
+        peers={"decode": times["decode"]},
+        goals=(Goal("decode", 1, at_least=True),),
+    )
+
+
 def adding(n: int, modules: dict[str, Any], budget_s: float) -> Figure:
     """Decode and weighted add, a round of distinct updates at a time.
 

@@ -59,9 +59,12 @@ def _steps(
         return  # a header and a call weigh more than what is packed
     yield "pack", partial(encoding.packing, n, budget_s)
     yield "decode", partial(decoding.unpacking, n, budget_s)
+    yield "read in part", partial(decoding.in_part, n, budget_s)
     for spec in _OTHERS:
         yield spec, partial(encoding.other, spec, n, budget_s)
     for spec in _LENGTHS:
         yield f"length {spec}", partial(length.length, spec, n, modules)
     if n >= _COHORT:
         yield "median", partial(robust.median, _COHORT, modules, budget_s)
+        yield "products", partial(robust.products, _COHORT, modules, budget_s)
+        yield "mix", partial(robust.mix, _COHORT, modules, budget_s)

@@ -25,8 +25,10 @@ ENCODED = (
 )
 DECODED = ("topk:0.01/int8", "topk:0.01/sign")
 ADDED = ("topk:0.01/int8", "eden:1", "int8")
+READ_IN_PART = ("topk:0.01/int8", "mask:0.1/eden:1", "int8")
 _WEIGHT = 0.5
 _COHORT, _MOST_COLUMNS = 100, 2048  # of a median: 800 KB
+_SENT = 0.3  # of the values in a cohort of sparse updates
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,24 @@ def works(n: int) -> list[Work]:
         Work("decode topk:0.01/sign+ctx", n, partial(_decode_context, n)),
         Work("add topk:0.01/sign+ctx", n, partial(_add_context, n)),
         *(Work(f"add {spec}", n, partial(_add, spec, n)) for spec in ADDED),
+        *(Work(f"read half of {spec}", n, partial(_read, spec, n)) for spec in READ_IN_PART),
+        Work("read half of topk:0.01/sign+ctx", n, partial(_read_context, n)),
         Work("norm", n, partial(_norm, n)),
-        Work(
-            f"median of {_COHORT}", min(n, _MOST_COLUMNS), partial(_median, min(n, _MOST_COLUMNS))
-        ),
+        *_of_cohorts(min(n, _MOST_COLUMNS)),
         Work("local step", n, partial(_step, n)),
     ]
+
+
+def _of_cohorts(n: int) -> list[Work]:
+    makes = {
+        f"median of {_COHORT}": _median,
+        f"median of what {_COHORT} sent": _median_of_sent,
+        f"mean around the median of {_COHORT}": _around_median,
+        f"centre {_COHORT}": _centre,
+        f"products of {_COHORT}": _products,
+        f"mix {_COHORT}": _mix,
+    }
+    return [Work(name, n, partial(make, n)) for name, make in makes.items()]
 
 
 def chosen(n: int, kernels: Sequence[str] | None) -> list[tuple[Work, list[calls.Call]]]:
@@ -113,14 +127,54 @@ def _add(spec: str, n: int) -> Callable[[], object]:
     return partial(codecs.accumulate, payload, _WEIGHT, np.zeros(n, np.float32))
 
 
+def _read(spec: str, n: int) -> Callable[[], object]:
+    payload = inputs.encode(spec, inputs.delta(n))
+    return partial(codecs.decode_range, payload, n // 4, np.zeros(n // 2, np.float32))
+
+
+def _read_context(n: int) -> Callable[[], object]:
+    body, k = _context_body(n)
+    return _late("fill_range_context", body, 1, k, n, n // 4, np.zeros(n // 2, np.float32))
+
+
 def _norm(n: int) -> Callable[[], object]:
     """Of every value, as a payload without a sparsifier has them."""
     return _late("sum_of_squares", inputs.delta(n), np.zeros(1))
 
 
 def _median(n: int) -> Callable[[], object]:
-    updates = np.random.default_rng(0).standard_normal((_COHORT, n), np.float32)
-    return partial(coordinate_median, updates)
+    return partial(coordinate_median, _updates(n))
+
+
+def _median_of_sent(n: int) -> Callable[[], object]:
+    updates = _updates(n)
+    updates[np.random.default_rng(1).random(updates.shape) > _SENT] = np.nan
+    return _late("present_tile", updates, _COHORT, np.zeros(n, np.float32))
+
+
+def _around_median(n: int) -> Callable[[], object]:
+    return _late("nearest_tile", _updates(n), _COHORT * 4 // 5, np.zeros(n, np.float32))
+
+
+def _centre(n: int) -> Callable[[], object]:
+    return _late("centre_tile", _updates(n))
+
+
+def _products(n: int) -> Callable[[], object]:
+    return _late("gram_tile", _updates(n), np.zeros((_COHORT, _COHORT)))
+
+
+def _mix(n: int) -> Callable[[], object]:
+    """The mean of four fifths of the updates, of others for each."""
+    mixture = np.eye(_COHORT, dtype=np.float32)
+    for shift in range(1, _COHORT * 4 // 5):
+        mixture += np.roll(np.eye(_COHORT, dtype=np.float32), shift, axis=1)
+    mixture /= mixture.sum(axis=1, keepdims=True)
+    return _late("mix_tile", mixture, _updates(n), np.zeros((_COHORT, n), np.float32))
+
+
+def _updates(n: int) -> Vector:
+    return np.random.default_rng(0).standard_normal((_COHORT, n), np.float32)
 
 
 def _step(n: int) -> Callable[[], object]:
