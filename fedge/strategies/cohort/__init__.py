@@ -6,7 +6,7 @@ from fedge.strategies.cohort.gram import Gram
 from fedge.strategies.cohort.memory import cohort_of
 from fedge.strategies.cohort.mixed import MixedDeltas, mix
 from fedge.strategies.cohort.payloads import PayloadDeltas
-from fedge.strategies.cohort.reading import dots_with, gram_of, norms_of
+from fedge.strategies.cohort.reading import dots_with, gram_of, measured
 from fedge.strategies.cohort.scaled import ScaledDeltas, scale
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
     "cohort_of",
     "dots_with",
     "gram_of",
+    "measured",
     "mix",
-    "norms_of",
     "scale",
 ]

@@ -1,5 +1,7 @@
 """What a rule finds out by one pass over all rows, range by range."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from fedge import _kernels
@@ -15,13 +17,18 @@ def gram_of(cohort: Cohort) -> Gram:
     n, centre = len(cohort.members), _centre(cohort)
     points = np.zeros((n + 1, n + 1))
     for start, stop in cohort.ranges():
-        rows = np.zeros((n + 1, stop - start), np.float32)  # the last one is the delta 0
-        rows[:-1] = cohort.deltas.columns(start, stop)
-        mean = np.empty((1, stop - start), np.float32)
-        _kernels.mix_tile(centre, rows[:-1], mean)
-        rows -= mean
-        _kernels.gram_tile(rows, points)
+        _kernels.gram_tile(_points(cohort, start, stop, centre), points)
     return Gram(points)
+
+
+def _points(cohort: Cohort, start: int, stop: int, centre: Vector) -> Vector:
+    """Columns of every delta and of the delta 0, all less the centre."""
+    rows = np.zeros((len(cohort.members) + 1, stop - start), np.float32)
+    rows[:-1] = cohort.deltas.columns(start, stop)
+    mean = np.empty((1, stop - start), np.float32)
+    _kernels.mix_tile(centre, rows[:-1], mean)
+    rows -= mean
+    return rows
 
 
 def _centre(cohort: Cohort) -> Vector:
@@ -38,12 +45,16 @@ def _centre(cohort: Cohort) -> Vector:
     return weights
 
 
-def norms_of(cohort: Cohort) -> Array:
-    """The lengths of the deltas, float64: as measured, or from one pass over the rows."""
+def measured(cohort: Cohort) -> tuple[Cohort, Array]:
+    """The cohort and the lengths of its deltas, float64.
+
+    Where they are not known, that takes a pass over the rows; its Gram matrix is then the cohort's.
+    """
     known = [member.norm for member in cohort.members if member.norm is not None]
     if cohort.gram is None and len(known) == len(cohort.members):
-        return np.array(known, np.float64)
-    return gram_of(cohort).norms
+        return cohort, np.array(known, np.float64)
+    cohort = replace(cohort, gram=gram_of(cohort))
+    return cohort, gram_of(cohort).norms
 
 
 def dots_with(cohort: Cohort, vector: Vector) -> Array:

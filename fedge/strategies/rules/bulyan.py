@@ -8,6 +8,7 @@ import numpy as np
 from fedge import _kernels
 from fedge.strategies.cohort import Cohort, gram_of
 from fedge.strategies.robust import selection
+from fedge.strategies.rules.coordinates import by_columns
 from fedge.strategies.rules.hostile import Needs, require_hostile
 from fedge.types import Vector
 
@@ -37,8 +38,9 @@ class Bulyan:
     def combine(self, cohort: Cohort) -> Vector:
         f = _NEEDS.count(self.f, cohort)
         chosen = np.sort(selection.bulyan_choices(gram_of(cohort).centred, f))
-        out = np.empty(cohort.deltas.n_params, np.float32)
-        for start, stop in cohort.ranges():
-            rows = cohort.deltas.columns(start, stop, absent=np.nan)[chosen]
-            _kernels.nearest_tile(rows, len(rows) - 2 * f, out[start:stop])
-        return out
+        n_near = len(chosen) - 2 * f
+
+        def middle(rows: Vector, out: Vector) -> None:
+            _kernels.nearest_tile(rows, n_near, out)
+
+        return by_columns(cohort, middle, chosen)

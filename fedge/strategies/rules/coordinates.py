@@ -6,6 +6,7 @@ counts by their share of the cohort, as in a mean. Where all send everything, th
 the paper.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ import numpy as np
 from fedge import _kernels
 from fedge.strategies.cohort import Cohort
 from fedge.strategies.rules.hostile import MAJORITY, check_size, require_hostile
-from fedge.types import Vector
+from fedge.types import Array, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Median:
 
     def combine(self, cohort: Cohort) -> Vector:
         check_size(cohort, self.least)
-        return _trimmed(cohort, len(cohort.members))
+        n = len(cohort.members)
+        return by_columns(cohort, lambda rows, out: _kernels.present_tile(rows, n, out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class TrimmedMean:
         return MAJORITY.least(self.f)
 
     def combine(self, cohort: Cohort) -> Vector:
-        return _trimmed(cohort, MAJORITY.count(self.f, cohort))
+        f = MAJORITY.count(self.f, cohort)
+        return by_columns(cohort, lambda rows, out: _kernels.present_tile(rows, f, out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +77,26 @@ class Meamed:
         return MAJORITY.least(self.f)
 
     def combine(self, cohort: Cohort) -> Vector:
-        f = MAJORITY.count(self.f, cohort)
-        out = np.empty(cohort.deltas.n_params, np.float32)
-        for start, stop in cohort.ranges():
-            rows = cohort.deltas.columns(start, stop, absent=np.nan)
-            _kernels.nearest_tile(rows, len(rows) - f, out[start:stop])
-        return out
+        n_near = len(cohort.members) - MAJORITY.count(self.f, cohort)
+        return by_columns(cohort, lambda rows, out: _kernels.nearest_tile(rows, n_near, out))
 
 
-def _trimmed(cohort: Cohort, f: int) -> Vector:
-    out = np.empty(cohort.deltas.n_params, np.float32)
+def by_columns(
+    cohort: Cohort, reduce: Callable[[Vector, Vector], None], chosen: Array | None = None
+) -> Vector:
+    """What `reduce` writes of the rows of one range after another, only one range in memory.
+
+    Args:
+        cohort: whose rows are read, NaN where a parameter was not sent.
+        reduce: writes the result of rows, its first argument, to the second.
+        chosen: places of the members to read; all if None.
+    """
+    out: Vector = np.empty(cohort.deltas.n_params, np.float32)
     for start, stop in cohort.ranges():
-        rows = cohort.deltas.columns(start, stop, absent=np.nan)
-        _kernels.present_tile(rows, f, out[start:stop])
+        reduce(_rows(cohort, start, stop, chosen), out[start:stop])
     return out
+
+
+def _rows(cohort: Cohort, start: int, stop: int, chosen: Array | None) -> Vector:
+    rows = cohort.deltas.columns(start, stop, absent=np.nan)
+    return rows if chosen is None else rows[chosen]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fedge.strategies.cohort import Cohort, norms_of, scale
+from fedge.strategies.cohort import Cohort, measured, scale
 from fedge.strategies.limits import require_range
 from fedge.strategies.robust import selection
 from fedge.strategies.rules.hostile import MAJORITY, check_size, require_hostile
@@ -27,7 +27,8 @@ class Clip:
 
     def prepare(self, cohort: Cohort) -> Cohort:
         check_size(cohort, 1)
-        return scale(cohort, selection.clip_shares(norms_of(cohort), self.c).tolist())
+        cohort, norms = measured(cohort)
+        return scale(cohort, selection.clip_shares(norms, self.c).tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +48,5 @@ class AdaptiveClip:
         return max(n_left, MAJORITY.least(self.f))
 
     def prepare(self, cohort: Cohort) -> Cohort:
-        f = MAJORITY.count(self.f, cohort)
-        return scale(cohort, selection.arc_shares(norms_of(cohort), f).tolist())
+        f, (cohort, norms) = MAJORITY.count(self.f, cohort), measured(cohort)
+        return scale(cohort, selection.arc_shares(norms, f).tolist())

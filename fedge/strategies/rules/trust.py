@@ -12,7 +12,7 @@ from fedge.strategies.cohort import (
     Weights,
     dots_with,
     gram_of,
-    norms_of,
+    measured,
 )
 from fedge.strategies.robust import selection
 from fedge.strategies.rules.hostile import check_size
@@ -37,8 +37,8 @@ class FLTrust:
         if cohort.reference is None:
             raise ValueError("fltrust needs a reference")
         length = float(np.sqrt(np.sum(np.square(cohort.reference, dtype=np.float64))))
-        dots = dots_with(cohort, cohort.reference)
-        weights = selection.fltrust_weights(dots, norms_of(cohort), length)
+        dots, (_, norms) = dots_with(cohort, cohort.reference), measured(cohort)
+        weights = selection.fltrust_weights(dots, norms, length)
         return cohort.deltas.weighted_sum(weights)
 
 

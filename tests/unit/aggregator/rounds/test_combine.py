@@ -9,7 +9,7 @@ import pytest
 from fedge import strategies
 from fedge.errors import ConfigError
 from fedge.strategies import FedAvg, Rule, Strategy
-from fedge.strategies.rules import Median, TrimmedMean
+from fedge.strategies.rules import Median, SmallestEigenvalue, TrimmedMean
 from tests.support.aggregator_by_hand import Bench
 from tests.support.sent_values import events, moved, sending
 
@@ -57,3 +57,13 @@ def test_a_quorum_that_the_rule_cannot_work_with_is_refused(
         "strategy 'fedavg' needs at least 5 updates, but rounds may close with 4: raise the quorum"
     )
     Bench(tmp_path, quorum=5).aggregator.close()
+
+
+def test_too_large_a_cohort_for_a_search_leaves_the_model_and_says_why(tmp_path: Path) -> None:
+    deltas = {f"device-{number:02}": 1.0 + number / 10 for number in range(20)}
+    bench = play(tmp_path, SmallestEigenvalue(f=8), deltas)
+    (event,) = events(bench)
+    assert event["note"].endswith(
+        "expected at most 16384 subsets, found 125970: the model stays as it was"
+    )
+    np.testing.assert_array_equal(moved(bench), 0)

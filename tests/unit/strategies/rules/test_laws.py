@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedge.strategies import RULES, Cohort, Deltas, Member, Rule, Weights, get, scale
+from fedge.strategies import (
+    RULES,
+    Cohort,
+    Deltas,
+    Member,
+    Rule,
+    Weights,
+    get,
+    needs_history,
+    needs_reference,
+    not_for_sparse,
+    scale,
+)
 from fedge.strategies.rules import CohortError, FoolsGold
 from fedge.types import Vector
 from tests.support import rules_to_come as to_come
@@ -156,3 +168,41 @@ def test_it_does_not_matter_who_says_what(rule: Rule, seed: int, n: int) -> None
     cohort, shuffled = cohort_of_rows(rows.tolist()), of_rows(rng.permutation(rows).tolist())
     got = rule.combine(replace(shuffled, reference=cohort.reference))
     np.testing.assert_allclose(got, rule.combine(cohort), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("spec", "n_passes"),
+    [
+        ("krum:f=1", 1),
+        ("geometric_median", 1),
+        ("nnm+multi_krum:f=1", 1),  # distances between mixtures follow from those before
+        ("nnm+trimmed_mean:f=1", 2),
+        ("clip:c=1+nnm+krum:f=1", 1),
+        ("arc+smea:f=1", 1),
+        ("bulyan:f=1", 2),
+    ],
+)
+def test_distances_are_read_once(spec: str, n_passes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cohort.ranges, "__defaults__", (4 * 9 * 5,))
+    cohort = cohort_of_rows(np.random.default_rng(0).normal(size=(9, 23)).tolist())
+    watched = Watched(cohort.deltas)
+    get(spec).rule.combine(replace(cohort, deltas=watched))
+    assert sum(stop - start for start, stop in watched.ranges) == n_passes * 23
+
+
+def test_a_rule_that_searches_among_subsets_gives_up_on_a_large_cohort() -> None:
+    rows = np.random.default_rng(0).normal(size=(20, 3)).tolist()
+    with pytest.raises(CohortError, match="expected at most 16384 subsets, found 125970"):
+        get("smea:f=8").rule.combine(of_rows(rows))
+    assert np.isfinite(get("mda:f=8").rule.combine(of_rows(rows))).all()
+
+
+def test_what_a_rule_needs_is_what_its_chain_needs() -> None:
+    rules = {spec: get(spec).rule for spec in ("nnm:f=1+fltrust", "arc:f=1+foolsgold", "median")}
+    assert [needs_reference(rule) for rule in rules.values()] == [True, False, False]
+    assert [needs_history(rule) for rule in rules.values()] == [False, True, False]
+    reasons = [
+        not_for_sparse(get(spec).rule)
+        for spec in ("krum:f=1", "arc+krum:f=1", "nnm+krum:f=1", "multi_krum:f=1")
+    ]
+    assert [bool(reason) for reason in reasons] == [True, True, False, False]
