@@ -9,4 +9,5 @@ def sgd_step(
     momentum: float,
     weight_decay: float,
     proximal: float,
+    correction: Vector | None = None,
 ) -> None: ...

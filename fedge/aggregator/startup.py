@@ -20,6 +20,7 @@ from fedge.errors import ConfigError
 from fedge.messages import BlobRef
 from fedge.messages.update import RUN_BYTES
 from fedge.storage import Lock, write_file
+from fedge.strategies import algorithms
 from fedge.types import JobId
 
 
@@ -65,7 +66,9 @@ def opened(config: AggregatorConfig, clock: Clock) -> Iterator[Context]:
 
 
 def _check_strategy(config: AggregatorConfig) -> None:
-    least = strategies.get(config.strategy).rule.least
+    strategy = strategies.get(config.strategy)
+    algorithms.check(algorithms.get(config.algorithm), strategy, config.plan())
+    least = strategy.rule.least
     if config.quorum < least:
         raise ConfigError(
             f"strategy {config.strategy!r} needs at least {least} updates, but rounds may close "
@@ -76,9 +79,10 @@ def _check_strategy(config: AggregatorConfig) -> None:
 def _begin(
     config: AggregatorConfig, folder: StateFolder, store: Store, artifact: Artifact
 ) -> JobRecord:
-    state = strategies.get(config.strategy).init(artifact.parameters[: artifact.n_trainable])
+    strategy, algorithm = strategies.get(config.strategy), algorithms.get(config.algorithm)
+    state = algorithm.init(strategy.init(artifact.parameters[: artifact.n_trainable]))
     whole = Broadcast(None, artifact.parameters)
-    sha256, held, memory = keep(folder, artifact.parameters, whole, state)
+    kept = keep(folder, artifact.parameters, whole, state)
     job = JobRecord(
         fleet=config.fleet,
         job=JobId(config.job),
@@ -90,10 +94,11 @@ def _begin(
         version=0,
         round=None,
         parent=None,
-        sha256=sha256,
-        held=held,
-        memory=memory,
+        sha256=kept.sha256,
+        held=kept.held,
+        memory=kept.memory,
         strategy=config.strategy,
+        algorithm=config.algorithm,
     )
     store.begin(job, model)
     return job

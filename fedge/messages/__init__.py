@@ -9,12 +9,20 @@ on is in the message itself, never only in MQTT 5 properties.
 from fedge.messages.blob import BlobChunk, BlobRequest
 from fedge.messages.broadcasts import Broadcasts
 from fedge.messages.chunks import CHUNK_BYTES, Assembly, Range, n_chunks, slice_chunk
-from fedge.messages.manifest import BlobRef, CatchUp, RoundKind, RoundManifest, RoundState
+from fedge.messages.manifest import (
+    BlobRef,
+    CatchUp,
+    RoundKind,
+    RoundManifest,
+    RoundState,
+    ServerRef,
+)
 from fedge.messages.reply import Accepted, Missing, Reason, Refused, Reply, decode_reply
 from fedge.messages.state import AggregatorState, DeviceState, Followed, Presence, Skipped
 from fedge.messages.statistics import StatisticsReport
 from fedge.messages.topics import Topics, is_name, part_of
 from fedge.messages.update import Facts, UpdateChunk, split_update
+from fedge.messages.vectors import ServerVectors
 
 __all__ = [
     "CHUNK_BYTES",
@@ -38,6 +46,8 @@ __all__ = [
     "RoundKind",
     "RoundManifest",
     "RoundState",
+    "ServerRef",
+    "ServerVectors",
     "Skipped",
     "StatisticsReport",
     "Topics",

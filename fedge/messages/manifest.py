@@ -21,7 +21,7 @@ MAX_PARTS = 4096
 MAX_DEADLINE_S = 366 * 86_400  # a leap year
 _MAX_CATCH_UPS = 16
 _MAX_VALUES = (
-    256  # 14 fields, 12 of a plan and 4 values for each way to catch up, with room for more
+    256  # 15 fields, 12 of a plan and 4 values for each way to catch up, with room for more
 )
 _FIELDS = {
     "job": Kind.TEXT,
@@ -37,7 +37,7 @@ _FIELDS = {
     "deadline_s": Kind.NUMBER,
     "parts": Kind.INTEGER,
 }
-_TOO = {"wants_facts": Kind.BOOLEAN}
+_TOO = {"wants_facts": Kind.BOOLEAN, "server": Kind.LIST}
 
 
 class RoundKind(StrEnum):
@@ -101,6 +101,31 @@ class CatchUp:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ServerRef:
+    """The aggregator's side of an algorithm that keeps vectors on both ends.
+
+    Attributes:
+        since: the model it began with. Vectors that a device kept since another one are void.
+        vectors: the `ServerVectors` that devices need; None: there are none, or all are zeros.
+    """
+
+    since: int
+    vectors: BlobRef | None = None
+
+    def to_wire(self) -> list[object]:
+        return [self.since, *([] if self.vectors is None else self.vectors.to_wire())]
+
+    @classmethod
+    def from_wire(cls, value: object) -> Self:
+        """Raises PayloadError unless it is [since] or [since, sha256, size]."""
+        since, *blob = wire.typed(value, list, "manifest server") or [None]
+        return cls(
+            since=wire.bounded(since, 0, MAX_ROUND, "manifest server"),
+            vectors=BlobRef.from_wire(blob, "manifest server") if blob else None,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundManifest:
     """One round, as every device is told of it.
@@ -124,9 +149,12 @@ class RoundManifest:
     deadline_s: float  # for a device, counted from the moment it reads this
     parts: int  # partitions of the update topics
     wants_facts: bool = False  # whether updates may carry `Facts`; older releases cannot read them
+    server: ServerRef | None = None  # of the plan's algorithm; None: it keeps nothing on both ends
 
     def to_bytes(self) -> bytes:
-        too = {"wants_facts": True} if self.wants_facts else {}
+        too: dict[str, object] = {"wants_facts": True} if self.wants_facts else {}
+        if self.server is not None:
+            too["server"] = self.server.to_wire()
         data = wire.encode(
             {
                 "v": wire.VERSION,
@@ -175,6 +203,7 @@ class RoundManifest:
             deadline_s=_duration(fields["deadline_s"]),
             parts=wire.bounded(fields["parts"], 1, MAX_PARTS, "manifest parts"),
             wants_facts=wire.typed(fields.get("wants_facts", False), bool, "manifest facts"),
+            server=ServerRef.from_wire(fields["server"]) if "server" in fields else None,
         )
 
 

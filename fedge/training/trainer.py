@@ -111,9 +111,11 @@ class Trainer:
         accuracy = None if name == "mse" else right / n_answers
         return Evaluation(loss=loss / n, accuracy=accuracy, n_examples=n)
 
-    def fit(self, parameters: Vector, data: DataSource, plan: Plan) -> Update:
+    def fit(
+        self, parameters: Vector, data: DataSource, plan: Plan, correction: Vector | None = None
+    ) -> Update:
         """Runs all steps of the plan; see `steps`."""
-        steps = self.steps(parameters, data, plan)
+        steps = self.steps(parameters, data, plan, correction)
         while True:
             try:
                 next(steps)
@@ -122,12 +124,14 @@ class Trainer:
                 return update
 
     def steps(
-        self, parameters: Vector, data: DataSource, plan: Plan
+        self, parameters: Vector, data: DataSource, plan: Plan, correction: Vector | None = None
     ) -> Generator[StepReport, None, Update]:
         """Trains one step per `next`; closing the generator early gives no update.
 
         The caller's parameters, shape (n_params,), are copied first and never written to. The
         plan's seed determines the order of the examples and, independently, what dropout drops.
+        A correction, float32 (n_trainable,), is added to every gradient after it was clipped; it
+        must not change meanwhile.
 
         Raises:
             DataError: if there are no examples, or they are not what the artifact expects.
@@ -140,7 +144,8 @@ class Trainer:
         self._start(parameters)
         self._is_busy = True
         try:
-            optimizer = LocalSgd(self._train.parameters[: self.artifact.n_trainable], plan)
+            trained = self._train.parameters[: self.artifact.n_trainable]
+            optimizer = LocalSgd(trained, plan, correction)
             order = sampling.batches(n_examples, plan.batch_size, plan.seed)
             rng = dropout.generator(plan.seed)
             total = 0.0

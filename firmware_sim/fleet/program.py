@@ -62,8 +62,14 @@ def record(folder: Path) -> None:
     get, steps = codecs.get, Trainer.steps
     training: dict[str, Array] = {}  # the last one
 
-    def noted(self: Trainer, parameters: Vector, data: DataSource, plan: Plan) -> _Steps:
-        update = yield from steps(self, parameters, data, plan)
+    def noted(
+        self: Trainer,
+        parameters: Vector,
+        data: DataSource,
+        plan: Plan,
+        correction: Vector | None = None,
+    ) -> _Steps:
+        update = yield from steps(self, parameters, data, plan, correction)
         training.update(
             seed=np.array(plan.seed), n_steps=np.array(update.n_steps), loss=np.array(update.loss)
         )
@@ -88,7 +94,13 @@ def play(folder: Path) -> None:
                 loss=float(saved["loss"]),
             )
 
-    def played(_self: Trainer, _parameters: Vector, _data: DataSource, plan: Plan) -> _Steps:
+    def played(
+        _self: Trainer,
+        _parameters: Vector,
+        _data: DataSource,
+        plan: Plan,
+        correction: Vector | None = None,  # noqa: ARG001 - the recorded one had it
+    ) -> _Steps:
         yield from ()  # a training with no steps
         return updates[plan.seed]
 

@@ -51,12 +51,14 @@ class Router:
         self.offer()
 
     def offer(self) -> None:
-        """Serve the artifact, the current model, and the differences that lead to it."""
+        """Serve the artifact, the current model with its vectors, and the ways that lead to it."""
         folder, model = self._on.folder, self._job.model
+        served = model.served
         self._delivery.offer(
             (self._on.artifact_ref, folder.artifact),
             (model.ref, folder.held(model.record)),
             *((bundle.entry.blob, bundle.data) for bundle in self._job.bundles),
+            *([] if served.ref is None or served.data is None else [(served.ref, served.data)]),
         )
 
     def read(self, message: Message) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from fedge.aggregator.models.broadcast import Broadcaster
 from fedge.aggregator.models.model import Model, keep
+from fedge.aggregator.models.vectors import serve
 from fedge.aggregator.rounds.combine import Combiner
 from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.state.records import ModelRecord
@@ -36,17 +37,21 @@ def make_next(
     loss, accuracy = context.evaluator.evaluate(parameters) if context.evaluator else (None, None)
     stamp = Stamp(schema=context.artifact.schema[:4], round=round_.id)
     broadcast = broadcaster.broadcast(parameters, before.held, stamp, context.config.seed)
-    sha256, held, memory = keep(context.folder, parameters, broadcast, state)
+    served = serve(combined.server, context.config.downlink_codec, stamp, context.config.seed)
+    kept = keep(context.folder, parameters, broadcast, state, served)
     record = ModelRecord(
         version=before.record.version + 1,
         round=round_.id,
         parent=before.record.sha256,
-        sha256=sha256,
-        held=held,
-        memory=memory,
+        sha256=kept.sha256,
+        held=kept.held,
+        memory=kept.memory,
         strategy=context.config.strategy,
         loss=loss,
         accuracy=accuracy,
+        algorithm=context.config.algorithm,
+        since=before.since,
+        server=kept.server,
     )
-    model = Model(record, parameters, broadcast.held, state)
+    model = Model(record, parameters, broadcast.held, state, before.since, served)
     return NextModel(model, broadcast.payload, combined.told)

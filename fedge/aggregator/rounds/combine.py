@@ -1,31 +1,42 @@
 """Combines the updates a round has accepted into the next parameters, and reports on it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fedge import codecs
 from fedge.aggregator.models.model import Model, with_state
 from fedge.aggregator.rounds.bounding import Bounds, Counted, bound_cohort, bound_fields
 from fedge.aggregator.rounds.context import Context
+from fedge.aggregator.rounds.fleet_examples import FleetExamples
 from fedge.aggregator.rounds.merge import merge_deltas, merge_statistics
+from fedge.aggregator.rounds.prepared import prepare
 from fedge.aggregator.state.records import Member
 from fedge.errors import PayloadError
 from fedge.messages import RoundKind, StatisticsReport
 from fedge.rounds import Round
 from fedge.strategies import Cohort, PayloadDeltas, State, Strategy
 from fedge.strategies import Member as CohortMember
+from fedge.strategies.algorithms import Algorithm, Occasion, Vectors
 from fedge.strategies.rules.bound import EARLIER
 from fedge.types import DeviceId, RoundId, Vector
 
 
 @dataclass(frozen=True, slots=True)
 class Combined:
-    """The parameters and the strategy's state after a round; fields of the round's event."""
+    """A round's result.
+
+    Attributes:
+        parameters: of the next model.
+        state: of strategy and algorithm after the round.
+        told: fields of the round's event.
+        server: what devices need of the algorithm's vectors.
+    """
 
     parameters: Vector
     state: State
     told: dict[str, Any]
+    server: Vectors = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -38,19 +49,38 @@ class Combiner:
 
     on: Context
     strategy: Strategy
+    algorithm: Algorithm
     norms: dict[tuple[DeviceId, RoundId], float] = field(default_factory=dict)
+    fleet: FleetExamples = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fleet = FleetExamples(self.on.store)
 
     def combine(self, before: Model, round_: Round) -> Combined:
         """The model after a round that starts from the one before."""
         cohort = self.on.store.cohort(round_.id)
         if round_.kind == RoundKind.STATISTICS:
             return self._pool(before, cohort)
+        plan = self.on.config.plan()
         counted = self._bound(cohort, before.state.parameters.size)
+        counted = prepare(counted, self.algorithm, plan, self.on.config.norm_bound)
+        if self.algorithm.control is None:
+            return self._step(before, counted, Occasion(plan=plan, fleet_examples=1))
+        total = self.fleet.total(counted.cohort, round_.expected | round_.accepted.keys())
+        occasion = Occasion(plan=plan, fleet_examples=total, server=before.served.vectors)
+        combined = self._step(before, counted, occasion)
+        return replace(combined, server=self.algorithm.server(combined.state, total))
+
+    def _step(self, before: Model, counted: Counted, occasion: Occasion) -> Combined:
         n, least = len(counted.cohort.members), self.strategy.rule.least
         if n < least:
             why = "no update could be counted" if n == 0 else _too_few(n, least)
             return _unchanged(before, counted.told, why)
-        state = merge_deltas(self.strategy, before.state, counted.cohort)
+
+        def step(state: State, cohort: Cohort) -> State:
+            return self.algorithm.step(self.strategy, state, cohort, occasion)
+
+        state = merge_deltas(step, before.state, counted.cohort)
         if state is None:
             return _unchanged(before, counted.told, "the next model would not be finite")
         return Combined(with_state(before.parameters, state), state, counted.told)

@@ -16,8 +16,9 @@ from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.rounds.current import Current
 from fedge.aggregator.rounds.summary import round_event
 from fedge.aggregator.state.records import RoundRecord, Tally
-from fedge.messages import RoundKind, RoundManifest, RoundState
+from fedge.messages import RoundKind, RoundManifest, RoundState, ServerRef
 from fedge.rounds import Round
+from fedge.strategies import algorithms
 from fedge.training.statistics import federated
 from fedge.types import DeviceId, JobId, RoundId
 
@@ -54,12 +55,14 @@ class Job:
             n_trainable,
             strategy,
             self._config.strategy,
+            algorithm=self._config.algorithm,
         )
         self.bundles = bundles(self._store.broadcasts(KEPT), self.model.size_bytes)
         self.current = Current(self._store)
         self.answers = Answers(self._store, self.current)
         self.manifest: RoundManifest | None = None
-        self.combiner = Combiner(context, strategy)
+        self._algorithm = algorithms.get(self._config.algorithm)
+        self.combiner = Combiner(context, strategy, self._algorithm)
         self._opened_at = ""
         self.changes = ""
         self._n_trained = self._store.n_trained()
@@ -214,6 +217,12 @@ class Job:
         )
         self._store.reopen_round(manifest.round, manifest.to_bytes(), manifest.sequence)
 
+    def _server(self) -> ServerRef | None:
+        """Where the algorithm stands, if it keeps vectors on both ends."""
+        if self._algorithm.control is None:
+            return None
+        return ServerRef(self.model.since, self.model.served.ref)
+
     def _next(self) -> tuple[RoundId, RoundKind]:
         if self.last_round is None and federated(self._on.artifact.manifest):
             return RoundId(self.last_number + 1), RoundKind.STATISTICS
@@ -235,4 +244,5 @@ class Job:
             deadline_s=self._config.deadline_s,
             parts=self._config.parts,
             wants_facts=kind is RoundKind.TRAINING,
+            server=self._server(),
         )

@@ -1,12 +1,12 @@
 """Turns a cohort's stored updates and the current model into the next model."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from fedge.artifact import Artifact
 from fedge.messages import StatisticsReport
-from fedge.strategies import Cohort, State, Strategy
+from fedge.strategies import Cohort, State
 from fedge.training.pooling import pool
 from fedge.training.statistics import to_parameters
 from fedge.types import Vector
@@ -28,12 +28,14 @@ def merge_statistics(
     return to_parameters(pooled.features, artifact.manifest, parameters), pooled.bounded
 
 
-def merge_deltas(strategy: Strategy, state: State, cohort: Cohort) -> State | None:
+def merge_deltas(
+    step: Callable[[State, Cohort], State], state: State, cohort: Cohort
+) -> State | None:
     """The state after this cohort; None if it would not be finite.
 
     Deltas within `bound_norms` stay in the range of float32, but a model may be near its limit.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        after = strategy.step(state, cohort)
+        after = step(state, cohort)
     vectors = (after.parameters, *after.memory.values())
     return after if all(np.isfinite(vector).all() for vector in vectors) else None

@@ -7,6 +7,8 @@
                                        the last models and of the best (`--keep-models`)
 {state_dir}/models/{sha256}.memory     what the strategy remembers: float32, little-endian; the
                                        newest model's
+{state_dir}/models/{sha256}.server     what devices need of the algorithm's vectors, as sent; the
+                                       newest model's
 {state_dir}/held/{sha256}.f32          the newest model as devices hold it, where that differs
 """
 
@@ -38,6 +40,10 @@ class StateFolder:
     def memory(self, sha256: bytes) -> Path:
         """Where the strategy's vectors with this hash are."""
         return self.path / "models" / f"{sha256.hex()}.memory"
+
+    def server(self, sha256: bytes) -> Path:
+        """Where the algorithm's vectors with this hash are, as devices are sent them."""
+        return self.path / "models" / f"{sha256.hex()}.server"
 
     def held(self, model: ModelRecord) -> Path:
         """Where the model as devices hold it is; it may be the model itself."""
@@ -73,6 +79,10 @@ class StateFolder:
         """Keep a strategy's memory; its SHA-256."""
         return self._put(data, self.memory)
 
+    def put_server(self, data: bytes) -> bytes:
+        """Keep an algorithm's vectors as devices are sent them; their SHA-256."""
+        return self._put(data, self.server)
+
     def put_held(self, parameters: Vector) -> bytes:
         """Keep parameters as devices hold them; their SHA-256."""
         return self._put(parameters.astype("<f4").tobytes(), self._held)
@@ -85,10 +95,12 @@ class StateFolder:
                     path.unlink()
 
     def forget_models(self, kept: Iterable[ModelRecord], newest: ModelRecord) -> None:
-        """Delete the parameters of all models but these, and all memory but the newest's."""
+        """Delete the parameters of all models but these, and all vectors but the newest's."""
         wanted = {self.model(one.sha256) for one in kept}
         if newest.memory is not None:
             wanted.add(self.memory(newest.memory))
+        if newest.server is not None:
+            wanted.add(self.server(newest.server))
         with writing(self.path):
             for path in (self.path / "models").iterdir():
                 if path not in wanted:
@@ -114,6 +126,10 @@ class StateFolder:
     def read_memory(self, sha256: bytes) -> bytes:
         """A strategy's memory by its hash; StorageError as above."""
         return read_checked(self.memory(sha256), sha256)
+
+    def read_server(self, sha256: bytes) -> bytes:
+        """An algorithm's vectors by their hash, as sent; StorageError as above."""
+        return read_checked(self.server(sha256), sha256)
 
     def _held(self, sha256: bytes) -> Path:
         return self.path / "held" / f"{sha256.hex()}.f32"

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import fields
 from itertools import takewhile
 
 from fedge.aggregator.state.records import ModelRecord
@@ -9,10 +10,12 @@ from fedge.aggregator.state.records import ModelRecord
 
 def read_models(db: sqlite3.Connection, where: str, *values: object) -> Iterator[ModelRecord]:
     """Rows of the table of models, chosen by an SQL clause of the caller's own."""
-    columns = "version, round, parent, sha256, held, memory, strategy, loss, accuracy"
-    rows = db.execute(f"SELECT {columns} FROM model {where}", values)  # noqa: S608 - no outside text
+    wanted = {field.name for field in fields(ModelRecord)}
+    there = [row[1] for row in db.execute("PRAGMA table_info(model)")]  # older files have fewer
+    columns = [name for name in there if name in wanted]
+    rows = db.execute(f"SELECT {', '.join(columns)} FROM model {where}", values)  # noqa: S608 - no outside text
     for row in rows.fetchall():
-        yield ModelRecord(**dict(zip(columns.split(", "), row, strict=True)))
+        yield ModelRecord(**dict(zip(columns, row, strict=True)))
 
 
 # A model that was never evaluated, or whose loss was not finite, has no place in this order.
@@ -28,7 +31,8 @@ def insert_model(
     """Add a model and the broadcast that leads to it; the caller's transaction makes it durable."""
     db.execute(
         "INSERT INTO model (version, round, parent, sha256, held, memory, strategy, loss, "
-        "accuracy, broadcast, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "accuracy, algorithm, since, server, broadcast, created_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             model.version,
             model.round,
@@ -39,6 +43,9 @@ def insert_model(
             model.strategy,
             model.loss,
             model.accuracy,
+            model.algorithm,
+            model.since,
+            model.server,
             broadcast,
             created_at,
         ),

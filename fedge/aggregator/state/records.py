@@ -78,6 +78,9 @@ class ModelRecord:
     strategy: str
     loss: float | None = None
     accuracy: float | None = None
+    algorithm: str = "fedavg"
+    since: int = 0  # the version that the algorithm's vectors began with
+    server: bytes | None = None  # the vectors that devices need of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,6 +87,12 @@ FACTS = (  # what devices say of their training; NULL if they do not
     "ALTER TABLE applied ADD COLUMN loss REAL",
 )
 
+ALGORITHM = (  # what a model's algorithm is, and what devices are sent of its vectors
+    "ALTER TABLE model ADD COLUMN algorithm TEXT NOT NULL DEFAULT 'fedavg'",  # spec
+    "ALTER TABLE model ADD COLUMN since INTEGER NOT NULL DEFAULT 0",  # version it began with
+    "ALTER TABLE model ADD COLUMN server BLOB",  # SHA-256 of the vectors; NULL: none
+)
+
 TABLES = (
     """
     CREATE TABLE job (
@@ -131,6 +137,7 @@ TABLES = (
         created_at TEXT NOT NULL
     ) STRICT
     """,
+    *ALGORITHM,
     *UPDATES,
     *FACTS,
     """
@@ -170,5 +177,5 @@ MIGRATIONS = {  # from this format to the next
         """,
         "DROP TABLE former",
     ),
-    3: FACTS,
+    3: (*FACTS, *ALGORITHM),
 }

@@ -35,6 +35,7 @@ from fedge.aggregator.state.round_table import (
 from fedge.aggregator.state.update_table import (
     apply_updates,
     insert_updates,
+    read_examples,
     read_last,
     read_members,
     read_payloads,
@@ -133,6 +134,11 @@ class Store:
         """This much of the open round's deadline has passed."""
         with self._writing() as db:
             db.execute("UPDATE round SET spent_s = ? WHERE round = ?", (spent_s, round_))
+
+    def examples(self) -> dict[DeviceId, int]:
+        """How many examples each device said it has, in its last accepted update."""
+        with reading(self._path):
+            return read_examples(self._db)
 
     def silent(self) -> dict[DeviceId, int]:
         """How many rounds each silent device has missed in a row."""

@@ -67,6 +67,16 @@ def read_last(
     return None if row is None else (RoundId(row[0]), row[1])
 
 
+def read_examples(db: sqlite3.Connection) -> dict[DeviceId, int]:
+    """The number of examples of every device's last update; all rows are read."""
+    rows = db.execute(
+        "SELECT device, n_examples, max(round) FROM ("
+        "SELECT device, n_examples, round FROM applied UNION ALL "
+        "SELECT device, n_examples, round FROM taken) GROUP BY device"
+    )  # of the row with the maximum, as SQLite promises
+    return {DeviceId(device): n_examples for device, n_examples, _ in rows}
+
+
 def read_members(db: sqlite3.Connection) -> list[Member]:
     """Members whose updates are in no model, in device order, and where their payloads are."""
     rows = db.execute(

@@ -4,17 +4,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fedge.aggregator.models.vectors import Served, serve
 from fedge.aggregator.reception.validation import Checked, RefusedError, check_update
 from fedge.aggregator.rounds.bounding import Bounds, bound_cohort
+from fedge.aggregator.rounds.fleet_examples import FleetExamples
 from fedge.aggregator.rounds.merge import merge_deltas
+from fedge.aggregator.rounds.prepared import prepare
 from fedge.artifact import Artifact
 from fedge.bench.federation.fleet import Sent, name_of
+from fedge.codecs import Stamp
 from fedge.config.aggregator import AggregatorConfig
 from fedge.messages import RoundKind
 from fedge.setting import default_of
 from fedge.strategies import Cohort, Member, PayloadDeltas, State, Strategy
+from fedge.strategies.algorithms import Algorithm, Occasion
 from fedge.strategies.rules.bound import EARLIER
-from fedge.types import RoundId
+from fedge.training import Plan
+from fedge.types import DeviceId, RoundId
 
 MAX_EXAMPLES: int = default_of(AggregatorConfig, "max_examples")
 
@@ -33,20 +39,37 @@ class Closed:
     clipped: int
 
 
+class _NothingKnown:
+    """A database before the first round."""
+
+    def examples(self) -> dict[DeviceId, int]:
+        return {}
+
+
 @dataclass(slots=True, kw_only=True)
 class Aggregation:
-    """The strategy's state from round to round."""
+    """The strategy's state from round to round.
+
+    Attributes:
+        plan: of every round; its seed is the federation's.
+        served: the algorithm's vectors that devices need.
+    """
 
     artifact: Artifact
     strategy: Strategy
+    algorithm: Algorithm
+    plan: Plan
+    downlink_codec: str
     norm_bound: float | None
     weight_bound: float | None
     state: State
+    served: Served = field(default_factory=Served)
+    _fleet: FleetExamples = field(default_factory=lambda: FleetExamples(_NothingKnown()))
     _medians: list[float] = field(default_factory=list)
     _examples: list[int] = field(default_factory=list)
 
-    def close(self, round_: int, sent: Sequence[Sent]) -> Closed:
-        """Check, bound and combine a round's updates, given in the order of devices.
+    def close(self, round_: int, asked: Sequence[int], sent: Sequence[Sent]) -> Closed:
+        """Check, bound and combine what these devices sent, in the order of devices.
 
         The model stays as it was if too few updates count, or if it would not be finite.
         """
@@ -56,7 +79,7 @@ class Aggregation:
                 accepted.append((one, self._check(round_, one)))
             except RefusedError:
                 refused.append(one)
-        told = self._combine(round_, accepted) if accepted else {}
+        told = self._combine(round_, asked, accepted) if accepted else {}
         return Closed(
             refused=tuple(refused),
             dropped=told.get("devices_dropped", 0),
@@ -72,18 +95,32 @@ class Aggregation:
             max_examples=MAX_EXAMPLES,
         )
 
-    def _combine(self, round_: int, accepted: Sequence[tuple[Sent, Checked]]) -> dict[str, Any]:
+    def _combine(
+        self, round_: int, asked: Sequence[int], accepted: Sequence[tuple[Sent, Checked]]
+    ) -> dict[str, Any]:
         cohort = self._cohort(round_, accepted)
         norms = [checked.norm or 0.0 for _, checked in accepted]
         counted = bound_cohort(cohort, norms, self._bounds())
-        if (median := counted.told["norm_median"]) is not None:
-            self._medians.append(median)
-        if (examples := counted.told["examples_median"]) is not None:
-            self._examples.append(examples)
+        counted = prepare(counted, self.algorithm, self.plan, self.norm_bound)
+        for earlier, name in ((self._medians, "norm_median"), (self._examples, "examples_median")):
+            if (median := counted.told[name]) is not None:
+                earlier.append(median)
         if len(counted.cohort.members) >= self.strategy.rule.least:
-            after = merge_deltas(self.strategy, self.state, counted.cohort)
-            self.state = after or self.state
+            self._step(round_, asked, counted.cohort)
         return counted.told
+
+    def _step(self, round_: int, asked: Sequence[int], cohort: Cohort) -> None:
+        names = map(name_of, asked)
+        total = self._fleet.total(cohort, names) if self.algorithm.control else 1
+        occasion = Occasion(plan=self.plan, fleet_examples=total, server=self.served.vectors)
+
+        def step(state: State, cohort: Cohort) -> State:
+            return self.algorithm.step(self.strategy, state, cohort, occasion)
+
+        self.state = merge_deltas(step, self.state, cohort) or self.state
+        stamp = Stamp(schema=self.artifact.schema[:4], round=round_)
+        vectors = self.algorithm.server(self.state, total)
+        self.served = serve(vectors, self.downlink_codec, stamp, self.plan.seed)
 
     def _bounds(self) -> Bounds:
         return Bounds(

@@ -15,6 +15,7 @@ from fedge.bench.federation.fleet import Fleet
 from fedge.codecs import Stamp
 from fedge.config.aggregator import AggregatorConfig
 from fedge.setting import default_of
+from fedge.strategies import algorithms
 from fedge.training import ArrayData, Plan, Trainer
 from fedge.types import Vector
 
@@ -93,10 +94,11 @@ class Federation:
         for round_ in range(1, rounds + 1):
             cohort = sorted(map(int, rng.permutation(len(self.devices))[: self.n_sampled]))
             down += sum(map(downlink.catch_up, cohort))
-            sent = fleet.work(round_, cohort, downlink.held)
+            down += len(cohort) * len(aggregation.served.data or b"")
+            sent = fleet.work(round_, cohort, downlink.held, aggregation.served.vectors)
             up += sum(len(one.payload) for one in sent)
-            closed = aggregation.close(round_, sent)
-            fleet.take_back(closed.refused)
+            closed = aggregation.close(round_, cohort, sent)
+            fleet.answer(sent, closed.refused)
             parameters = with_state(self.artifact.parameters, aggregation.state)
             downlink.publish(parameters, Stamp(schema=self.artifact.schema[:4], round=round_))
             found = trainer.evaluate(parameters, test)
@@ -123,20 +125,25 @@ class Federation:
             artifact=self.artifact,
             devices=devices,
             plan=replace(self.plan, seed=self.seed),
+            algorithm=algorithms.get(self.plan.algorithm),
             trainer=trainer,
             adversary=self.adversary,
             uneven=self.uneven,
         )
 
     def _aggregation(self) -> Aggregation:
-        strategy = strategies.get(self.strategy)
+        strategy, algorithm = strategies.get(self.strategy), algorithms.get(self.plan.algorithm)
+        algorithms.check(algorithm, strategy, self.plan)
         trained = self.artifact.parameters[: self.artifact.n_trainable].copy()
         return Aggregation(
             artifact=self.artifact,
             strategy=strategy,
+            algorithm=algorithm,
+            plan=replace(self.plan, seed=self.seed),
+            downlink_codec=self.downlink_codec,
             norm_bound=self.norm_bound,
             weight_bound=self.weight_bound,
-            state=strategy.init(trained),
+            state=algorithm.init(strategy.init(trained)),
         )
 
     def _downlink(self) -> Downlink:

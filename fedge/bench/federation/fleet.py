@@ -11,6 +11,8 @@ from fedge.bench.federation.adversary import Adversary, Forged, View
 from fedge.codecs import Stamp
 from fedge.device.work.seeds import derive_seed
 from fedge.errors import TrainingError
+from fedge.strategies import algorithms
+from fedge.strategies.algorithms import Algorithm, Vectors
 from fedge.training import ArrayData, Plan, Trainer
 from fedge.types import DeviceId, RoundId, Update, Vector
 
@@ -24,6 +26,7 @@ class Sent:
         payload: the update.
         n_steps, loss: of its training; None if it has none to tell.
         has_feedback: whether a refusal returns the payload to the device's residual.
+        after: the algorithm's vector on the device, once the update is accepted; None: it has none.
     """
 
     device: int
@@ -31,6 +34,7 @@ class Sent:
     n_steps: int | None
     loss: float | None
     has_feedback: bool
+    after: Vector | None
 
 
 def name_of(device: int) -> DeviceId:
@@ -53,58 +57,88 @@ class Fleet:
     trainer: Trainer
     adversary: Adversary | None
     uneven: bool
+    algorithm: Algorithm
     _residuals: dict[int, Vector] = field(default_factory=dict)
+    _own: dict[int, Vector] = field(default_factory=dict)  # the algorithm's, on each device
     _before: Vector | None = None  # what devices trained from in the last round
 
-    def work(self, round_: int, cohort: Sequence[int], parameters: Vector) -> list[Sent]:
+    def work(
+        self, round_: int, cohort: Sequence[int], parameters: Vector, server: Vectors
+    ) -> list[Sent]:
         """What these devices send in a round that starts from these parameters, (n_params,).
+
+        `server` are the vectors that the algorithm's devices need.
 
         A device whose training diverges, or whose update does not fit float32, sends nothing.
         """
         updates = {}
         for device in cohort:
             try:
-                updates[device] = self._train(round_, device, parameters)
+                updates[device] = self._train(round_, device, parameters, server)
             except TrainingError:
                 continue
         forged = self._forge(round_, cohort, parameters, updates)
         self._before = parameters
-        sent = (self._send(round_, d, updates.get(d), forged.get(d)) for d in cohort)
+        sent = (self._send(round_, d, updates.get(d), forged.get(d), server) for d in cohort)
         return [one for one in sent if one is not None]
 
-    def take_back(self, refused: Sequence[Sent]) -> None:
-        """Return updates that were refused to their devices' residuals."""
-        for sent in refused:
-            if sent.has_feedback:
-                codecs.restore(sent.payload, self._residuals[sent.device])
+    def answer(self, sent: Sequence[Sent], refused: Sequence[Sent]) -> None:
+        """Tell devices what was accepted: the rest returns to their residuals."""
+        for one in refused:
+            if one.has_feedback:
+                codecs.restore(one.payload, self._residuals[one.device])
+        gone = {one.device for one in refused}
+        for one in sent:
+            if one.device not in gone and one.after is not None:
+                self._own[one.device] = one.after
 
-    def _train(self, round_: int, device: int, parameters: Vector) -> Update:
-        seed = self._seed(round_, device, "training")
-        plan = replace(self.plan, seed=seed)
-        if self.uneven and plan.epochs is not None:
-            draw = np.random.default_rng(self._seed(round_, device, "epochs"))
-            plan = replace(plan, epochs=int(draw.integers(1, plan.epochs + 1)))
-        return self.trainer.fit(parameters, self.devices[device], plan)
+    def _train(self, round_: int, device: int, parameters: Vector, server: Vectors) -> Update:
+        plan = self._plan(round_, device)
+        terms = self.algorithm.local(plan, server, self._own.get(device))
+        plan = replace(plan, proximal=terms.proximal)
+        return self.trainer.fit(parameters, self.devices[device], plan, terms.correction)
+
+    def _plan(self, round_: int, device: int) -> Plan:
+        plan = replace(self.plan, seed=self._seed(round_, device, "training"))
+        if not self.uneven or plan.epochs is None:
+            return plan
+        draw = np.random.default_rng(self._seed(round_, device, "epochs"))
+        return replace(plan, epochs=int(draw.integers(1, plan.epochs + 1)))
 
     def _send(
-        self, round_: int, device: int, own: Update | None, forged: Forged | None
+        self,
+        round_: int,
+        device: int,
+        own: Update | None,
+        forged: Forged | None,
+        server: Vectors,
     ) -> Sent | None:
-        has_feedback = False
-        payload = forged.payload if forged else None
-        if payload is None and own is not None:
+        crafted = forged.payload if forged else None
+        if crafted is None and own is None:
+            return None
+        if crafted is not None or own is None:
+            payload, has_feedback, after = crafted or b"", False, None
+        else:
             try:
                 payload, has_feedback = self._encode(round_, device, _claimed(own, forged))
             except ValueError:  # out of the range of float32
                 return None
-        if payload is None:
-            return None
+            after = self._after(device, payload, own.n_steps, server)
         return Sent(
             device=device,
             payload=payload,
             n_steps=own.n_steps if own else None,
             loss=own.loss if own else None,
             has_feedback=has_feedback,
+            after=after,
         )
+
+    def _after(self, device: int, payload: bytes, n_steps: int, server: Vectors) -> Vector | None:
+        """The algorithm's vector, from what was sent."""
+        if not self.algorithm.keeps_vector:
+            return None
+        sent = algorithms.Sent(codecs.decode(payload).to_dense(), n_steps)
+        return self.algorithm.after(self.plan, server, self._own.get(device), sent)
 
     def _encode(self, round_: int, device: int, update: Update) -> tuple[bytes, bool]:
         """The payload, and whether what it left out is in the device's residual."""

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Protocol
 
-from fedge.cli.bench import aggregation, attacks, codecs, device, kernels
+from fedge.cli.bench import aggregation, attacks, codecs, device, federation, kernels
 
 
 class _Kind(Protocol):
@@ -22,6 +22,7 @@ _KINDS: dict[str, _Kind] = {
     "codecs": codecs,
     "device": device,
     "aggregation": aggregation,
+    "federation": federation,
     "attacks": attacks,
 }
 

@@ -12,16 +12,21 @@ LOG_BYTES = 256 << 10
 _FIXED_BYTES = LOG_BYTES + (256 << 10)  # the rest: the log's index, tables, folders, whole blocks
 _MODELS = 3  # the last two, and one that is being written
 _RESIDUALS = 2  # in the database, and in its log while it is being replaced
+_OWN = 4  # an algorithm's vector and the one before it, each as often as the residual
 
 
-def needed_bytes(artifact_bytes: int, n_params: int, n_trainable: int) -> int:
+def needed_bytes(
+    artifact_bytes: int, n_params: int, n_trainable: int, *, keeps_vector: bool = False
+) -> int:
     """Size of a state directory: the artifact, three models, the residual twice, and 512 KiB.
 
-    Parameters take four bytes each. An update waiting for its answer takes another twice its
-    own size, which is little with a sparse codec.
+    Parameters take four bytes each. An algorithm that keeps a vector on the device takes four more
+    of the residual's size. An update waiting for its answer takes another twice its own size,
+    which is little with a sparse codec.
     """
     residual = 4 * n_trainable * 65 // 64  # pages and frames have headers
-    return _FIXED_BYTES + artifact_bytes + _MODELS * 4 * n_params + _RESIDUALS * residual
+    vectors = _RESIDUALS + (_OWN if keeps_vector else 0)
+    return _FIXED_BYTES + artifact_bytes + _MODELS * 4 * n_params + vectors * residual
 
 
 def check_start(state_dir: Path) -> None:
@@ -33,13 +38,17 @@ def check_start(state_dir: Path) -> None:
     _check(state_dir, _FIXED_BYTES, "a device needs")
 
 
-def check_artifact(state_dir: Path, artifact: Artifact, size_bytes: int) -> None:
+def check_artifact(
+    state_dir: Path, artifact: Artifact, size_bytes: int, *, keeps_vector: bool = False
+) -> None:
     """Refuse an artifact that the disk is too small for, before its first round begins.
 
     Raises:
         StorageError: with what is needed and what there is.
     """
-    needed = needed_bytes(size_bytes, artifact.n_params, artifact.n_trainable)
+    needed = needed_bytes(
+        size_bytes, artifact.n_params, artifact.n_trainable, keeps_vector=keeps_vector
+    )
     _check(state_dir, needed, f"a model of {artifact.n_params} parameters needs")
 
 

@@ -6,12 +6,12 @@
         answered_*: the last round this device answered, and for which model
         sequence: of the manifest that was answered; an older one starts nothing
     outbox(nonce, job, run, round, kind, parts, schema, has_feedback, payload, n_damaged,
-           n_steps, loss)
+           n_steps, loss, own_key, own)
         a result from the moment it is encoded until the aggregator's answer
         n_steps, loss: sent with it; NULL if they are not
 
-A result and its residual change in one transaction: when the result is put in,
-and when a refusal gives it back.
+A result, its residual and the device's own vector (`own_vector`) change in one transaction: when
+the result is put in, and when a refusal gives it back.
 """
 
 import sqlite3
@@ -21,8 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from fedge import codecs
+from fedge.device.state import own_vector
 from fedge.device.state.answers import Answer
 from fedge.device.state.database import Database
+from fedge.device.state.own_vector import Own
 from fedge.errors import PayloadError
 from fedge.messages import Facts, RoundKind
 from fedge.types import JobId, RoundId, Vector
@@ -75,13 +77,23 @@ class Outbox:
     def __init__(self, path: Path, *, fleet: str, device: str) -> None:
         self.database = Database(path, fleet=fleet, device=device)
         self.database.make(_TABLES)
-        for column in (("job", "sequence", "INTEGER"), *_FACTS):  # which older releases lack
-            self.database.add_column(*column)
+        self.database.make(own_vector.TABLE)
+        for column in (("job", "sequence", "INTEGER"), *_FACTS, *own_vector.COLUMNS):
+            self.database.add_column(*column)  # which older releases lack
 
     def put(
-        self, result: Result, *, model_sha256: bytes, sequence: int, residual: Vector | None
+        self,
+        result: Result,
+        *,
+        model_sha256: bytes,
+        sequence: int,
+        residual: Vector | None,
+        own: Own | None = None,
     ) -> None:
-        """Store a result and the residual after encoding it; None leaves the residual alone."""
+        """Store a result, and the residual and the device's own vector after it.
+
+        None leaves the residual, or the vector, alone.
+        """
         with self.database.transaction() as db:
             if residual is not None:
                 _free_residual(db, result.job)
@@ -110,6 +122,13 @@ class Outbox:
             )
             if residual is not None:
                 self._write_residual(db, result.job, result.schema, residual)
+            if own is not None:
+                own_vector.write_own(db, result.job, result.nonce, own)
+
+    def own(self, job: JobId, key: str) -> Vector | None:
+        """A writable copy of the device's own vector, if there is one under this key."""
+        row = self.database.row("SELECT vector FROM own WHERE job = ? AND key = ?", job, key)
+        return None if row is None else np.frombuffer(row[0], "<f4").astype(np.float32)
 
     def run(self, job: JobId) -> bytes | None:
         """The run of the job that was entered last."""
@@ -120,7 +139,8 @@ class Outbox:
         """From now on take part in this run of the job; everything of another run is forgotten."""
         with self.database.transaction() as db:
             db.execute("DELETE FROM outbox WHERE job = ? AND run <> ?", (job, run))
-            db.execute("DELETE FROM job WHERE name = ? AND run <> ?", (job, run))
+            if db.execute("DELETE FROM job WHERE name = ? AND run <> ?", (job, run)).rowcount:
+                own_vector.forget_own(db, job)
             db.execute("INSERT OR IGNORE INTO job (name, run) VALUES (?,?)", (job, run))
 
     def answered(self, job: JobId) -> Answer | None:
@@ -194,6 +214,7 @@ class Outbox:
             return False
         residual = _give_back(result, self.residual(result.job, result.schema))
         with self.database.transaction() as db:
+            own_vector.give_back(db, result.job, nonce)
             db.execute("DELETE FROM outbox WHERE nonce = ?", (nonce,))
             if residual is not None:
                 _free_residual(db, result.job)
@@ -201,8 +222,9 @@ class Outbox:
         return residual is not None
 
     def forget(self, job: JobId) -> None:
-        """What is stored about the job is out of date: drop the results and the residual."""
+        """What is stored about the job is out of date: drop results, residual and own vector."""
         with self.database.transaction() as db:
+            own_vector.forget_own(db, job)
             db.execute("DELETE FROM outbox WHERE job = ?", (job,))
             db.execute("UPDATE job SET schema = NULL, residual = NULL WHERE name = ?", (job,))
 

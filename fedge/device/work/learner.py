@@ -70,14 +70,29 @@ class Learner:
         return values
 
     def train(
-        self, manifest: RoundManifest, parameters: Vector
+        self,
+        manifest: RoundManifest,
+        parameters: Vector,
+        *,
+        proximal: float | None = None,
+        correction: Vector | None = None,
+        purpose: str = "training",
     ) -> Generator[StepReport, None, Update]:
         """The round's local steps, one per `next`; see `Trainer.steps`.
 
-        The plan's seed gives every device and round its own order of examples.
+        The plan's seed gives every device, round and purpose its own order of examples.
+
+        Args:
+            manifest: of the round.
+            parameters: where the steps start.
+            proximal: the pull towards there, instead of the plan's.
+            correction: added to every gradient.
+            purpose: of these steps, if a round has others too.
         """
-        seed = derive_seed(manifest.plan.seed, self._device, manifest.round, "training")
-        return self._trainer.steps(parameters, self.data, replace(manifest.plan, seed=seed))
+        seed = derive_seed(manifest.plan.seed, self._device, manifest.round, purpose)
+        pull = manifest.plan.proximal if proximal is None else proximal
+        plan = replace(manifest.plan, seed=seed, proximal=pull)
+        return self._trainer.steps(parameters, self.data, plan, correction)
 
     def encode(
         self,

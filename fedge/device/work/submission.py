@@ -3,15 +3,18 @@
 import os
 
 from fedge import codecs
+from fedge.device.state.directory import PERSONAL
 from fedge.device.state.outbox import Result
-from fedge.device.work.learner import Learner
+from fedge.device.state.own_vector import Own
+from fedge.device.work.assignment import Assignment, Trained
+from fedge.device.work.learner import Encoded, Learner
 from fedge.device.work.workbench import Workbench
 from fedge.logs import logger
 from fedge.messages import Facts, RoundManifest
 from fedge.messages.statistics import StatisticsReport
 from fedge.messages.update import NONCE_BYTES
+from fedge.storage import write_file
 from fedge.training.statistics import measure
-from fedge.types import Update, Vector
 
 _log = logger(__name__)
 
@@ -24,26 +27,37 @@ def submit_statistics(workbench: Workbench, manifest: RoundManifest, learner: Le
         n_examples=learner.data.n_examples,
         features=measure(learner.data, learner.artifact.manifest),
     )
-    _submit(workbench, manifest, learner, report.to_bytes(), residual=None)
+    _submit(workbench, manifest, learner, Encoded(report.to_bytes(), None))
     _log.info("round %d: measured the features", manifest.round)
 
 
 def submit_update(
-    workbench: Workbench, manifest: RoundManifest, learner: Learner, update: Update
+    workbench: Workbench,
+    manifest: RoundManifest,
+    learner: Learner,
+    trained: Trained,
+    assignment: Assignment | None = None,
 ) -> None:
     """Encode the result of training, with what earlier encodings left behind.
 
     Raises:
         ConfigError, TrainingError: like `Learner.encode`; nothing is put in then.
     """
-    schema = learner.artifact.schema
+    schema, update = learner.artifact.schema, trained.update
     if workbench.outbox.drop_residual(manifest.job, schema):
         _log.warning("the model has changed: dropped what earlier updates had left unsent")
     residual = workbench.outbox.residual(manifest.job, schema)
     budget = workbench.uplink.choose(manifest.round)
     encoded = learner.encode(update, manifest, residual, budget_bytes=budget)
     facts = Facts.of(update) if manifest.wants_facts else None
-    _submit(workbench, manifest, learner, encoded.payload, encoded.residual, facts=facts)
+    own = None
+    if assignment is not None:
+        now = workbench.outbox.own(manifest.job, assignment.key)
+        own = assignment.after(manifest, trained, encoded.payload, now)
+    _submit(workbench, manifest, learner, encoded, facts=facts, own=own)
+    if trained.personal is not None:
+        data = trained.personal.astype("<f4", copy=False).tobytes()
+        write_file(workbench.state_dir / PERSONAL, data, is_private=True)
     _log.info(
         "round %d: trained %d steps on %d examples, loss %.4g, update of %d bytes",
         manifest.round, update.n_steps, update.n_examples, update.loss, len(encoded.payload),
@@ -61,10 +75,10 @@ def _submit(
     workbench: Workbench,
     manifest: RoundManifest,
     learner: Learner,
-    payload: bytes,
-    residual: Vector | None,
+    encoded: Encoded,
     *,
     facts: Facts | None = None,
+    own: Own | None = None,
 ) -> None:
     result = Result(
         job=manifest.job,
@@ -74,14 +88,15 @@ def _submit(
         kind=manifest.kind,
         parts=manifest.parts,
         schema=learner.artifact.schema,
-        has_feedback=residual is not None,
-        payload=payload,
+        has_feedback=encoded.residual is not None,
+        payload=encoded.payload,
         facts=facts,
     )
     workbench.outbox.put(
         result,
         model_sha256=manifest.model.sha256,
         sequence=manifest.sequence,
-        residual=residual,
+        residual=encoded.residual,
+        own=own,
     )
     workbench.sender.add(result.nonce)

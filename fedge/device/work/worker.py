@@ -4,9 +4,11 @@ from collections.abc import Generator
 
 from fedge.artifact import Artifact
 from fedge.device.downlink.model_sync import ModelSync
+from fedge.device.downlink.vector_sync import VectorSync
 from fedge.device.memory import making
 from fedge.device.state.answers import Answer
 from fedge.device.state.disk import check_artifact
+from fedge.device.work.assignment import Assignment, Trained, assign, begin
 from fedge.device.work.learner import Learner
 from fedge.device.work.phases import Answered, Fetching, Finished, Idle, Phase, Training, next_phase
 from fedge.device.work.submission import submit_statistics, submit_update
@@ -15,7 +17,7 @@ from fedge.errors import ArtifactError, ConfigError, DataError, PayloadError, Tr
 from fedge.logs import logger
 from fedge.messages import BlobRef, Followed, RoundKind, RoundManifest, RoundState, Skipped
 from fedge.training import StepReport
-from fedge.types import RoundId, Update
+from fedge.types import RoundId
 
 _log = logger(__name__)
 
@@ -48,7 +50,9 @@ class Worker:
         self._answered = workbench.outbox.answered(workbench.job)
         self._learner: Learner | None = None
         self._models: ModelSync | None = None  # of the learner's artifact
-        self._steps: Generator[StepReport, None, Update] | None = None
+        self._vectors = VectorSync()
+        self._assignment: Assignment | None = None  # of the steps
+        self._steps: Generator[StepReport, None, Trained] | None = None
         self._waiting: RoundManifest | None = None  # an open round that lacks examples
         self._looked_at_s = float("-inf")
         self._last_reason = ""  # why the last round was skipped
@@ -140,7 +144,7 @@ class Worker:
         manifest = self.phase.manifest
         if ref == manifest.artifact:
             self._workbench.artifacts.put(ref, data)
-        elif self._models is not None:
+        elif not self._vectors.take(manifest, ref, data) and self._models is not None:
             self._models.take(manifest, ref, data)
         self._prepare(manifest)
 
@@ -239,22 +243,28 @@ class Worker:
 
     def _start(self, manifest: RoundManifest, learner: Learner) -> None:
         assert self._models is not None  # noqa: S101 - made with the learner
-        model = self._models.get(manifest)
-        if model is None:
-            self._workbench.fetcher.want([self._models.wanted(manifest)])
+        model, vectors = self._models.get(manifest), self._vectors.wanted(manifest)
+        if model is None or vectors is not None:
+            wanted = [self._models.wanted(manifest)] if model is None else []
+            self._workbench.fetcher.want(wanted if vectors is None else [*wanted, vectors])
             return
         self._workbench.fetcher.want(())
-        self._steps = learner.train(manifest, learner.parameters(model))
+        server = self._vectors.get(manifest, learner.artifact.n_trainable)
+        self._assignment = assignment = assign(manifest, learner, server)
+        self._steps = begin(
+            self._workbench, manifest, learner, learner.parameters(model), assignment
+        )
         self.phase = Training(manifest)
         n_steps = manifest.plan.n_steps(learner.data.n_examples)
         _log.info("round %d: training, %d steps", manifest.round, n_steps)
 
-    def _finish(self, manifest: RoundManifest, update: Update) -> None:
+    def _finish(self, manifest: RoundManifest, trained: Trained) -> None:
         assert self._learner is not None  # noqa: S101 - a round trains only after its artifact was read
         self._steps = None
         try:
             with making("an encoded update"):
-                submit_update(self._workbench, manifest, self._learner, update)
+                learner, assignment = self._learner, self._assignment
+                submit_update(self._workbench, manifest, learner, trained, assignment)
         except _SKIP as error:
             self._skip(manifest, error)
             return

@@ -149,6 +149,19 @@ def test_only_long_gradients_are_clipped(clip_norm: float, length: float | None)
     np.testing.assert_allclose(delta, -scale * gradient, rtol=1e-4)
 
 
+def test_a_correction_is_added_after_clipping_and_pulled_back_by_the_proximal_term() -> None:
+    artifact, data = models.linear(), regression(6)
+    _, gradient = mse_by_hand(artifact.parameters, data.inputs["x"], data.targets)
+    correction = np.linspace(-1, 1, gradient.size, dtype=np.float32)
+    plan = Plan(local_steps=1, batch_size=6, lr=0.1, clip_norm=0.01)
+    delta = Trainer(artifact).fit(artifact.parameters, data, plan, correction).delta
+    clipped = 0.01 * gradient / np.linalg.norm(gradient)
+    np.testing.assert_allclose(delta, -0.1 * (clipped + correction), rtol=1e-4)
+    pulled = Plan(local_steps=2, batch_size=6, lr=0.1, clip_norm=1e-9, proximal=2.0)
+    delta = Trainer(artifact).fit(artifact.parameters, data, pulled, correction).delta
+    np.testing.assert_allclose(delta, -0.1 * (1 + 0.8) * correction, rtol=1e-4, atol=1e-6)
+
+
 def test_clipping_applies_to_the_whole_batch_not_its_parts() -> None:
     data = regression(8)
     deltas = []

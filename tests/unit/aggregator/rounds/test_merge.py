@@ -18,14 +18,15 @@ MEMBERS = (member(0, n_examples=3), member(1, n_examples=1))
 
 def test_a_cohort_moves_the_model_by_its_weighted_mean() -> None:
     strategy = get("mean/fedavg")
-    after = merge_deltas(strategy, strategy.init(vector(1, 1)), of_rows([[4, 0], [0, 8]], MEMBERS))
+    cohort = of_rows([[4, 0], [0, 8]], MEMBERS)
+    after = merge_deltas(strategy.step, strategy.init(vector(1, 1)), cohort)
     assert after is not None
     np.testing.assert_array_equal(after.parameters, np.array([4, 3], np.float32))
 
 
 def test_a_share_of_a_delta_is_counted_and_the_weights_stay() -> None:
     strategy, cohort = get("fedavg"), scale(of_rows([[4, 0], [0, 8]], MEMBERS), [1.0, 0.5])
-    after = merge_deltas(strategy, strategy.init(vector(1, 1)), cohort)
+    after = merge_deltas(strategy.step, strategy.init(vector(1, 1)), cohort)
     assert after is not None
     np.testing.assert_array_equal(after.parameters, np.array([4, 2], np.float32))
 
@@ -34,7 +35,7 @@ def test_a_share_of_a_delta_is_counted_and_the_weights_stay() -> None:
 def test_a_model_that_would_not_be_finite_is_not_made(spec: str, delta: float | None) -> None:
     largest, strategy = float(np.finfo(np.float32).max), get(spec)
     state = strategy.init(vector(largest))
-    assert merge_deltas(strategy, state, of_rows([[delta or largest]])) is None
+    assert merge_deltas(strategy.step, state, of_rows([[delta or largest]])) is None
 
 
 def test_a_round_of_which_nothing_can_be_counted_leaves_the_model_as_it_was(

@@ -45,38 +45,80 @@ def play(rounds: int = 3, **changes: object) -> list[Point]:
     return list(federation(**changes).play(rounds))
 
 
-def fedavg_by_hand(rounds: int) -> tuple[Vector, Vector]:
-    """Softmax regression in float64; every device takes EPOCHS steps on all its examples.
+def slope_at(model: Vector, data: ArrayData) -> Vector:
+    """The gradient of softmax regression in float64, weights and then biases."""
+    x, y = data.inputs["x"].astype(np.float64), data.targets
+    weights, bias = model[:-N_CLASSES].reshape(N_CLASSES, N_INPUTS), model[-N_CLASSES:]
+    scores = x @ weights.T + bias
+    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+    excess = odds / odds.sum(axis=1, keepdims=True) - np.eye(N_CLASSES)[y]
+    return np.concatenate([(excess.T @ x / len(y)).ravel(), excess.mean(axis=0)])
+
+
+def fedavg_by_hand(rounds: int) -> Vector:
+    """Every device takes EPOCHS steps on all its examples.
 
     Source: McMahan et al., 2017, arXiv:1602.05629, algorithm 1.
     """
-    start = federation().artifact.parameters.astype(np.float64)
-    weights, bias = start[: N_INPUTS * N_CLASSES].reshape(N_CLASSES, N_INPUTS), start[-N_CLASSES:]
+    model = federation().artifact.parameters.astype(np.float64)
     for _ in range(rounds):
-        sum_w, sum_b = np.zeros_like(weights), np.zeros_like(bias)
+        total = np.zeros_like(model)
         for seed, n in enumerate(SIZES):
-            data = examples(n, seed)
-            x, y = data.inputs["x"].astype(np.float64), data.targets
-            w, b = weights.copy(), bias.copy()
+            own = model.copy()
             for _ in range(EPOCHS):
-                scores = x @ w.T + b
-                odds = np.exp(scores - scores.max(axis=1, keepdims=True))
-                slope = odds / odds.sum(axis=1, keepdims=True) - np.eye(N_CLASSES)[y]
-                w, b = w - LR * slope.T @ x / n, b - LR * slope.mean(axis=0)
-            sum_w, sum_b = sum_w + n * w, sum_b + n * b
-        weights, bias = sum_w / sum(SIZES), sum_b / sum(SIZES)
-    return weights, bias
+                own -= LR * slope_at(own, examples(n, seed))
+            total += n * own
+        model = total / sum(SIZES)
+    return model
+
+
+def scaffold_by_hand(rounds: int, n: int) -> Vector:
+    """Four devices of n examples each, all of them in every round.
+
+    Source: Karimireddy et al., 2020, arXiv:1910.06378, algorithm 1, option II, server lr 1.
+    """
+    model = federation().artifact.parameters.astype(np.float64)
+    mean, controls = np.zeros_like(model), np.zeros((4, model.size))
+    for _ in range(rounds):
+        owns = []
+        for seed in range(4):
+            own = model.copy()
+            for _ in range(EPOCHS):
+                own -= LR * (slope_at(own, examples(n, seed)) - controls[seed] + mean)
+            owns.append(own)
+        changed = [
+            control - mean + (model - own) / (EPOCHS * LR)
+            for control, own in zip(controls, owns, strict=True)
+        ]
+        model = np.mean(owns, axis=0)
+        mean = mean + np.mean(np.array(changed) - controls, axis=0)
+        controls = np.array(changed)
+    return model
 
 
 def test_a_run_is_federated_averaging_as_the_paper_has_it() -> None:
-    weights, bias = fedavg_by_hand(rounds=3)
-    want = np.concatenate([weights.ravel(), bias])
-    np.testing.assert_allclose(play(3)[-1].parameters, want, atol=2e-6)
+    np.testing.assert_allclose(play(3)[-1].parameters, fedavg_by_hand(rounds=3), atol=2e-6)
+
+
+def test_an_algorithm_works_on_both_ends_as_the_paper_has_it() -> None:
+    plan = Plan(epochs=EPOCHS, batch_size=16, lr=LR, codec="none", algorithm="scaffold")
+    devices = [examples(9, seed) for seed in range(4)]
+    found = play(4, devices=devices, plan=plan)[-1].parameters
+    plain = play(4, devices=devices)[-1].parameters
+    want = scaffold_by_hand(rounds=4, n=9)
+    np.testing.assert_allclose(found, want, atol=5e-6)
+    assert abs(plain - want).max() > 1e-3  # FedAvg is something else
+
+
+def test_what_an_algorithm_sends_to_devices_is_counted() -> None:
+    plan = Plan(epochs=EPOCHS, batch_size=16, lr=LR, codec="none", algorithm="scaffold")
+    whole, twice = play(2)[-1].down, play(2, plan=plan)[-1].down
+    assert 2 * whole < twice < 2 * whole + 4 * 60  # headers
 
 
 def test_accuracy_and_loss_are_those_of_the_aggregators_model() -> None:
-    weights, bias = fedavg_by_hand(rounds=2)
-    data = examples(100, 99)
+    model, data = fedavg_by_hand(rounds=2), examples(100, 99)
+    weights, bias = model[:-N_CLASSES].reshape(N_CLASSES, N_INPUTS), model[-N_CLASSES:]
     scores = data.inputs["x"] @ weights.T + bias
     logarithm = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(100), data.targets]
     point = play(2)[-1]
