@@ -21,3 +21,6 @@ def unpack_context(
 def scatter_add_context(
     body: bytes | memoryview, bits: int, n_kept: int, weight: float, out: Vector
 ) -> bool: ...
+def fill_range_context(
+    body: bytes | memoryview, bits: int, n_kept: int, n_params: int, start: int, out: Vector
+) -> bool: ...

@@ -125,6 +125,46 @@ def scatter_add_context(
     return is_valid
 
 
+def fill_range_context(
+    const uint8_t[::1] body,
+    int bits,
+    Py_ssize_t n_kept,
+    uint32_t n_params,
+    Py_ssize_t start,
+    float[::1] out,
+):
+    """out[index - start] = value for every kept value of a body with the context coder and a
+    place in out.
+
+    Reads from the front and stops at the first value beyond the range, unless all parameters end
+    there: what follows in the stream is then not looked at.
+
+    Args:
+        body: untrusted.
+        bits: 1, 4, 8 or 32, as it was packed.
+        n_kept: how many values body holds.
+        n_params: indices are below it.
+        start: the parameter that belongs into out[0].
+        out: overwritten where a value was kept, left as it is elsewhere.
+
+    Returns:
+        False, with out unfinished, if what was read is not of such a body.
+    """
+    _check_bits(bits)
+    if n_kept < 0:
+        raise ValueError("n_kept must not be negative")
+    if start < 0 or out.shape[0] > <Py_ssize_t>n_params - start:
+        raise ValueError("the range must be within the parameters")
+    if n_kept == 0 or body.shape[0] == 0:
+        return n_kept == 0 and body.shape[0] == 0
+    cdef float* first = &out[0] if out.shape[0] else NULL
+    cdef Py_ssize_t size = body.shape[0], width = out.shape[0]
+    cdef bint is_valid
+    with nogil:
+        is_valid = _fill_range(&body[0], size, bits, n_params, n_kept, start, width, first)
+    return is_valid
+
+
 cdef int _check_bits(int bits) except -1:
     if bits != 1 and bits != 4 and bits != 8 and bits != 32:
         raise ValueError("bits must be 1, 4, 8 or 32")
@@ -193,18 +233,13 @@ cdef bint _read(
     float* out,
 ) noexcept nogil:
     """Reads the whole body, into indices and values and on top of out, unless they are NULL."""
-    cdef Py_ssize_t n_blocks = (k + BLOCK - 1) // BLOCK, i
-    if size // (4 if bits == 32 else 2) < (k if bits == 32 else n_blocks):
-        return False
-    cdef Py_ssize_t head = 4 * k if bits == 32 else 2 * n_blocks
-    if not (_are_floats(body, k) if bits == 32 else _are_scales(body, n_blocks)):
-        return False
     cdef Coder coder
     cdef Model model
     cdef uint64_t index = 0  # gaps are below 2**32 and checked one by one: it cannot wrap
     cdef float value
-    start_reading(&coder, body + head, size - head)
-    start_model(&model, n_params, k)
+    cdef Py_ssize_t i
+    if not _start_reading(&coder, &model, body, size, bits, n_params, k):
+        return False
     for i in range(k):
         index += code_gap(&coder, &model, 0)
         if index >= n_params or not _read_value(&coder, &model, body, bits, i, &value):
@@ -213,6 +248,56 @@ cdef bint _read(
             indices[i], values[i] = <uint32_t>index, value
         if out != NULL:
             out[index] = out[index] + weight * value
+        index += 1
+    return is_all_read(&coder)
+
+
+cdef bint _start_reading(
+    Coder* coder,
+    Model* model,
+    const uint8_t* body,
+    Py_ssize_t size,
+    int bits,
+    uint32_t n_params,
+    Py_ssize_t k,
+) noexcept nogil:
+    """Checks what lies before the range-coded stream: False if no encoder wrote it."""
+    cdef Py_ssize_t n_blocks = (k + BLOCK - 1) // BLOCK
+    if size // (4 if bits == 32 else 2) < (k if bits == 32 else n_blocks):
+        return False
+    cdef Py_ssize_t head = 4 * k if bits == 32 else 2 * n_blocks
+    if not (_are_floats(body, k) if bits == 32 else _are_scales(body, n_blocks)):
+        return False
+    start_reading(coder, body + head, size - head)
+    start_model(model, n_params, k)
+    return True
+
+
+cdef bint _fill_range(
+    const uint8_t* body,
+    Py_ssize_t size,
+    int bits,
+    uint32_t n_params,
+    Py_ssize_t k,
+    uint64_t start,
+    Py_ssize_t width,
+    float* out,
+) noexcept nogil:
+    cdef Coder coder
+    cdef Model model
+    cdef uint64_t index = 0, stop = start + width
+    cdef float value
+    cdef Py_ssize_t i
+    if not _start_reading(&coder, &model, body, size, bits, n_params, k):
+        return False
+    for i in range(k):
+        if index >= stop and stop < n_params:
+            return True
+        index += code_gap(&coder, &model, 0)
+        if index >= n_params or not _read_value(&coder, &model, body, bits, i, &value):
+            return False
+        if start <= index < stop:
+            out[index - start] = value
         index += 1
     return is_all_read(&coder)
 

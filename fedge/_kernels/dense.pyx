@@ -86,9 +86,8 @@ def accumulate_dense(const uint8_t[::1] body, int bits, float weight, float[::1]
         False, with out untouched, if body has another length or holds what no encoder writes.
     """
     cdef Py_ssize_t n = out.shape[0]
-    if bits != 8 and bits != 32:
-        raise ValueError("bits must be 8 or 32")
-    if body.shape[0] != (4 * n if bits == 32 else n + 2 * ((n + BLOCK - 1) // BLOCK)):
+    _check_bits(bits)
+    if body.shape[0] != _size(n, bits):
         return False
     if n == 0:
         return True
@@ -103,6 +102,74 @@ def accumulate_dense(const uint8_t[::1] body, int bits, float weight, float[::1]
             if is_valid:
                 _add_levels(&body[0], weight, &out[0], n)
     return is_valid
+
+
+def fill_range_dense(
+    const uint8_t[::1] body, int bits, Py_ssize_t n_params, Py_ssize_t start, float[::1] out
+):
+    """out[i] = value start + i of a dense body, as accumulate_dense adds it to zero.
+
+    Only the values of the range are looked at, and for int8 the scales of their blocks.
+
+    Args:
+        body: untrusted.
+        bits: 8 for the int8 body, 32 for little-endian float32.
+        n_params: how many values body holds.
+        start: the first value wanted.
+        out: overwritten.
+
+    Returns:
+        False, with out unfinished, if body has another length or what was read is of no encoder.
+    """
+    cdef Py_ssize_t width = out.shape[0]
+    _check_bits(bits)
+    if start < 0 or width > n_params - start:
+        raise ValueError("the range must be within the parameters")
+    if body.shape[0] != _size(n_params, bits):
+        return False
+    if width == 0:
+        return True
+    cdef bint is_valid
+    with nogil:
+        memset(&out[0], 0, width * sizeof(float))
+        if bits == 32:
+            is_valid = _are_finite(&body[4 * start], width)
+            if is_valid:
+                _add_floats(&body[4 * start], 1, &out[0], width)
+        else:
+            is_valid = _fill_levels(&body[0], start, width, &out[0])
+    return is_valid
+
+
+cdef bint _fill_levels(
+    const uint8_t* body, Py_ssize_t start, Py_ssize_t width, float* out
+) noexcept nogil:
+    cdef Py_ssize_t b = start // BLOCK, first = start - b * BLOCK, m, i
+    cdef float scale
+    cdef const int8_t* levels
+    while width > 0:
+        m = min(BLOCK - first, width)
+        if not is_scale(load16(body + b * (BLOCK + 2))):
+            return False
+        scale = scale_value(load16(body + b * (BLOCK + 2)))
+        levels = <const int8_t*>body + b * (BLOCK + 2) + 2 + first
+        for i in range(m):
+            out[i] = <float>levels[i] * scale
+        out += m
+        width -= m
+        first = 0
+        b += 1
+    return True
+
+
+cdef int _check_bits(int bits) except -1:
+    if bits != 8 and bits != 32:
+        raise ValueError("bits must be 8 or 32")
+    return 0
+
+
+cdef Py_ssize_t _size(Py_ssize_t n, int bits) noexcept nogil:
+    return 4 * n if bits == 32 else n + 2 * ((n + BLOCK - 1) // BLOCK)
 
 
 cdef bint _are_finite(const uint8_t* body, Py_ssize_t n) noexcept nogil:

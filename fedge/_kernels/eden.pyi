@@ -8,3 +8,6 @@ def quantise_rotated(values: Vector, seed: int, bits: int, out: npt.NDArray[np.u
 def accumulate_rotated(
     body: bytes | memoryview, seed: int, bits: int, weight: float, out: Vector
 ) -> bool: ...
+def fill_range_rotated(
+    body: bytes | memoryview, seed: int, bits: int, n: int, start: int, out: Vector
+) -> bool: ...

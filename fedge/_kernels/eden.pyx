@@ -136,6 +136,59 @@ def accumulate_rotated(
     return True
 
 
+def fill_range_rotated(
+    const uint8_t[::1] body, uint32_t seed, int bits, Py_ssize_t n, Py_ssize_t start, float[::1] out
+):
+    """out[i] = value start + i of a rotated body, as accumulate_rotated adds it to zero.
+
+    A block of up to 6143 values is rotated back as a whole, on the stack, even if only one of them
+    is wanted. Other blocks are not looked at.
+
+    Args:
+        body: untrusted.
+        seed: of the rotations.
+        bits: 1 to 4.
+        n: how many values body holds.
+        start: the first value wanted.
+        out: overwritten.
+
+    Returns:
+        False, with out unfinished, if body has another length or what was read is of no encoder.
+    """
+    cdef Py_ssize_t width = out.shape[0], n_blocks = n_rotations(n)
+    _check_bits(bits)
+    if start < 0 or width > n - start:
+        raise ValueError("the range must be within the parameters")
+    if body.shape[0] != _size(n, bits):
+        return False
+    if width == 0:
+        return True
+    cdef float room[MOST_ROTATED + 16]
+    cdef float* block = fedge_aligned(room)
+    cdef float* values = &out[0]
+    cdef Py_ssize_t b = min(start // ROTATED, n_blocks - 1), first = start - b * ROTATED, m, i
+    cdef const uint8_t* source = &body[b * (4 + ROTATED * bits // 8)]
+    cdef float scale
+    cdef bint is_valid = True
+    with nogil:
+        while width > 0:
+            m = rotation_length(n, b)
+            scale = load_float(source)
+            if not (scale == 0 or SMALLEST <= scale <= LARGEST):
+                is_valid = False
+                break
+            _read_levels(source + 4, m, bits, block)
+            rotate_back(block, m, seed, b)
+            for i in range(min(m - first, width)):
+                values[i] = <float>0 + block[first + i] * scale
+            values += min(m - first, width)
+            width -= min(m - first, width)
+            source += 4 + (m * bits + 7) // 8
+            first = 0
+            b += 1
+    return is_valid
+
+
 cdef int _check_bits(int bits) except -1:
     if not 1 <= bits <= 4:
         raise ValueError("bits must be 1 to 4")

@@ -13,3 +13,6 @@ def unpack(
 def scatter_add_stream(
     body: bytes | memoryview, bits: int, n_kept: int, weight: float, out: Vector
 ) -> bool: ...
+def fill_range_stream(
+    body: bytes | memoryview, bits: int, n_kept: int, n_params: int, start: int, out: Vector
+) -> bool: ...

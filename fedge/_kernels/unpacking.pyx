@@ -89,6 +89,46 @@ def scatter_add_stream(
     return is_valid
 
 
+def fill_range_stream(
+    const uint8_t[::1] body,
+    int bits,
+    Py_ssize_t n_kept,
+    uint32_t n_params,
+    Py_ssize_t start,
+    float[::1] out,
+):
+    """out[index - start] = value for every kept value of a sparse body with a place in out.
+
+    Reads from the front, block by block, and stops after the block that reaches the end of the
+    range, unless that is the end of the parameters: what follows is then not looked at.
+
+    Args:
+        body: untrusted.
+        bits: 1, 4, 8 or 32, as it was packed.
+        n_kept: how many values body holds.
+        n_params: indices are below it, and below 2**29.
+        start: the parameter that belongs into out[0].
+        out: overwritten where a value was kept, left as it is elsewhere.
+
+    Returns:
+        False, with out unfinished, if what was read is not of such a body.
+    """
+    if bits != 1 and bits != 4 and bits != 8 and bits != 32:
+        raise ValueError("bits must be 1, 4, 8 or 32")
+    if n_kept < 0:
+        raise ValueError("n_kept must not be negative")
+    if start < 0 or out.shape[0] > <Py_ssize_t>n_params - start:
+        raise ValueError("the range must be within the parameters")
+    cdef Reader reader
+    cdef bint is_valid
+    _open(&reader, body, bits, n_params)
+    with nogil:
+        is_valid = _fill_range(
+            &reader, n_kept, start, out.shape[0], &out[0] if out.shape[0] else NULL
+        )
+    return is_valid
+
+
 cdef void _add(
     const uint32_t* indices, const float* values, Py_ssize_t n, float weight, float* out
 ) noexcept nogil:
@@ -141,4 +181,26 @@ cdef bint _read_all(
             indices += m
             values += m
         n_kept -= m
+    return reader.position == reader.end
+
+
+cdef bint _fill_range(
+    Reader* reader, Py_ssize_t n_kept, uint64_t start, Py_ssize_t width, float* out
+) noexcept nogil:
+    cdef uint64_t stop = start + width, place
+    cdef Py_ssize_t m, i
+    reader.wanted, reader.n_wanted = NULL, 0
+    while n_kept > 0:
+        if reader.next_index >= stop and stop < reader.n_params:
+            return True
+        m = min(n_kept, BLOCK)
+        if not read_block(reader, m):
+            return False
+        n_kept -= m
+        if reader.next_index <= start:
+            continue
+        for i in range(m):
+            place = reader.indices[i] - start  # huge before the range
+            if place < <uint64_t>width:
+                out[place] = reader.values[i]
     return reader.position == reader.end

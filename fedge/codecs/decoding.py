@@ -48,18 +48,18 @@ def decode_body(header: PayloadHeader, payload: bytes) -> Sparse | Dense:
         indices = np.empty(header.n_kept, np.uint32)
         values = np.empty(header.n_kept, np.float32)
         is_valid = unpack(body, header.scheme.bits, header.n_params, indices, values)
-        _check_body(header, is_valid=is_valid)
+        check_body(header, is_valid=is_valid)
         return Sparse(indices, values, header.n_params)
     dense = np.zeros(header.n_params, np.float32)
     is_valid = _kernels.accumulate_dense(body, header.scheme.bits, 1.0, dense)
-    _check_body(header, is_valid=is_valid)
+    check_body(header, is_valid=is_valid)
     return Dense(dense)
 
 
 def _decode_rotated(header: PayloadHeader, body: memoryview) -> Sparse | Dense:
     values = np.zeros(header.n_kept, np.float32)
     is_valid = _kernels.accumulate_rotated(body, header.seed, header.scheme.bits, 1.0, values)
-    _check_body(header, is_valid=is_valid)
+    check_body(header, is_valid=is_valid)
     if not header.scheme.is_sparse:
         return Dense(values)
     indices = np.empty(header.n_kept, np.uint32)
@@ -96,7 +96,7 @@ def accumulate(payload: bytes, weight: float, out: Vector) -> None:
         is_valid = add(body, bits, header.n_kept, weight, out)
     else:
         is_valid = _kernels.accumulate_dense(body, bits, weight, out)
-    _check_body(header, is_valid=is_valid)
+    check_body(header, is_valid=is_valid)
 
 
 @np.errstate(over="ignore")
@@ -115,7 +115,8 @@ def restore(payload: bytes, residual: Vector) -> None:
     accumulate(payload, 1.0, residual)
 
 
-def _check_body(header: PayloadHeader, *, is_valid: bool) -> None:
+def check_body(header: PayloadHeader, *, is_valid: bool) -> None:
+    """Raises PayloadError unless a kernel found the body valid."""
     if not is_valid:
         raise PayloadError(
             "payload body",

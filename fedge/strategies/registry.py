@@ -7,7 +7,28 @@ from typing import Any
 from fedge.errors import ConfigError
 from fedge.strategies.optimizers import FedAdagrad, FedAdam, FedAvg, FedAvgM, FedYogi
 from fedge.strategies.parameters import form, listed, make, named
-from fedge.strategies.rules import Chain, Mean, Rule
+from fedge.strategies.rules import (
+    AdaptiveClip,
+    Bucketing,
+    Bulyan,
+    CenteredClipping,
+    Chain,
+    Clip,
+    CovarianceFilter,
+    FLTrust,
+    FoolsGold,
+    GeometricMedian,
+    Krum,
+    Meamed,
+    Mean,
+    Median,
+    MinimumDiameter,
+    MultiKrum,
+    NearestNeighborMixing,
+    Rule,
+    SmallestEigenvalue,
+    TrimmedMean,
+)
 from fedge.strategies.spec import Part, read_chain, read_part, split
 from fedge.strategies.strategy import Strategy
 
@@ -98,7 +119,22 @@ class Registry:
 
 
 _REGISTRY = Registry(
-    rules={"mean": Mean},
+    rules={
+        "mean": Mean,
+        "median": Median,
+        "trimmed_mean": TrimmedMean,
+        "meamed": Meamed,
+        "krum": Krum,
+        "multi_krum": MultiKrum,
+        "bulyan": Bulyan,
+        "geometric_median": GeometricMedian,
+        "centered_clipping": CenteredClipping,
+        "mda": MinimumDiameter,
+        "smea": SmallestEigenvalue,
+        "caf": CovarianceFilter,
+        "fltrust": FLTrust,
+        "foolsgold": FoolsGold,
+    },
     optimizers={
         "fedavg": FedAvg,
         "fedavgm": FedAvgM,
@@ -106,18 +142,27 @@ _REGISTRY = Registry(
         "fedyogi": FedYogi,
         "fedadagrad": FedAdagrad,
     },
+    pre_aggregators={
+        "nnm": NearestNeighborMixing,
+        "bucketing": Bucketing,
+        "clip": Clip,
+        "arc": AdaptiveClip,
+    },
 )
 
 RULES = tuple(form(*item) for item in _REGISTRY.rules.items())
 """The rules that specs can name, each with its parameters and their defaults."""
 OPTIMIZERS = tuple(form(*item) for item in _REGISTRY.optimizers.items())
 """The optimizers that specs can name, each with its parameters and their defaults."""
+PRE_AGGREGATORS = tuple(form(*item) for item in _REGISTRY.pre_aggregators.items())
+"""The pre-aggregators that specs can name before a rule, with their parameters and defaults."""
 SPECS = (*RULES, *OPTIMIZERS)  # each a spec by itself
 HELP = (
-    f"RULE/OPTIMIZER, or one of the two; rules: {', '.join(RULES)}; "
-    f"optimizers: {', '.join(OPTIMIZERS)}"
+    f"RULE/OPTIMIZER, or one of the two; rules: {', '.join(RULES)}; before a rule, joined by +: "
+    f"{', '.join(PRE_AGGREGATORS)}; optimizers: {', '.join(OPTIMIZERS)}; docs/strategies.md helps "
+    "to choose"
 )
-"""Both, in one line for `--help`."""
+"""All of them, in one line for `--help`."""
 
 
 def get(spec: str) -> Strategy:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedge.errors import ConfigError
-from fedge.strategies import OPTIMIZERS, RULES, get, spec
+from fedge.strategies import OPTIMIZERS, PRE_AGGREGATORS, RULES, get, spec
 
 TEXT = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text()
 
@@ -27,7 +27,7 @@ def test_the_grammar_is_that_of_the_parser() -> None:
 
 def test_the_examples_mean_what_stands_beside_them() -> None:
     rows = table("| spec | rule | optimizer |")
-    assert len(rows) == 5
+    assert len(rows) == 7
     for text, rule, optimizer in rows:
         assert get(text) == get(f"{rule}/{optimizer}")
 
@@ -36,6 +36,8 @@ def test_every_rule_and_every_optimizer_has_its_row() -> None:
     rules = [row[0] for row in table("| rule | the delta | parameters | reads | source |")]
     optimizers = [row[0] for row in table("| optimizer | the next model | remembers | source |")]
     assert rules == [one.partition("[")[0] for one in RULES]
+    title = "| pre-aggregator | what the rule sees | parameters | reads | source |"
+    assert [row[0] for row in table(title)] == [one.partition("[")[0] for one in PRE_AGGREGATORS]
     assert optimizers == [one.partition("[")[0] for one in OPTIMIZERS]
 
 

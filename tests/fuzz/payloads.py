@@ -1,5 +1,6 @@
 """Payloads of every scheme, with a correct checksum."""
 
+import itertools
 import random
 import zlib
 from unittest import mock
@@ -8,7 +9,7 @@ import numpy as np
 
 from fedge import codecs
 from fedge._kernels import reference
-from fedge.codecs import decoding
+from fedge.codecs import decoding, ranges
 from fedge.errors import PayloadError
 from fedge.types import Vector
 from tests.fuzz.bodies import make_payload
@@ -22,7 +23,7 @@ _EDGES = (0, 1, 2, 127, 128, 255, 256, 257, 2**14, 2**29, 2**29 + 1, 2**32 - 1, 
 
 
 def check(data: bytes) -> bool:
-    """Decoding in three ways, by kernels and twins, gives one and the same delta, or a refusal."""
+    """Decoding in four ways, by kernels and twins, gives one and the same delta, or a refusal."""
     header = read(lambda: codecs.read_header(data), (PayloadError,), most_bytes=len(data))
     most_bytes = _FACTOR * len(data)
     decoded = read(lambda: codecs.decode(data), (PayloadError,), most_bytes=most_bytes)
@@ -35,9 +36,14 @@ def check(data: bytes) -> bool:
     fits = decoded if decoded is not None and decoded.n_params == size else None
     _check_accumulate(data, fits, np.full(size, 0.5, np.float32))
     # The twins are Python: their branches guide a coverage-guided fuzzer.
-    with mock.patch.object(decoding, "_kernels", reference):
+    _check_ranges(data, fits, size)
+    with (
+        mock.patch.object(decoding, "_kernels", reference),
+        mock.patch.object(ranges, "_kernels", reference),
+    ):
         twin = read(lambda: codecs.decode(data), (PayloadError,), most_bytes=2**30)
         _check_accumulate(data, fits, np.full(size, 0.5, np.float32))
+        _check_ranges(data, fits, size)
     assert _bits(twin) == _bits(decoded)
     return decoded is not None
 
@@ -66,6 +72,20 @@ def _check_accumulate(
     else:
         assert decoded is not None
     assert out.tobytes() == expected.tobytes()  # unchanged if it was refused
+
+
+def _check_ranges(data: bytes, decoded: codecs.Sparse | codecs.Dense | None, size: int) -> None:
+    """In three parts, the delta is the same, or one of them is refused."""
+    out = np.empty(size, np.float32)
+    cuts = (0, size // 3, size // 2, size)
+    try:
+        for start, stop in itertools.pairwise(cuts):
+            codecs.decode_range(data, start, out[start:stop], n_params=size)
+    except PayloadError:
+        assert decoded is None
+    else:
+        assert decoded is not None
+        assert out.tobytes() == decoded.to_dense().tobytes()
 
 
 def _bits(decoded: codecs.Sparse | codecs.Dense | None) -> tuple[bytes, ...] | None:

@@ -1,5 +1,7 @@
 """The kernels of the context coder compute exactly what their Python twins compute."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from fedge import _kernels
 from fedge._kernels import reference
-from tests.support.kernel_vectors import index_sets, seeds
+from tests.support.kernel_vectors import assert_same_range, index_sets, seeds
 
 kinds = st.sampled_from([1, 4, 8, 32])
 
@@ -46,6 +48,7 @@ def _assert_same_reading(body: bytes, bits: int, n_params: int, k: int) -> np.nd
     (is_valid, indices, values), (is_valid_too, *twins) = results
     assert is_valid == is_valid_too
     _assert_same_adding(body, bits, min(n_params, 3001), k)
+    _assert_same_ranges(body, bits, n_params, k, is_valid=is_valid)
     if not is_valid:
         return None
     np.testing.assert_array_equal(indices, twins[0])
@@ -67,6 +70,28 @@ def _assert_same_adding(body: bytes, bits: int, n_params: int, k: int) -> None:
     assert is_valid == is_valid_too
     np.testing.assert_array_equal(out.view(np.uint32), twin.view(np.uint32))
     assert is_valid or (out == before).all()
+
+
+def _assert_same_ranges(body: bytes, bits: int, n_params: int, k: int, *, is_valid: bool) -> None:
+    """One at the front, one in the middle, one to the end: that one has the verdict of the whole.
+
+    They are compared with what was unpacked in tests/unit/codecs/test_ranges.py.
+    """
+    both = _kernels.fill_range_context, reference.fill_range_context
+    middle, width = n_params // 3, min(300, n_params // 3)
+    for start, size in ((0, width), (middle, width), (n_params - width, width)):
+        part_is_valid = assert_same_range(*both, (body, bits, k, n_params), start, size)
+        assert part_is_valid >= is_valid
+    assert part_is_valid == is_valid
+
+
+@pytest.mark.parametrize("kernel", [_kernels.fill_range_context, reference.fill_range_context])
+@pytest.mark.parametrize(("start", "width"), [(-1, 1), (3, 3), (6, 0), (0, 6)])
+def test_a_range_beyond_the_parameters_is_refused(
+    kernel: Callable[..., bool], start: int, width: int
+) -> None:
+    with pytest.raises(ValueError, match="within the parameters"):
+        kernel(b"", 8, 0, 5, start, np.zeros(width, np.float32))
 
 
 @given(index_sets(), kinds, seeds)

@@ -16,6 +16,7 @@ from tests.support.kernel_vectors import (
     INFINITE_OR_NAN,
     LARGEST,
     assert_same_bits,
+    assert_same_range,
     finite,
     n_blocks,
     seeds,
@@ -59,6 +60,42 @@ def test_kernel_and_twin_refuse_the_same_dense_noise(body: bytes, bits: int, n: 
     assert is_valid == reference.accumulate_dense(body, bits, 1.0, want)
     assert np.isfinite(got).all()
     assert_same_bits(got, want)
+
+
+@given(finite, st.sampled_from([8, 32]), st.data())
+@example(np.array([-0.0, 1, -0.0], np.float32), 32, None)
+def test_fill_range_dense(values: Vector, bits: int, data: st.DataObject | None) -> None:
+    body = np.zeros(values.size + 2 * n_blocks(values.size), np.uint8)
+    _kernels.quantise_dense(values, 1, body)
+    source = values.tobytes() if bits == 32 else body.tobytes()
+    start = data.draw(st.integers(0, values.size)) if data else 0
+    stop = data.draw(st.integers(start, values.size)) if data else values.size
+    both = _kernels.fill_range_dense, reference.fill_range_dense
+    assert assert_same_range(*both, (source, bits, values.size), start, stop - start)
+    whole, part = np.zeros_like(values), np.empty(stop - start, np.float32)
+    _kernels.accumulate_dense(source, bits, 1.0, whole)
+    _kernels.fill_range_dense(source, bits, values.size, start, part)
+    assert_same_bits(part, whole[start:stop])
+
+
+@given(st.binary(max_size=600), st.sampled_from([8, 32]), st.integers(0, 600), st.data())
+def test_kernel_and_twin_refuse_the_same_ranges_of_noise(
+    body: bytes, bits: int, n: int, data: st.DataObject
+) -> None:
+    whole = _kernels.accumulate_dense(body, bits, 1.0, np.zeros(n, np.float32))
+    both = _kernels.fill_range_dense, reference.fill_range_dense
+    cut = data.draw(st.integers(0, n))
+    parts = (0, cut), (cut, n - cut)
+    assert all([assert_same_range(*both, (body, bits, n), *part) for part in parts]) == whole
+
+
+@pytest.mark.parametrize("kernel", [_kernels.fill_range_dense, reference.fill_range_dense])
+@pytest.mark.parametrize(("start", "width"), [(-1, 1), (3, 3), (6, 0), (0, 6)])
+def test_a_range_beyond_the_parameters_is_refused(
+    kernel: Callable[..., bool], start: int, width: int
+) -> None:
+    with pytest.raises(ValueError, match="within the parameters"):
+        kernel(bytes(20), 32, 5, start, np.zeros(width, np.float32))
 
 
 @given(values=arrays(np.float32, st.integers(0, 300), elements=st.floats(width=32)))

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from fedge import _kernels
 from fedge._kernels import reference
 from fedge.types import Vector
-from tests.support.kernel_vectors import LARGEST, assert_same_bits, finite, seeds
+from tests.support.kernel_vectors import (
+    LARGEST,
+    assert_same_bits,
+    assert_same_range,
+    finite,
+    seeds,
+)
 
 bits = st.integers(1, 4)
 SIZES = [0, 1, 2, 3, 5, 8, 31, 33, 100, 1024, 4095, 4096, 4097, 6143, 6144, 8192, 10_000]
@@ -98,3 +104,46 @@ def test_kernel_and_twin_refuse_the_same_rotated_noise(
     assert is_valid == reference.accumulate_rotated(body, seed, bits, 1.0, want)
     assert np.isfinite(got).all()
     assert_same_bits(got, want)
+
+
+@given(seeds, bits, st.sampled_from(SIZES), st.tuples(st.floats(0, 1), st.floats(0, 1)))
+@example(0, 3, 6143, (0.0, 1.0))
+def test_fill_range_rotated(seed: int, bits: int, n: int, cuts: tuple[float, float]) -> None:
+    body = np.empty(_size(n, bits), np.uint8)
+    assert _kernels.quantise_rotated(_normal(n, seed), seed, bits, body)
+    start, stop = sorted(int(cut * n) for cut in cuts)
+    both = _kernels.fill_range_rotated, reference.fill_range_rotated
+    assert assert_same_range(*both, (body.data, seed, bits, n), start, stop - start)
+    whole, part = np.zeros(n, np.float32), np.empty(stop - start, np.float32)
+    _kernels.accumulate_rotated(body.data, seed, bits, 1.0, whole)
+    _kernels.fill_range_rotated(body.data, seed, bits, n, start, part)
+    assert_same_bits(part, whole[start:stop])
+
+
+@given(st.binary(max_size=300), seeds, bits, st.integers(0, 600), st.data())
+def test_kernel_and_twin_refuse_the_same_ranges_of_noise(
+    body: bytes, seed: int, bits: int, n: int, data: st.DataObject
+) -> None:
+    start = data.draw(st.integers(0, n))
+    both = _kernels.fill_range_rotated, reference.fill_range_rotated
+    assert_same_range(*both, (body, seed, bits, n), start, data.draw(st.integers(0, n - start)))
+
+
+@pytest.mark.parametrize("block", [0, 1, 2])
+def test_only_the_blocks_of_the_range_are_looked_at(block: int) -> None:
+    body = np.empty(_size(12_288, 1), np.uint8)
+    _kernels.quantise_rotated(_normal(12_288), 0, 1, body)
+    body[516 * block : 516 * block + 4] = 0xFF  # its scale is no number
+    for kernel in (_kernels.fill_range_rotated, reference.fill_range_rotated):
+        for other in range(3):
+            out = np.empty(4096, np.float32)
+            assert kernel(body.data, 0, 1, 12_288, 4096 * other, out) == (other != block)
+
+
+@pytest.mark.parametrize("kernel", [_kernels.fill_range_rotated, reference.fill_range_rotated])
+@pytest.mark.parametrize(("start", "width"), [(-1, 1), (3, 3), (6, 0), (0, 6)])
+def test_a_range_beyond_the_values_is_refused(
+    kernel: Callable[..., bool], start: int, width: int
+) -> None:
+    with pytest.raises(ValueError, match="within the parameters"):
+        kernel(bytes(5), 0, 1, 5, start, np.zeros(width, np.float32))

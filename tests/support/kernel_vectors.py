@@ -64,3 +64,27 @@ def packed(pack: Callable[..., int], indices: np.ndarray, codes: np.ndarray, bit
     scales = np.linspace(0x80, 0x7BFF, n_blocks(indices.size)).astype(np.uint16)
     out = np.full(8 * indices.size + 16 * scales.size, 0xAA, np.uint8)
     return out[: pack(indices, codes, scales, bits, out)].tobytes()
+
+
+def assert_same_range(
+    kernel: Callable[..., bool],
+    twin: Callable[..., bool],
+    arguments: tuple[object, ...],
+    start: int,
+    width: int,
+) -> bool:
+    """Whether both found the range valid; what they wrote until then is the same."""
+    got, want = np.full(width, 7, np.float32), np.full(width, 7, np.float32)
+    is_valid = kernel(*arguments, start, got)
+    assert is_valid == twin(*arguments, start, want)
+    if is_valid:
+        assert_same_bits(got, want)
+    return is_valid
+
+
+@st.composite
+def ranges(draw: st.DrawFn, n: int) -> tuple[int, int]:
+    """Start and width of a range of n, often to their end."""
+    start = draw(st.integers(0, n))
+    stop = draw(st.one_of(st.just(n), st.integers(start, n)))
+    return start, stop - start

@@ -1,135 +1,18 @@
 """Rules that fedge does not have yet, as their papers say them: the interface must fit them.
 
-Plain and slow. They stand here so that nobody changes `Rule`, `PreAggregator`, `Cohort` or `Deltas`
-without seeing whom it would shut out.
+Plain and slow. They stand here so that nobody changes `Rule`, `Cohort` or `Deltas` without seeing
+whom it would shut out.
 """
 
-import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from fedge.strategies import Cohort, Deltas, Member, Weights
-from fedge.strategies.robust import coordinate_median, trimmed_mean
 from fedge.types import Vector
-
-
-@dataclass(frozen=True, slots=True)
-class CoordinateMedian:
-    """Yin et al., 2018, arXiv:1803.01498, definition 1."""
-
-    streams: ClassVar[bool] = False
-    least: ClassVar[int] = 1
-
-    def combine(self, cohort: Cohort) -> Vector:
-        parts = [coordinate_median(rows) for rows in _ranges(cohort)]
-        return np.concatenate(parts)
-
-
-@dataclass(frozen=True, slots=True)
-class TrimmedMean:
-    """Yin et al., 2018, arXiv:1803.01498, definition 2."""
-
-    f: int
-    streams: ClassVar[bool] = False
-
-    @property
-    def least(self) -> int:
-        return 2 * self.f + 1
-
-    def combine(self, cohort: Cohort) -> Vector:
-        return np.concatenate([trimmed_mean(rows, n_byzantine=self.f) for rows in _ranges(cohort)])
-
-
-@dataclass(frozen=True, slots=True)
-class Krum:
-    """The delta with the least sum of squared distances to its n - f - 2 nearest.
-
-    Blanchard et al., 2017, arXiv:1703.02757.
-    """
-
-    f: int
-    streams: ClassVar[bool] = False
-
-    @property
-    def least(self) -> int:
-        return 2 * self.f + 3
-
-    def combine(self, cohort: Cohort) -> Vector:
-        n = len(cohort.members)
-        nearest = np.sort(_squared_distances(cohort), axis=1)[:, 1 : n - self.f - 1]
-        weights = [0.0] * n
-        weights[int(nearest.sum(axis=1).argmin())] = 1.0
-        return cohort.deltas.weighted_sum(weights)
-
-
-@dataclass(frozen=True, slots=True)
-class NearestNeighborMixing:
-    """Each delta becomes the mean of its n - f nearest, itself among them.
-
-    Allouah et al., 2023, arXiv:2302.01772, algorithm 2.
-    """
-
-    f: int
-    streams: ClassVar[bool] = False
-
-    def least(self, n_left: int) -> int:
-        return max(n_left, 2 * self.f + 1)
-
-    def prepare(self, cohort: Cohort) -> Cohort:
-        n_near = len(cohort.members) - self.f
-        nearest = np.argsort(_squared_distances(cohort), axis=1, kind="stable")[:, :n_near]
-        mixture = np.zeros((len(cohort.members),) * 2)
-        np.put_along_axis(mixture, nearest, 1 / n_near, axis=1)
-        return Cohort(cohort.members, MixedDeltas(cohort.deltas, mixture))
-
-
-@dataclass(frozen=True, slots=True)
-class Bucketing:
-    """Means of s deltas each, in an order that no device chooses.
-
-    Karimireddy et al., 2022, arXiv:2006.09365, algorithm 1.
-    """
-
-    s: int
-    streams: ClassVar[bool] = True
-
-    def least(self, n_left: int) -> int:
-        return self.s * (n_left - 1) + 1
-
-    def prepare(self, cohort: Cohort) -> Cohort:
-        def shuffled(place: int) -> bytes:
-            one = cohort.members[place]
-            return hashlib.sha256(f"{one.round} {one.device}".encode()).digest()
-
-        places = sorted(range(len(cohort.members)), key=shuffled)
-        groups = [places[start : start + self.s] for start in range(0, len(places), self.s)]
-        mixture = np.zeros((len(groups), len(places)))
-        for row, group in zip(mixture, groups, strict=True):
-            row[group] = 1 / len(group)
-        members = tuple(cohort.members[group[0]] for group in groups)
-        return Cohort(members, MixedDeltas(cohort.deltas, mixture))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MixedDeltas:
-    """Weighted means of other deltas; the mixture has shape (n after, n before)."""
-
-    deltas: Deltas
-    mixture: np.ndarray
-
-    @property
-    def n_params(self) -> int:
-        return self.deltas.n_params
-
-    def weighted_sum(self, weights: Weights) -> Vector:
-        return self.deltas.weighted_sum(np.asarray(weights) @ self.mixture)
-
-    def columns(self, start: int, stop: int) -> Vector:
-        return self.mixture.astype(np.float32) @ self.deltas.columns(start, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,23 +85,11 @@ class ShardedDeltas:
             rest = rest[n:]
         return total
 
-    def columns(self, start: int, stop: int) -> Vector:
-        return np.concatenate([deltas.columns(start, stop) for _, deltas in self.shards])
+    def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:
+        parts = [deltas.columns(start, stop, absent=absent) for _, deltas in self.shards]
+        return np.concatenate(parts)
 
 
 def site(members: Sequence[Member]) -> int:
     """What an edge aggregator says in its own update: the examples of all its devices."""
     return sum(member.n_examples for member in members)
-
-
-def _ranges(cohort: Cohort) -> Iterator[Vector]:
-    return (cohort.deltas.columns(start, stop) for start, stop in cohort.ranges())
-
-
-def _squared_distances(cohort: Cohort) -> np.ndarray:
-    n = len(cohort.members)
-    total = np.zeros((n, n))
-    for rows in _ranges(cohort):
-        for place, row in enumerate(rows.astype(np.float64)):
-            total[place] += ((rows - row) ** 2).sum(axis=1)
-    return total

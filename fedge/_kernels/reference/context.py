@@ -140,28 +140,61 @@ def unpack_context(
     Returns:
         False, with indices and values unfinished, if body is not such a body of this length.
     """
-    k = len(indices)
     _check_bits(bits)
-    if len(values) != k:
+    if len(values) != len(indices):
         raise ValueError("indices and values must have the same length")
+    kept = _read_body(bytes(body), bits, n_params, len(indices), n_params)
+    if kept is None:
+        return False
+    indices[:], values[:] = kept
+    return True
+
+
+def fill_range_context(
+    body: bytes | memoryview, bits: int, n_kept: int, n_params: int, start: int, out: Vector
+) -> bool:
+    """out[index - start] = value for every kept value of a body with the context coder and a
+    place in out.
+
+    Stops at the first value beyond the range, unless all parameters end there.
+
+    Returns:
+        False, with out unfinished, if what was read is not of such a body.
+    """
+    _check_bits(bits)
+    if n_kept < 0:
+        raise ValueError("n_kept must not be negative")
+    stop = start + len(out)
+    if start < 0 or stop > n_params:
+        raise ValueError("the range must be within the parameters")
+    kept = _read_body(bytes(body), bits, n_params, n_kept, stop)
+    if kept is None:
+        return False
+    for index, value in zip(*kept, strict=True):
+        if start <= index < stop:
+            out[index - start] = value
+    return True
+
+
+def _read_body(
+    body: bytes, bits: int, n_params: int, k: int, stop: int
+) -> tuple[list[int], Vector] | None:
+    """What was kept, up to the first place from stop on unless that is n_params; None if bad."""
     size = 4 * k if bits == 32 else 2 * -(-k // BLOCK)
-    head, stream = bytes(body)[:size], bytes(body)[size:]
+    head, stream = body[:size], body[size:]
     if k == 0 or len(head) < size:
-        return k == 0 and not stream
+        return ([], np.empty(0, np.float32)) if k == 0 and not stream else None
     floats = np.frombuffer(head, "<f4") if bits == 32 else _scales(head)
     if floats is None or not np.isfinite(floats).all():
-        return False
+        return None
     try:
-        kept, levels = _read(Reader(stream), k, bits, n_params)
+        indices, levels = _read(Reader(stream), k, bits, n_params, stop)
     except MalformedError:
-        return False
-    indices[:] = kept
+        return None
     if bits == 32:
-        values[:] = floats
-    else:
-        magnitudes = np.abs(levels).astype(np.float32) * np.repeat(floats, BLOCK)[:k]
-        values[:] = np.where(np.array(levels) < 0, -magnitudes, magnitudes)
-    return True
+        return indices, floats[: len(indices)]
+    magnitudes = np.abs(levels).astype(np.float32) * np.repeat(floats, BLOCK)[: len(indices)]
+    return indices, np.where(np.array(levels) < 0, -magnitudes, magnitudes)
 
 
 def scatter_add_context(
@@ -189,10 +222,15 @@ def _scales(head: bytes) -> Vector | None:
     return (scales << np.uint32(16)).view(np.float32)
 
 
-def _read(coder: Reader, k: int, bits: int, n_params: int) -> tuple[list[int], list[int]]:
+def _read(
+    coder: Reader, k: int, bits: int, n_params: int, stop: int
+) -> tuple[list[int], list[int]]:
     model, index = _model(n_params, k), -1
-    indices, levels = [], []
+    indices: list[int] = []
+    levels: list[int] = []
     for _ in range(k):
+        if index + 1 >= stop and stop < n_params:
+            return indices, levels
         index += 1 + model.code_gap(coder, 0)
         if index >= n_params:
             raise MalformedError

@@ -37,12 +37,41 @@ def accumulate_dense(body: bytes | memoryview, bits: int, weight: float, out: Ve
     Returns:
         False, with out untouched, if body has another length or holds what no encoder writes.
     """
-    if bits not in {8, 32}:
-        raise ValueError("bits must be 8 or 32")
+    _check_bits(bits)
     values = _floats(bytes(body)) if bits == 32 else _levels(bytes(body))
     if values is None or values.size != len(out):
         return False
     out += np.float32(weight) * values
+    return True
+
+
+def fill_range_dense(
+    body: bytes | memoryview, bits: int, n_params: int, start: int, out: Vector
+) -> bool:
+    """out[i] = value start + i of a dense body, as accumulate_dense adds it to zero.
+
+    Only the values of the range are looked at, and for int8 the scales of their blocks.
+
+    Returns:
+        False, with out unfinished, if body has another length or what was read is of no encoder.
+    """
+    _check_bits(bits)
+    stop = start + len(out)
+    if start < 0 or stop > n_params:
+        raise ValueError("the range must be within the parameters")
+    if len(body) != (4 * n_params if bits == 32 else n_params + 2 * -(-n_params // BLOCK)):
+        return False
+    if start == stop:
+        return True
+    if bits == 32:
+        values = _floats(bytes(body)[4 * start : 4 * stop])
+    else:
+        first, last = start // BLOCK, -(-stop // BLOCK)
+        values = _levels(bytes(body)[first * (BLOCK + 2) : last * (BLOCK + 2)])
+        values = None if values is None else values[start - first * BLOCK : stop - first * BLOCK]
+    if values is None:
+        return False
+    out[:] = np.float32(0) + values
     return True
 
 
@@ -59,6 +88,11 @@ def sum_of_squares(values: Vector, out: npt.NDArray[np.float64]) -> None:
     out[0] = ((sums[0] + sums[4]) + (sums[2] + sums[6])) + (
         (sums[1] + sums[5]) + (sums[3] + sums[7])
     )
+
+
+def _check_bits(bits: int) -> None:
+    if bits not in {8, 32}:
+        raise ValueError("bits must be 8 or 32")
 
 
 def _floats(body: bytes) -> Vector | None:

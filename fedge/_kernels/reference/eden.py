@@ -102,15 +102,54 @@ def accumulate_rotated(
     values, left = [np.empty(0, np.float32)], bytes(body)
     for b, part in enumerate(_blocks(out)):
         size = 4 + (part.size * bits + 7) // 8
-        (scale,) = np.frombuffer(left[:4], "<f4")
-        if not (scale == 0 or SMALLEST <= scale <= LARGEST):
+        block = _values(left[:size], seed, bits, b, part.size)
+        if block is None:
             return False
-        block = _chosen(left[4:size], part.size, bits)
-        _rotate_back(block, seed, b)
-        values.append(block * scale)
+        values.append(block)
         left = left[size:]
     out += np.float32(weight) * np.concatenate(values)
     return True
+
+
+@np.errstate(over="ignore")
+def fill_range_rotated(
+    body: bytes | memoryview, seed: int, bits: int, n: int, start: int, out: Vector
+) -> bool:
+    """out[i] = value start + i of a rotated body, as accumulate_rotated adds it to zero.
+
+    Only the blocks of the range are looked at.
+
+    Returns:
+        False, with out unfinished, if body has another length or what was read is of no encoder.
+    """
+    _check_bits(bits)
+    stop = start + len(out)
+    if start < 0 or stop > n:
+        raise ValueError("the range must be within the parameters")
+    if len(body) != _size(n, bits):
+        return False
+    left, first = bytes(body), 0
+    for b, part in enumerate(_blocks(np.zeros(n, np.float32))):
+        size = 4 + (part.size * bits + 7) // 8
+        if first < stop and start < first + part.size:
+            block = _values(left[:size], seed, bits, b, part.size)
+            if block is None:
+                return False
+            low, high = max(start, first), min(stop, first + part.size)
+            out[low - start : high - start] = np.float32(0) + block[low - first : high - first]
+        left, first = left[size:], first + part.size
+    return True
+
+
+def _values(coded: bytes, seed: int, bits: int, number: int, m: int) -> Vector | None:
+    """The values of a block, None if its scale is of no encoder."""
+    (scale,) = np.frombuffer(coded[:4], "<f4")
+    if not (scale == 0 or SMALLEST <= scale <= LARGEST):
+        return None
+    block = _chosen(coded[4:], m, bits)
+    _rotate_back(block, seed, number)
+    values: Vector = block * scale
+    return values
 
 
 def _chosen(packed: bytes, m: int, bits: int) -> Vector:

@@ -54,6 +54,39 @@ def scatter_add_stream(
     return True
 
 
+def fill_range_stream(
+    body: bytes | memoryview, bits: int, n_kept: int, n_params: int, start: int, out: Vector
+) -> bool:
+    """out[index - start] = value for every kept value of a sparse body with a place in out.
+
+    Stops after the block that reaches the end of the range, unless all parameters end there.
+
+    Returns:
+        False, with out unfinished, if what was read is not of such a body.
+    """
+    _check_bits(bits)
+    if n_kept < 0:
+        raise ValueError("n_kept must not be negative")
+    if start < 0 or start + len(out) > n_params:
+        raise ValueError("the range must be within the parameters")
+    source, next_index, stop = _Bytes(bytes(body)), 0, start + len(out)
+    n_params = min(n_params, MAX_PARAMS)
+    for m in _block_sizes(n_kept):
+        if next_index >= stop and stop < n_params:
+            return True
+        try:
+            gaps, values = _read_block(source, bits, m)
+        except _MalformedError:
+            return False
+        indices = next_index + np.cumsum(gaps + 1) - 1
+        next_index = int(indices[-1]) + 1
+        if next_index > n_params:
+            return False
+        is_inside = (indices >= start) & (indices < stop)
+        out[indices[is_inside] - start] = values[is_inside]
+    return not source.left
+
+
 def _check_bits(bits: int) -> None:
     if bits not in {1, 4, 8, 32}:
         raise ValueError("bits must be 1, 4, 8 or 32")

@@ -44,7 +44,7 @@ class Attack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attacker:
-    """Hostile devices that carry out one attack together; see `fedge.bench.federation.Adversary`."""
+    """Hostile devices that carry out one attack together: an `Adversary`."""
 
     attack: Attack
     hostile: frozenset[int]

@@ -41,7 +41,7 @@ def gaussian(honest: Vector, rng: np.random.Generator, *, sigma: float = 1.0) ->
 
     ByzFL draws anew for each call; a round here has one draw, shared by all hostile devices.
     """
-    noise: Array = rng.normal(scale=sigma, size=honest.shape[1])
+    noise: Array = rng.normal(scale=sigma, size=(honest.shape[1],))
     return _float32(noise)
 
 

@@ -1,14 +1,12 @@
-"""Many runs: which ones, on how many processes, and what they show together."""
+"""Many runs: which ones, and what they show together."""
 
 import math
-import multiprocessing
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 from fedge.bench.codecs import schemes, tasks
-from fedge.bench.codecs.run import Result, run
+from fedge.bench.codecs.run import Result
 from fedge.bench.codecs.setting import Setting
 from fedge.errors import ConfigError
 
@@ -42,22 +40,6 @@ class Grid:
             replace(self.shared, task=task, iid=iid, participation=share, scheme=scheme, seed=seed)
             for task, iid, share, scheme, seed in cells
         ]
-
-
-def run_all(settings: Sequence[Setting], n_jobs: int) -> Iterator[Result]:
-    """Results as they arrive; a single job runs in this process, several in their own."""
-    if n_jobs == 1:
-        yield from map(run, settings)
-        return
-    # Spawned, because a fork would copy a parent that may have threads.
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_jobs, mp_context=fresh) as pool:
-        futures = [pool.submit(run, setting) for setting in settings]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,8 @@ class SentDeltas:
                 self.accumulate(payload, float(np.float32(weight)), total)
         return total
 
-    def columns(self, start: int, stop: int) -> Vector:
+    def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:
+        del absent  # no peer's decoder tells what was sent
         rows = np.empty((len(self.payloads), stop - start), np.float32)
         for row, payload in zip(rows, self.payloads, strict=True):
             whole: Vector = np.zeros(self.n_params, np.float32)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Protocol
 
-from fedge.cli.bench import aggregation, codecs, device, federation, kernels
+from fedge.cli.bench import aggregation, attacks, codecs, device, federation, kernels
 
 
 class _Kind(Protocol):
@@ -23,6 +23,7 @@ _KINDS: dict[str, _Kind] = {
     "device": device,
     "aggregation": aggregation,
     "federation": federation,
+    "attacks": attacks,
 }
 
 

@@ -118,13 +118,14 @@ _SPLITS = {"both": (True, False), "alike": (True,), "unlike": (False,)}
 
 def _play(grid: "Grid", n_jobs: int) -> "list[Result]":
     """All runs, in the order of the grid."""
-    from fedge.bench.codecs.grid import run_all  # noqa: PLC0415 - needs onnx
-    from fedge.bench.codecs.report import describe as cell_name  # noqa: PLC0415
+    from fedge.bench.codecs.report import describe as cell_name  # noqa: PLC0415 - needs onnx
+    from fedge.bench.codecs.run import run as play  # noqa: PLC0415
+    from fedge.bench.processes import run_all  # noqa: PLC0415
 
     settings = grid.settings()
     place = {setting: number for number, setting in enumerate(settings)}
     results = []
-    for result in run_all(settings, n_jobs):
+    for result in run_all(play, settings, n_jobs):
         results.append(result)
         setting, reached = result.setting, result.reached
         end = f"round {reached.round}" if reached else result.failure or "not reached"

@@ -35,6 +35,17 @@ class Deltas(Protocol):
         """
         ...
 
-    def columns(self, start: int, stop: int) -> Vector:
-        """Parameters start to stop of every delta: float32, shape (n_members, stop - start)."""
+    def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:
+        """Parameters start to stop of every delta.
+
+        Args:
+            start: the first parameter.
+            stop: after the last one.
+            absent: what stands for a parameter that a device did not send, as a sparse payload has
+                them: 0, or NaN for rules to which that is no vote for zero. Deltas that have all
+                their parameters never hold it.
+
+        Returns:
+            float32, shape (n_members, stop - start).
+        """
         ...

@@ -25,7 +25,8 @@ class _Rows:
                 total += np.float32(weight) * row
         return total
 
-    def columns(self, start: int, stop: int) -> Vector:
+    def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:
+        del absent  # a row has all its parameters
         return np.stack([row[start:stop] for row in self.rows])
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedge import codecs
-from fedge.errors import PayloadError
 from fedge.strategies.cohort.deltas import Weights
 from fedge.types import Vector
 
@@ -15,7 +14,8 @@ from fedge.types import Vector
 class PayloadDeltas:
     """Deltas as their devices sent them; only one payload is in memory at a time.
 
-    `columns` decodes every payload again for every range, trading time for memory.
+    `columns` reads every payload again for every range, trading time for memory: a sparse one up to
+    the end of the range, the others only within it.
 
     Attributes:
         n_params: the size of a delta.
@@ -40,21 +40,8 @@ class PayloadDeltas:
             codecs.accumulate(payload, float(rounded[place]), total)
         return total
 
-    def columns(self, start: int, stop: int) -> Vector:
-        rows = np.zeros((self.n_members, stop - start), np.float32)
+    def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:
+        rows = np.empty((self.n_members, stop - start), np.float32)
         for row, payload in zip(rows, self.read(range(self.n_members)), strict=True):
-            _write_columns(codecs.decode(payload), self.n_params, start, row)
+            codecs.decode_range(payload, start, row, absent=absent, n_params=self.n_params)
         return rows
-
-
-def _write_columns(
-    delta: codecs.Sparse | codecs.Dense, n_params: int, start: int, row: Vector
-) -> None:
-    if delta.n_params != n_params:
-        raise PayloadError("payload parameters", expected=n_params, found=delta.n_params)
-    stop = start + row.size
-    if isinstance(delta, codecs.Dense):
-        row[:] = delta.values[start:stop]
-        return
-    first, last = np.searchsorted(delta.indices, [start, stop])
-    row[delta.indices[first:last] - np.uint32(start)] = delta.values[first:last]

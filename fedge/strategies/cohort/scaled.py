@@ -34,9 +34,9 @@ class ScaledDeltas:
         all_weights[counted] *= weights
         return self.deltas.weighted_sum(all_weights)
 
-    def columns(self, start: int, stop: int) -> Vector:
+    def columns(self, start: int, stop: int, *, absent: float = 0.0) -> Vector:
         counted = np.flatnonzero(self.shares)
-        rows = self.deltas.columns(start, stop)[counted]
+        rows = self.deltas.columns(start, stop, absent=absent)[counted]
         rows *= np.asarray(self.shares, np.float32)[counted, None]
         return rows
 
@@ -44,8 +44,19 @@ class ScaledDeltas:
 def scale(cohort: Cohort, shares: Sequence[float]) -> Cohort:
     """The cohort with each delta times its share; members with share 0 are left out."""
     parts = zip(cohort.members, shares, strict=True)
-    members = tuple(_scaled(member, share) for member, share in parts if share)
-    return Cohort(members, ScaledDeltas(cohort.deltas, tuple(shares)))
+    return replace(
+        cohort,
+        members=tuple(_scaled(member, share) for member, share in parts if share),
+        deltas=ScaledDeltas(cohort.deltas, tuple(shares)),
+        history=cohort.history and _only(cohort.history, shares),
+        n_read=max(len(cohort.members), cohort.n_read),
+        gram=cohort.gram and cohort.gram.mixed(np.diag(shares)[np.flatnonzero(shares)]),
+    )
+
+
+def _only(history: Deltas, shares: Sequence[float]) -> ScaledDeltas:
+    """What a device did in earlier rounds is not shortened with its delta."""
+    return ScaledDeltas(history, tuple(1.0 if share else 0.0 for share in shares))
 
 
 def _scaled(member: Member, share: float) -> Member:

@@ -12,6 +12,10 @@ class Rule(Protocol):
     Laws: a rule is a frozen dataclass whose fields are its parameters; its result depends on the
     cohort alone and has the same bits on every machine; it reads no files and no clock, uses no
     randomness, and remembers nothing.
+
+    A rule that needs more than deltas says so in a class variable, `needs_reference` or
+    `needs_history`, and one that cannot work with sparse updates says why in `not_for_sparse`;
+    see `fedge.strategies.rules.needs`.
     """
 
     @property
@@ -33,7 +37,7 @@ class Rule(Protocol):
         """float32, shape (n_params,), in the units of the parameters; it may be written to.
 
         Raises:
-            ValueError: if the cohort is smaller than `least`.
+            CohortError: if the cohort is smaller than `least`, or too large for the rule.
         """
         ...
 
@@ -62,6 +66,6 @@ class PreAggregator(Protocol):
         """The cohort that the rule sees, its members in an order that does not depend on arrival.
 
         Raises:
-            ValueError: if the cohort is smaller than `least(1)`.
+            CohortError: if the cohort is smaller than `least(1)`.
         """
         ...

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from fedge.strategies.cohort import Cohort
+from fedge.strategies.rules import needs
 from fedge.strategies.rules.base import PreAggregator, Rule
 from fedge.types import Vector
 
@@ -27,6 +28,19 @@ class Chain:
         for step in reversed(self.before):
             n = step.least(n)
         return n
+
+    @property
+    def needs_reference(self) -> bool:
+        return needs.needs_reference(self.rule)
+
+    @property
+    def needs_history(self) -> bool:
+        return needs.needs_history(self.rule)
+
+    @property
+    def not_for_sparse(self) -> str:
+        is_mixed = any(needs.makes_dense(step) for step in self.before)
+        return "" if is_mixed else needs.not_for_sparse(self.rule)
 
     def combine(self, cohort: Cohort) -> Vector:
         for step in self.before:

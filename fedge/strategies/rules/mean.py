@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from fedge.strategies.cohort import Cohort
+from fedge.strategies.rules.hostile import check_size
 from fedge.types import Vector
 
 
@@ -23,8 +24,7 @@ class Mean:
     least: ClassVar[int] = 1
 
     def combine(self, cohort: Cohort) -> Vector:
-        if not cohort.members:
-            raise ValueError("a mean needs at least one update")
+        check_size(cohort, self.least)
         total = sum(member.n_examples for member in cohort.members)
         shares = (member.n_examples / total for member in cohort.members)
         return cohort.deltas.weighted_sum(np.fromiter(shares, np.float64))

@@ -1,7 +1,6 @@
 """Specs: what they name, what completes them, and what is refused with which sentence."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import example, given
@@ -9,34 +8,51 @@ from hypothesis import strategies as st
 
 from fedge import strategies
 from fedge.errors import ConfigError
-from fedge.strategies import SPECS, FedAdam, FedAvg, FedAvgM, Mean, Strategy, get, optimizer_name
-from fedge.strategies.limits import require_range
+from fedge.strategies import (
+    RULES,
+    SPECS,
+    FedAdam,
+    FedAvg,
+    FedAvgM,
+    Mean,
+    Strategy,
+    get,
+    optimizer_name,
+)
 from fedge.strategies.parameters import form
 from fedge.strategies.registry import Registry
-from fedge.strategies.rules import Chain
-from tests.support import rules_to_come as to_come
+from fedge.strategies.rules import (
+    Bucketing,
+    Chain,
+    Clip,
+    FLTrust,
+    Median,
+    NearestNeighborMixing,
+    TrimmedMean,
+)
 
 KNOWN = "fedadagrad, fedadam, fedavg, fedavgm, fedyogi"
-
-
-@dataclass(frozen=True, slots=True)
-class Trimmed(to_come.TrimmedMean):
-    """As a rule with a parameter of its own will be: it refuses what is out of range."""
-
-    def __post_init__(self) -> None:
-        require_range("rule trimmed_mean", "f", self.f, low=1, high=1000)
-
-
 LATER = Registry(
-    rules={"mean": Mean, "median": to_come.CoordinateMedian, "trimmed_mean": Trimmed},
+    rules={"mean": Mean, "median": Median, "trimmed_mean": TrimmedMean},
     optimizers={"fedavg": FedAvg, "fedavgm": FedAvgM},
-    pre_aggregators={"nnm": to_come.NearestNeighborMixing, "bucketing": to_come.Bucketing},
+    pre_aggregators={"nnm": NearestNeighborMixing, "bucketing": Bucketing},
 )
+
+
+NAMED = ", ".join(sorted(one.partition(":")[0].partition("[")[0] for one in RULES))
+ONE_OR_A_SHARE = "f must be a whole number from 1 to 1000, or a share of the cohort below 0.5"
 
 
 @pytest.mark.parametrize(
     ("spec", "want"),
     [
+        ("fltrust", Strategy(FLTrust(), FedAvg())),
+        (
+            "clip:2+nnm+trimmed_mean:0.2/fedadam",
+            Strategy(
+                Chain((Clip(c=2.0), NearestNeighborMixing(f=0.2)), TrimmedMean(f=0.2)), FedAdam()
+            ),
+        ),
         ("fedavg", Strategy(Mean(), FedAvg())),
         ("mean", Strategy(Mean(), FedAvg())),
         ("fedadam:lr=0.01", Strategy(Mean(), FedAdam(lr=0.01))),
@@ -57,13 +73,13 @@ def test_a_spec_names_rule_and_optimizer_and_a_default_completes_it(
 
 def test_every_form_that_help_lists_is_a_spec() -> None:
     for spec in SPECS:
-        name = spec.partition("[")[0]
-        assert get(name) == get(spec.replace("[", "").replace("]", ""))
+        name, whole = (text.replace("=N", "=1") for text in (spec.partition("[")[0], spec))
+        assert get(name) == get(whole.replace("[", "").replace("]", ""))
         assert spec in strategies.HELP
 
 
 def test_a_form_says_what_must_be_given_and_what_may_be_left_out() -> None:
-    assert form("trimmed_mean", Trimmed) == "trimmed_mean:f=N"
+    assert form("trimmed_mean", TrimmedMean) == "trimmed_mean:f=N"
     assert form("fedavgm", FedAvgM) == "fedavgm[:lr=1,beta=0.9]"
     assert form("mean", Mean) == "mean"
 
@@ -73,22 +89,22 @@ def test_a_form_says_what_must_be_given_and_what_may_be_left_out() -> None:
     [
         (
             "nnm+trimmed_mean:f=3/fedavgm",
-            Strategy(Chain((to_come.NearestNeighborMixing(f=3),), Trimmed(f=3)), FedAvgM()),
+            Strategy(Chain((NearestNeighborMixing(f=3),), TrimmedMean(f=3)), FedAvgM()),
         ),
         (
             "bucketing:s=2+nnm:f=1+trimmed_mean:f=2",
             Strategy(
-                Chain((to_come.Bucketing(s=2), to_come.NearestNeighborMixing(f=1)), Trimmed(f=2)),
+                Chain((Bucketing(s=2), NearestNeighborMixing(f=1)), TrimmedMean(f=2)),
                 FedAvg(),
             ),
         ),
-        ("trimmed_mean:3", Strategy(Trimmed(f=3), FedAvg())),
+        ("trimmed_mean:3", Strategy(TrimmedMean(f=3), FedAvg())),
         (
             "nnm+trimmed_mean:3",
-            Strategy(Chain((to_come.NearestNeighborMixing(f=3),), Trimmed(f=3)), FedAvg()),
+            Strategy(Chain((NearestNeighborMixing(f=3),), TrimmedMean(f=3)), FedAvg()),
         ),
-        ("median/fedavgm:lr=0.5", Strategy(to_come.CoordinateMedian(), FedAvgM(lr=0.5))),
-        ("nnm:f=1+mean", Strategy(Chain((to_come.NearestNeighborMixing(f=1),), Mean()), FedAvg())),
+        ("median/fedavgm:lr=0.5", Strategy(Median(), FedAvgM(lr=0.5))),
+        ("nnm:f=1+mean", Strategy(Chain((NearestNeighborMixing(f=1),), Mean()), FedAvg())),
     ],
 )
 def test_the_grammar_says_what_is_to_come(spec: str, want: Strategy) -> None:
@@ -98,34 +114,30 @@ def test_the_grammar_says_what_is_to_come(spec: str, want: Strategy) -> None:
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        (
-            "",
-            f"unknown strategy '': the rules are mean, the optimizers {KNOWN}",
-        ),
-        (
-            "krum",
-            f"unknown strategy 'krum': the rules are mean, the optimizers {KNOWN}",
-        ),
-        ("krum/fedavg", "unknown rule 'krum': the known ones are mean"),
-        ("/fedavg", "unknown rule '': the known ones are mean"),
-        (
-            "mean/",
-            f"unknown optimizer '': the known ones are {KNOWN}",
-        ),
-        (
-            "mean/adam",
-            f"unknown optimizer 'adam': the known ones are {KNOWN}",
-        ),
+        ("", f"unknown strategy '': the rules are {NAMED}, the optimizers {KNOWN}"),
+        ("krun", f"unknown strategy 'krun': the rules are {NAMED}, the optimizers {KNOWN}"),
+        ("krun/fedavg", f"unknown rule 'krun': the known ones are {NAMED}"),
+        ("/fedavg", f"unknown rule '': the known ones are {NAMED}"),
+        ("mean/", f"unknown optimizer '': the known ones are {KNOWN}"),
+        ("mean/adam", f"unknown optimizer 'adam': the known ones are {KNOWN}"),
         (
             "fedavg/mean",
             f"unknown optimizer 'mean': the known ones are {KNOWN}; mean is a rule",
         ),
-        ("fedavg/fedavg", "unknown rule 'fedavg': the known ones are mean; fedavg is an optimizer"),
+        ("fedavg/fedavg", f"unknown rule 'fedavg': the known ones are {NAMED}; fedavg is an opt"),
         (
             "mean/fedavg/",
             "strategy 'mean/fedavg/': expected rule/optimizer with one slash, found 2",
         ),
-        ("nnm+mean", "unknown pre-aggregator 'nnm': this release has none"),
+        (
+            "mean+mean",
+            "unknown pre-aggregator 'mean': the known ones are arc, bucketing, clip, nnm",
+        ),
+        ("krum", "rule krum needs f: write f=NUMBER after a colon"),
+        ("clip+mean", "pre-aggregator clip needs c: write c=NUMBER after a colon"),
+        ("clip:c=0+mean", "pre-aggregator clip: c must be 1e-09 to 1e+09, not 0"),
+        ("bucketing:s=1.5+mean", "pre-aggregator bucketing: s must be a whole number, not '1.5'"),
+        ("centered_clipping:tau=nan", "rule centered_clipping: tau must be 1e-09 to 1e+09"),
         ("mean:0.2", "rule mean has no parameter '0.2': it has none"),
         (
             "fedadam:eta=1",
@@ -151,9 +163,13 @@ def test_a_bad_spec_is_refused_with_what_is_known(spec: str, sentence: str) -> N
     [
         ("trimmed_mean", "rule trimmed_mean needs f: write f=NUMBER after a colon"),
         ("nnm+median", "pre-aggregator nnm needs f: write f=NUMBER after a colon"),
-        ("trimmed_mean:f=0.2", "rule trimmed_mean: f must be a whole number, not '0.2'"),
-        ("trimmed_mean:f=0", "rule trimmed_mean: f must be 1 to 1000, not 0"),
-        (f"trimmed_mean:f={10**400}", "rule trimmed_mean: f must be a whole number, not '1000"),
+        ("trimmed_mean:f=two", "rule trimmed_mean: f must be a number, not 'two'"),
+        ("trimmed_mean:f=0", f"rule trimmed_mean: {ONE_OR_A_SHARE}, not 0"),
+        ("trimmed_mean:f=0.5", f"rule trimmed_mean: {ONE_OR_A_SHARE}, not 0.5"),
+        ("trimmed_mean:f=2.5", f"rule trimmed_mean: {ONE_OR_A_SHARE}, not 2.5"),
+        ("trimmed_mean:f=nan", f"rule trimmed_mean: {ONE_OR_A_SHARE}, not nan"),
+        ("nnm:f=-1+median", f"pre-aggregator nnm: {ONE_OR_A_SHARE}, not -1"),
+        (f"trimmed_mean:f={10**400}", f"rule trimmed_mean: {ONE_OR_A_SHARE}, not inf"),
         ("nnm", "unknown rule 'nnm': the known ones are mean, median, trimmed_mean; nnm is a pre-"),
         (
             "mean+median",

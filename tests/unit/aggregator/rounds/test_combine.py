@@ -9,8 +9,8 @@ import pytest
 from fedge import strategies
 from fedge.errors import ConfigError
 from fedge.strategies import FedAvg, Rule, Strategy
+from fedge.strategies.rules import Median, TrimmedMean
 from tests.support.aggregator_by_hand import Bench
-from tests.support.rules_to_come import CoordinateMedian, TrimmedMean
 from tests.support.sent_values import events, moved, sending
 
 
@@ -24,16 +24,16 @@ def play(folder: Path, rule: Rule, deltas: Mapping[str, float]) -> Bench:
 
 
 def test_a_rule_reads_rows_as_the_bound_leaves_them(tmp_path: Path) -> None:
-    """The norms' median is that of 1.5; 4 is cut down to twice that, and 99 is dropped."""
-    deltas = {"ann": 1.0, "bob": 1.5, "cid": 1.5, "dan": 4.0, "eve": 99.0}
-    bench = play(tmp_path, TrimmedMean(f=0), deltas)
+    """The norms' median is that of 1.5; 4 and 5 are cut down to twice that, and 99 is dropped."""
+    deltas = {"ann": 1.0, "bob": 1.5, "cid": 1.5, "dan": 4.0, "eve": 99.0, "fay": 5.0}
+    bench = play(tmp_path, TrimmedMean(f=1), deltas)
     (event,) = events(bench)
     assert [one["device"] for one in event["dropped"]] == ["eve"]
-    np.testing.assert_allclose(moved(bench), (1 + 1.5 + 1.5 + 3) / 4, rtol=1e-6)
+    np.testing.assert_allclose(moved(bench), (1.5 + 1.5 + 3) / 3, rtol=1e-6)
 
 
 def test_a_median_moves_the_model_by_the_middle_device(tmp_path: Path) -> None:
-    bench = play(tmp_path, CoordinateMedian(), {"ann": -1.0, "bob": 0.5, "cid": 2.0})
+    bench = play(tmp_path, Median(), {"ann": -1.0, "bob": 0.5, "cid": 2.0})
     np.testing.assert_allclose(moved(bench), 0.5, rtol=1e-6)
 
 

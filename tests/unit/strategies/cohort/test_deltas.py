@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from fedge import codecs
 from fedge.errors import PayloadError
 from fedge.strategies import Cohort, PayloadDeltas, cohort_of, scale
+from fedge.strategies.rules import Median
 from fedge.types import DeviceId, Update
 from tests.support.cohorts import dense, member, of_payloads, of_rows, vector
-from tests.support.rules_to_come import CoordinateMedian
 
 SPECS = ["none", "int8", "topk:0.25/sign", "topk:0.25/float32+ctx", "eden:2", "mask:0.3/eden:1"]
 N_PARAMS = 40
@@ -59,6 +59,22 @@ def test_columns_are_those_of_the_decoded_deltas(
         got = cohort.deltas.columns(start, stop)
         assert got.dtype == np.float32
         np.testing.assert_array_equal(got, want)
+
+
+def test_what_was_not_sent_is_told_from_a_zero_that_was() -> None:
+    """By hand: one device keeps the larger two of four, one sends all of its own."""
+    rng = np.random.default_rng(0)
+    sparse = codecs.get("topk:0.5/float32").encode(vector(0, 3, 1, -8), None, rng)
+    cohort = of_payloads([sparse, dense(0, 5, 6, 7)], 4)
+    nan = np.nan
+    want = np.array([[nan, 3, nan, -8], [0, 5, 6, 7]], np.float32)
+    np.testing.assert_array_equal(cohort.deltas.columns(0, 4, absent=nan), want)
+    np.testing.assert_array_equal(cohort.deltas.columns(1, 3, absent=nan), want[:, 1:3])
+    np.testing.assert_array_equal(cohort.deltas.columns(0, 4), [[0, 3, 0, -8], [0, 5, 6, 7]])
+    halves = scale(cohort, [0.5, 0.0]).deltas
+    np.testing.assert_array_equal(halves.columns(0, 4, absent=nan), want[:1] / 2)
+    in_rows = in_memory([sparse]).deltas  # a row has all its parameters
+    np.testing.assert_array_equal(in_rows.columns(0, 4, absent=nan), [[0, 3, 0, -8]])
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -146,7 +162,7 @@ def test_a_median_by_ranges_keeps_less_than_the_cohort_in_memory(
     cohort = of_payloads(payloads, n_params)
     tracemalloc.start()
     try:
-        CoordinateMedian().combine(cohort)
+        Median().combine(cohort)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

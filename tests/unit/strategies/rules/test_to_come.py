@@ -6,63 +6,15 @@ import numpy as np
 import pytest
 
 from fedge.strategies import Cohort, Mean, Rule
-from fedge.strategies.rules import Chain
+from fedge.strategies.rules import Krum, Median
 from tests.support.cohorts import member, of_rows
 from tests.support.rules_to_come import (
-    Bucketing,
-    CoordinateMedian,
     FedBuff,
     FedNova,
-    Krum,
-    NearestNeighborMixing,
     QFedAvg,
     ShardedDeltas,
-    TrimmedMean,
     site,
 )
-
-LINE = [[0.0], [1.0], [2.5], [4.0], [100.0]]  # the last one lies
-
-
-def test_a_median_needs_rows() -> None:
-    cohort = of_rows([[1, 10], [2, -5], [30, 0]])
-    np.testing.assert_array_equal(CoordinateMedian().combine(cohort), [2, 0])
-
-
-def test_a_trimmed_mean_leaves_out_the_ends_of_each_column() -> None:
-    got = TrimmedMean(f=1).combine(of_rows(LINE))
-    np.testing.assert_array_equal(got, [2.5])  # of 1, 2.5 and 4
-
-
-def test_krum_picks_one_delta_by_its_nearest_two() -> None:
-    """Sums of two squares: 7.25, 3.25, 4.5, 11.25, and far more for 100."""
-    np.testing.assert_array_equal(Krum(f=1).combine(of_rows(LINE)), [1])
-
-
-@pytest.mark.parametrize(
-    ("rule", "want"),
-    [
-        (TrimmedMean(f=1), 1.875),  # four times the mean of 0, 1, 2.5, 4, and 26.875
-        (Krum(f=1), 1.875),
-        (CoordinateMedian(), 1.875),
-        (Mean(), 6.875),  # (4 * 1.875 + 26.875) / 5
-    ],
-)
-def test_any_rule_can_follow_nearest_neighbor_mixing(rule: Rule, want: float) -> None:
-    chain = Chain((NearestNeighborMixing(f=1),), rule)
-    assert (chain.streams, chain.least) == (False, max(3, rule.least))
-    np.testing.assert_allclose(chain.combine(of_rows(LINE)), [want], rtol=1e-6)
-
-
-def test_a_pre_aggregator_may_leave_fewer_members() -> None:
-    """Of five members buckets of two leave three; a trimmed mean of f = 1 needs them."""
-    chain = Chain((Bucketing(s=2),), TrimmedMean(f=1))
-    assert chain.least == 5
-    assert Chain((Bucketing(s=2), NearestNeighborMixing(f=2)), Mean()).least == 9
-    prepared = Bucketing(s=2).prepare(of_rows([[6.0]] * 5))
-    assert len(prepared.members) == 3
-    np.testing.assert_array_equal(chain.combine(of_rows([[6.0]] * 5)), [6])
-    assert Chain((Bucketing(s=2),), Mean()).streams
 
 
 def test_fedbuff_discounts_what_is_stale() -> None:
@@ -99,7 +51,7 @@ def test_a_site_is_a_device_to_its_parent() -> None:
     np.testing.assert_array_equal([*here, *got, *flat], [7, 4, 4])
 
 
-@pytest.mark.parametrize("rule", [Mean(), FedBuff(), CoordinateMedian(), Krum(f=1)])
+@pytest.mark.parametrize("rule", [Mean(), FedBuff(), Median(), Krum(f=1)])
 def test_a_cohort_may_be_spread_over_workers(rule: Rule) -> None:
     rows = [[0.0, 1.0], [1.0, 8.0], [2.5, 3.0], [4.0, 4.0], [100.0, -7.0]]
     whole = of_rows(rows)
