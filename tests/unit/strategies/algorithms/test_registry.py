@@ -5,9 +5,7 @@ import pytest
 from fedge import strategies
 from fedge.errors import ConfigError
 from fedge.strategies import algorithms
-from fedge.strategies.optimizers import FedAvg
 from fedge.training import Plan
-from tests.support.rules_to_come import CoordinateMedian
 
 
 def test_specs_say_parameters_and_defaults() -> None:
@@ -68,6 +66,6 @@ def test_other_combinations_are_refused(
 @pytest.mark.parametrize("spec", ["scaffold", "feddyn"])
 def test_what_keeps_a_vector_goes_with_the_mean_alone(spec: str) -> None:
 
-    strategy = strategies.Strategy(CoordinateMedian(), FedAvg())
+    strategy = strategies.get("median")
     with pytest.raises(ConfigError, match="needs the rule mean"):
         algorithms.check(algorithms.get(spec), strategy, Plan())
