@@ -18,6 +18,7 @@ from fedge.messages import RoundKind
 from fedge.setting import default_of
 from fedge.strategies import Cohort, Member, PayloadDeltas, State, Strategy
 from fedge.strategies.algorithms import Algorithm, Occasion
+from fedge.strategies.rules import CohortError
 from fedge.strategies.rules.bound import EARLIER
 from fedge.training import Plan
 from fedge.types import DeviceId, RoundId
@@ -71,7 +72,8 @@ class Aggregation:
     def close(self, round_: int, asked: Sequence[int], sent: Sequence[Sent]) -> Closed:
         """Check, bound and combine what these devices sent, in the order of devices.
 
-        The model stays as it was if too few updates count, or if it would not be finite.
+        The model stays as it was if the rule cannot work with the updates that count, such as too
+        few, or if it would not be finite.
         """
         accepted, refused = [], []
         for one in sent:
@@ -117,7 +119,10 @@ class Aggregation:
         def step(state: State, cohort: Cohort) -> State:
             return self.algorithm.step(self.strategy, state, cohort, occasion)
 
-        self.state = merge_deltas(step, self.state, cohort) or self.state
+        try:
+            self.state = merge_deltas(step, self.state, cohort) or self.state
+        except CohortError:
+            return
         stamp = Stamp(schema=self.artifact.schema[:4], round=round_)
         vectors = self.algorithm.server(self.state, total)
         self.served = serve(vectors, self.downlink_codec, stamp, self.plan.seed)

@@ -14,8 +14,10 @@ from fedge.bench.federation.downlink import Downlink
 from fedge.bench.federation.fleet import Fleet
 from fedge.codecs import Stamp
 from fedge.config.aggregator import AggregatorConfig
+from fedge.errors import ConfigError
 from fedge.setting import default_of
 from fedge.strategies import algorithms
+from fedge.strategies.rules import needs_history, needs_reference
 from fedge.training import ArrayData, Plan, Trainer
 from fedge.types import Vector
 
@@ -134,6 +136,11 @@ class Federation:
     def _aggregation(self) -> Aggregation:
         strategy, algorithm = strategies.get(self.strategy), algorithms.get(self.plan.algorithm)
         algorithms.check(algorithm, strategy, self.plan)
+        if needs_reference(strategy.rule) or needs_history(strategy.rule):
+            raise ConfigError(
+                f"strategy {self.strategy!r} needs more than a round's updates, which a federation "
+                "in one process does not have"
+            )
         trained = self.artifact.parameters[: self.artifact.n_trainable].copy()
         return Aggregation(
             artifact=self.artifact,

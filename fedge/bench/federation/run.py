@@ -17,6 +17,7 @@ from fedge.training import ArrayData
 from fedge.types import Array
 
 FLOAT32 = "none"  # the spec of a codec that loses nothing
+UNBIASED = "eden:2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +87,11 @@ def _federation(setting: Setting, task: Task, parts: Parts) -> Federation:
         uneven=method.uneven,
         seed=setting.seed,
     )
-    if setting.way == "default" and setting.method not in methods.BASELINES:
+    is_federated = setting.method not in methods.BASELINES
+    if setting.way == "default" and is_federated:
         return whole
+    if setting.way == "unbiased" and is_federated:
+        return replace(whole, plan=replace(whole.plan, codec=UNBIASED))
     exact = replace(whole, plan=replace(whole.plan, codec=FLOAT32), downlink_codec=FLOAT32)
     if setting.way == "bounded":
         return exact

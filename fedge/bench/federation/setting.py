@@ -9,6 +9,7 @@ TASKS = ("digits", "mnist", "wisdm")
 WAYS = {
     "float32": "whole float32 updates and models, no bounds",
     "bounded": "the same with the default bounds on norms and weights",
+    "unbiased": "updates by eden:2, which has no residual, models by the default codec, and bounds",
     "default": "the default codecs both ways, and the default bounds",
 }
 CENTRALISED, LOCAL = "centralised", "local"  # what a federation is compared with

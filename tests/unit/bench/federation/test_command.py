@@ -206,6 +206,7 @@ def test_users_are_devices_and_the_baselines_stand_beside_them(
 ) -> None:
     words = ["bench", "federation", "--tasks", "wisdm", "--wisdm", str(wisdm(tmp_path / "w.npz"))]
     words += ["--methods", "fedavg", "centralised", "local", "--rounds", "15", "--seeds", "1"]
+    words += ["--jobs", "2"]
     file = tmp_path / "r.json"
     assert main([*words, "--plot", str(tmp_path / "p.png"), "--json", str(file)]) == 0
     runs = json.loads(file.read_text())["runs"]

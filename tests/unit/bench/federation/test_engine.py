@@ -173,6 +173,8 @@ def test_a_device_whose_training_diverges_sends_nothing_and_the_round_goes_on() 
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ConfigError, match="unknown strategy"):
         play(1, strategy="fedmagic")
+    with pytest.raises(ConfigError, match="needs more than a round's updates"):
+        play(1, strategy="fltrust")
     with pytest.raises(ConfigError, match="unknown codec"):
         play(1, downlink_codec="zip")
 
@@ -212,6 +214,11 @@ def test_a_long_update_is_shortened_and_an_absurd_one_dropped() -> None:
     absurd = play(1, norm_bound=2.0, adversary=Scripted(Forged(delta=1000 * ones)))[-1]
     assert (long.clipped, long.dropped) == (1, 0)
     assert (absurd.clipped, absurd.dropped) == (0, 1)
+
+
+def test_a_rule_that_cannot_work_with_the_cohort_leaves_the_model() -> None:
+    (point,) = play(1, strategy="multi_krum:f=2")  # needs more than four
+    np.testing.assert_array_equal(point.parameters, federation().artifact.parameters)
 
 
 def test_a_claim_of_many_examples_weighs_as_an_aggregator_weighs_it() -> None:

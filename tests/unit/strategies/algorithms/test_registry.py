@@ -5,8 +5,6 @@ import pytest
 from fedge import strategies
 from fedge.errors import ConfigError
 from fedge.strategies import algorithms
-from fedge.strategies.optimizers import FedAvg
-from fedge.strategies.rules import Median
 from fedge.training import Plan
 
 
@@ -68,6 +66,6 @@ def test_other_combinations_are_refused(
 @pytest.mark.parametrize("spec", ["scaffold", "feddyn"])
 def test_what_keeps_a_vector_goes_with_the_mean_alone(spec: str) -> None:
 
-    strategy = strategies.Strategy(Median(), FedAvg())
+    strategy = strategies.get("median")
     with pytest.raises(ConfigError, match="needs the rule mean"):
         algorithms.check(algorithms.get(spec), strategy, Plan())
