@@ -73,7 +73,7 @@ def read(path: Path) -> list[Result]:
     """
     if not path.exists():
         return []
-    *whole, rest = path.read_text().split("\n")
+    *whole, rest = path.read_text(errors="replace").split("\n")
     if rest:
         path.write_text("".join(line + "\n" for line in whole))
     return [_read(path, number, line) for number, line in enumerate(whole, 1)]
@@ -82,6 +82,7 @@ def read(path: Path) -> list[Result]:
 def _read(path: Path, number: int, line: str) -> Result:
     try:
         record = json.loads(line)
+        _check_shares(record["accuracy"], record["backdoor"], *record["curve"])
         record["setting"] = Setting(**record["setting"])
         record["curve"] = tuple(record["curve"])
         return Result(**record)
@@ -89,6 +90,11 @@ def _read(path: Path, number: int, line: str) -> Result:
         raise DataError(
             f"{path}, line {number}", expected="a run of this release", found=ascii(line[:60])
         ) from None
+
+
+def _check_shares(*values: object) -> None:
+    if not all(isinstance(value, (int, float)) and 0 <= value <= 1 for value in values):
+        raise ValueError
 
 
 def only(results: Iterable[Result], settings: Iterable[Setting]) -> list[Result]:

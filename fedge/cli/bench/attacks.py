@@ -10,7 +10,7 @@ from fedge.bench.attacks.setting import CODECS, UNBOUNDED, Setting
 from fedge.cli.bench.common import facts, positive, tell
 from fedge.cli.commands import write_json
 from fedge.cli.screen import say
-from fedge.errors import MissingDependencyError
+from fedge.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:  # they need onnx; a board that runs kernels need not have it
     from fedge.bench.attacks.grid import Grid
@@ -77,6 +77,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--jobs", type=positive, default=1, metavar="N", help="processes at a time (%(default)s)")
     add("--resume", type=Path, metavar="FILE", help="keep finished runs here, and skip them")
+    add(
+        "--finished",
+        action="store_true",
+        help="play nothing: print what --resume has of these runs",
+    )
     add("--plot", type=Path, metavar="FILE.png", help="what each attack costs, as colours")
 
 
@@ -91,10 +96,12 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         _list()
         return 0
+    if args.finished and not (args.resume and args.resume.exists()):
+        raise ConfigError("--finished needs --resume FILE, with the runs that are finished")
     start = time.perf_counter()
     if args.plot:
         check_matplotlib()
-    results = _play(_grid(args), args.jobs, args.resume)
+    results = _play(_grid(args), args.jobs, args.resume, is_over=args.finished)
     cells = summarise(results)
     print(report.tables(cells, as_markdown=args.markdown))
     say("", report.LEGEND)
@@ -144,8 +151,11 @@ def _grid(args: argparse.Namespace) -> "Grid":
     )
 
 
-def _play(grid: "Grid", n_jobs: int, log: Path | None) -> "list[Result]":
-    """All runs, in the order of the grid; those of the log are not played again."""
+def _play(grid: "Grid", n_jobs: int, log: Path | None, *, is_over: bool) -> "list[Result]":
+    """All runs, in the order of the grid; those of the log are not played again.
+
+    If it is over, the others are not played either.
+    """
     from fedge.bench.attacks.grid import append, only, read  # noqa: PLC0415 - needs onnx
     from fedge.bench.attacks.run import run as play  # noqa: PLC0415
     from fedge.bench.processes import run_all  # noqa: PLC0415
@@ -155,6 +165,8 @@ def _play(grid: "Grid", n_jobs: int, log: Path | None) -> "list[Result]":
     left = [setting for setting in settings if setting not in {one.setting for one in done}]
     if done:
         tell(f"{len(done)} of {len(settings)} runs are in {log}")
+    if is_over:
+        return done
     for result in run_all(play, left, n_jobs):
         done.append(result)
         if log:

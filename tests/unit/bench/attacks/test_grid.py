@@ -98,7 +98,10 @@ def test_a_line_that_was_cut_off_is_played_again(tmp_path: Path) -> None:
     assert len(read(log)) == 2
 
 
-@pytest.mark.parametrize("line", ["{}", "no", '{"setting": {"task": 1}}', "[]"])
+NOT_A_SHARE = '{"setting": {}, "accuracy": 2, "backdoor": 0, "curve": []}'
+
+
+@pytest.mark.parametrize("line", ["{}", "no", '{"setting": {"task": 1}}', "[]", NOT_A_SHARE])
 def test_another_file_is_refused_in_one_sentence(tmp_path: Path, line: str) -> None:
     log = tmp_path / "runs.jsonl"
     log.write_text(line + "\n")

@@ -108,6 +108,10 @@ def test_the_command_plays_on_two_processes_and_resumes(
     found = json.loads((tmp_path / "r.json").read_text())
     assert len(found["runs"]) == 6
     assert {run["setting"]["task"] for run in found["runs"]} == {"blobs.npz"}
+    assert main(command(blobs, tmp_path, "--attacks", "zero", "x10", "--finished")) == 0
+    finished = capsys.readouterr()
+    assert "4 of 6 runs are in " in finished.err
+    assert "zero" not in finished.out
 
 
 def test_the_command_says_what_each_attack_does(capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,6 +128,7 @@ def test_the_command_says_what_each_attack_does(capsys: pytest.CaptureFixture[st
         (["--rules", "meen"], "fedge: unknown strategy 'meen': the rules are "),
         (["--hostile", "10"], "fedge: --hostile must be 1 to 9, not 10"),
         (["--tasks", "chess"], "fedge: unknown task 'chess': use digits, "),
+        (["--finished"], "fedge: --finished needs --resume FILE, with the runs that are finished"),
     ],
 )
 def test_a_wrong_option_is_refused_in_one_sentence(
