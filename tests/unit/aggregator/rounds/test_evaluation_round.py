@@ -405,7 +405,7 @@ def test_the_test_data_decide_where_they_are_asked_to(tmp_path: Path) -> None:
         ({"target_accuracy": 1, "evaluate_every": 0}, None, "target_accuracy: no model is"),
         ({"best_by": "devices_accuracy"}, linear(), "numbers, which have no accuracy"),
         ({"target_accuracy": 0.5}, linear(), "numbers, which have no accuracy"),
-        ({"best_by": "luck"}, None, "expected one of test_accuracy, test_loss, devices_accuracy"),
+        ({"best_by": "luck"}, None, "expected one of devices_accuracy, devices_loss, test_ac"),
         ({"evaluate_every": -1}, None, "evaluate_every"),
         ({"validation": 1.0}, None, "validation"),
     ],
