@@ -160,7 +160,7 @@ def test_one_liar_is_bounded_and_named(tmp_path: Path, caplog: pytest.LogCapture
     event = fleet.rounds()[-1]
     assert event["clipped"] == [{"device": "eve"}]
     assert event["devices"]["examples"] == 40 + 100
-    assert event["devices"]["loss"] < 3
+    assert event["devices"]["loss"] < 7
     assert "1 updates were scaled down to what the other devices report: eve" in caplog.text
 
 
