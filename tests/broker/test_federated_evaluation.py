@@ -1,6 +1,9 @@
 """A job without test data: real processes evaluate the model on what each of them holds out."""
 
 import json
+import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +13,18 @@ from sklearn import metrics as sklearn
 
 from fedge.aggregator import open_registry
 from fedge.aggregator.state.folder import StateFolder
+from fedge.artifact import Artifact
 from fedge.cli.main import main
 from fedge.device.work.seeds import derive_seed
 from fedge.training.holdout import held_out
 from fedge.types import Array, DeviceId, RoundId
+from tests.support.aggregator_process import AggregatorProcess, ScriptedFleet
 from tests.support.broker import Broker
+from tests.support.evaluations import report_of
+from tests.support.laws import check_laws
 from tests.support.models import softmax
 from tests.support.processes import FedgeProcess, environment, stopping
+from tests.support.scripted import scripted_payload
 
 pytestmark = pytest.mark.broker
 
@@ -104,3 +112,46 @@ def test_the_fleet_s_metrics_are_those_computed_centrally(
     assert main(["export", str(tmp_path / "state"), "--best", "-o", str(output)]) == 0
     assert f"of round {best['round'] - 1}" in capsys.readouterr().out
     assert output.stat().st_size > 0
+
+
+SEAMS = [
+    "fedge.aggregator.state.store:Store.close_evaluation",
+    "fedge.aggregator.state.evaluation_table:insert_evaluation",
+]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("place", SEAMS)
+def test_killed_while_an_evaluation_closes_it_finds_the_same(
+    mosquitto: Broker, tmp_path: Path, place: str, when: str
+) -> None:
+    """Rounds 1 and 3 train, 2 and 4 evaluate; it dies in round 4, and no report is lost."""
+    names, folder = ("ann", "bob"), tmp_path / "state"
+    flags: dict[str, object] = {
+        "codec": "none", "rounds": 2, "quorum": 2, "wait-for": 2, "evaluate-every": 1
+    }  # fmt: skip
+    process = AggregatorProcess(tmp_path, mosquitto.url, ARTIFACT, **flags)
+    fleet = ScriptedFleet(mosquitto.url, ARTIFACT, names, payload=scripted_answer)
+    with closing(process), closing(fleet):
+        process.start_to_crash(place, when)
+        assert fleet.play(lambda: process.exit_code is not None), process.log
+        assert process.exit_code == -signal.SIGKILL, process.log
+        check_laws(folder)
+        process.start()
+        assert fleet.play(lambda: process.exit_code is not None), process.log
+        assert process.exit_code == 0, process.log
+        assert fleet.play(fleet.have_finished, timeout_s=5)
+    check_laws(folder)
+    with sqlite3.connect(folder / "state.sqlite3") as db:
+        found = db.execute("SELECT round, version, n_examples, accuracy FROM evaluation").fetchall()
+        (n_said,) = db.execute("SELECT count(*) FROM device_evaluation").fetchone()
+    assert found == [(2, 1, 20, 0.2), (4, 2, 20, 0.4)]
+    assert n_said == 4
+    assert [sorted(device.accepted) for device in fleet.devices] == [[1, 2, 3, 4]] * 2
+
+
+def scripted_answer(artifact: Artifact, device: str, round_: int) -> bytes:
+    """An update in odd rounds; in even ones, as many of ten answers are right as the round says."""
+    if round_ % 2:
+        return scripted_payload(artifact, device, round_)
+    return report_of(artifact, round_, 10, round_, 1.0)
