@@ -129,6 +129,7 @@ def aggregator(
         "state-dir": "state",
         "events": "events.jsonl",
         "json": "result.json",
+        "evaluate-every": 0,
     }
     return FedgeProcess("aggregate", folder, {**given, **flags})
 

@@ -27,17 +27,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="MODEL.onnx", help="where to write it"
     )
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--round",
         type=_round,
         metavar="N",
-        help="the model that round N made, or `best`: the one with the highest accuracy on the "
-        "aggregator's test data, or with the lowest loss where there is no accuracy (default: the "
-        "latest)",
+        help="the model that round N made, or `best` (default: the latest)",
+    )
+    which.add_argument(
+        "--best",
+        dest="round",
+        action="store_const",
+        const="best",
+        help="the best model: with the highest accuracy, or the lowest loss where there is none, "
+        "on the aggregator's test data or else on the devices' own examples, or by what its "
+        "--best-by says",
     )
     parser.epilog = (
-        "The file's metadata_props, named fedge.*, hold its fleet, job, round, accuracy and loss, "
-        "and the SHA-256 of its parameters and artifact."
+        "The file's metadata_props, named fedge.*, hold its fleet, job, round, accuracy and loss "
+        "(on the test data, and on the devices' examples), and the SHA-256 of its parameters and "
+        "artifact."
     )
 
 
@@ -77,7 +86,9 @@ def _round(text: str) -> int | Literal["best"]:
 
 def _from_file(path: Path, round_: int | str | None) -> _Found:
     if round_ is not None:
-        raise ConfigError(f"{path} is an artifact, which has no rounds: leave out --round")
+        raise ConfigError(
+            f"{path} is an artifact, which has no rounds: leave out --round and --best"
+        )
     artifact = load_artifact(path)
     return artifact, artifact.parameters, "the model before any training", _of_artifact(artifact)
 
@@ -95,6 +106,7 @@ def _from_directory(path: Path, round_: int | str | None) -> _Found:
             model = registry.best()
     made_by = "before any round" if model.round is None else f"of round {model.round}"
     artifact, (fleet, job) = registry.artifact(), registry.job()
+    devices_loss, devices_accuracy = registry.by_devices(model) or (None, None)
     facts = {
         "fleet": fleet,
         "job": job,
@@ -102,6 +114,8 @@ def _from_directory(path: Path, round_: int | str | None) -> _Found:
         "model_sha256": model.sha256.hex(),
         "accuracy": model.accuracy,
         "loss": model.loss,
+        "devices_accuracy": devices_accuracy,
+        "devices_loss": devices_loss,
         **_of_artifact(artifact),
     }
     return artifact, registry.parameters(model), f"model {model.version} {made_by}", facts

@@ -19,7 +19,7 @@ _CODECS = f"{', '.join(codecs.SPECS)}; docs/codecs.md helps to choose"
 
 EVALUATE_EVERY = 10  # training rounds
 VALIDATION = 0.1  # share of a device's examples
-BestBy: TypeAlias = Literal["test_accuracy", "test_loss", "devices_accuracy", "devices_loss"]
+BestBy: TypeAlias = Literal["devices_accuracy", "devices_loss", "test_accuracy", "test_loss"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -189,7 +189,7 @@ def _device(ready: Prepared, name: str, own: Path) -> list[str]:
 
 def plan_settings(plan: Plan) -> dict[str, object]:
     """The settings of an aggregator that ask for this plan, by name."""
-    return {name: value for name, value in plan.to_wire().items() if value is not None}
+    return {name: value for name, value in asdict(plan).items() if value is not None}
 
 
 def _flags(command: str, **options: object) -> list[str]:

@@ -36,6 +36,7 @@ def aggregate(folder: Path, url: str) -> FedgeProcess:
         "broker": url, "artifact": folder / "linear.fedge", "state-dir": folder / "agg",
         "rounds": ROUNDS, "wait-for": 1, "quorum": 1, "deadline-s": 60, "batch-size": 1,
         "local-steps": 2000, "lr": 1e-5, "codec": "topk:0.2/float32", "downlink-codec": "none",
+        "evaluate-every": 0,
     }  # fmt: skip
     return FedgeProcess("aggregate", folder, flags, env=environment(folder))
 

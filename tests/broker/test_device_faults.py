@@ -43,6 +43,7 @@ class Fleet:
             "broker": self.broker.url, "artifact": self.artifact, "state-dir": self._state("agg"),
             "rounds": ROUNDS, "wait-for": len(DEVICES), "quorum": len(DEVICES), "deadline-s": 60,
             "local-steps": STEPS, "batch-size": 1, "lr": 1e-7, "codec": "topk:1.0/float32",
+            "evaluate-every": 0,
         }  # fmt: skip
         self._start("aggregate", "agg", flags)
 

@@ -35,7 +35,7 @@ def test_the_states_of_device_and_aggregator_are_private_under_umask_0(
     flags = {"broker": mosquitto.url, "log-level": "debug"}
     aggregator = start(
         "aggregate", tmp_path,
-        {**flags, "artifact": tmp_path / "model.fedge", "rounds": 3,
+        {**flags, "artifact": tmp_path / "model.fedge", "rounds": 3, "evaluate-every": 0,
          "state-dir": tmp_path / "deep" / "aggregator", "downlink-codec": "topk:0.5/sign"},
     )  # fmt: skip
     device = start(

@@ -41,7 +41,7 @@ class Fleet:
         flags = {
             "job": job, "name": f"aggregator-{job}", "artifact": self.artifact,
             "events": self.folder / f"{job}.jsonl", "rounds": 3, "deadline": 4,
-            "local-steps": 3, "batch-size": 4, "lr": 0.01, **settings,
+            "local-steps": 3, "batch-size": 4, "lr": 0.01, "evaluate-every": 0, **settings,
         }  # fmt: skip
         return self._start("aggregate", job, {name: flags[name] for name in flags})
 

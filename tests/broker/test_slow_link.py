@@ -72,7 +72,8 @@ def start_aggregator(folder: Path, url: str, **more: object) -> FedgeProcess:
     flags = {
         "broker": url, "artifact": folder / "linear.fedge", "state-dir": folder / "state",
         "rounds": ROUNDS, "wait-for": 2, "quorum": 2, "deadline-s": 60, "local-steps": 4,
-        "batch-size": 1, "lr": 1e-7, "codec": "none", "downlink-codec": "topk:0.01/sign", **more,
+        "batch-size": 1, "lr": 1e-7, "codec": "none", "downlink-codec": "topk:0.01/sign",
+        "evaluate-every": 0, **more,
     }  # fmt: skip
     return FedgeProcess("aggregate", folder, flags, env=environment(folder))
 

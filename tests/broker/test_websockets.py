@@ -69,7 +69,8 @@ def test_a_job_with_a_model_of_megabytes_runs_through_a_websocket(
         common["ca-file"] = str(broker.ca_file)
     asked = {"artifact": tmp_path / "model.fedge", "state-dir": tmp_path / "aggregator",
              "rounds": rounds, "local-steps": 1, "lr": 1e-9, "codec": "none",
-             "downlink-codec": "none", "json": tmp_path / "result.json"}  # fmt: skip
+             "downlink-codec": "none", "evaluate-every": 0,
+             "json": tmp_path / "result.json"}  # fmt: skip
     own = {"id": "pi-3", "data": data, "state-dir": tmp_path / "device"}
     env = environment(tmp_path)
     aggregator = FedgeProcess("aggregate", tmp_path, {**common, **asked}, env=env)

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from fedge.aggregator.reporting.events import VERSION
+from fedge.artifact import Artifact
 from fedge.messages import DeviceState, Followed, Presence, Topics
 from fedge.rounds import CALM_S
 from fedge.types import RoundId
 from tests.support.aggregator_by_hand import Bench
+from tests.support.evaluations import report_of
+from tests.support.scripted import scripted_payload
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "events.md"
 
@@ -23,6 +26,7 @@ TYPES: dict[str, Callable[[object], bool]] = {
     "number": lambda value: type(value) in {int, float},
     "boolean": lambda value: isinstance(value, bool),
     "list": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
     "null": lambda value: value is None,
 }
 
@@ -92,6 +96,24 @@ def test_every_event_is_as_documented_and_all_of_them_happen(
     for event in eventful:
         check(event)
     assert {event["event"] for event in eventful} == schema().keys() - {""}
+
+
+def test_the_events_of_an_evaluation_are_as_documented(tmp_path: Path) -> None:
+    def answer(artifact: Artifact, device: str, round_: int) -> bytes:
+        if round_ == 1:
+            return scripted_payload(artifact, device, round_)
+        return report_of(artifact, round_, 10, 7, 0.5)
+
+    bench = Bench(tmp_path, rounds=1, evaluate_every=1)
+    bench.add("ann", payload=answer)
+    bench.settle()
+    events = events_of(tmp_path)
+    for event in events:
+        check(event)
+    assert [event["devices"]["examples"] for event in (events[-2], events[-1])] == [10, 10]
+    (listed,) = re.findall(r"(?ms)^    examples .*?(?=^## )", DOCUMENT.read_text())
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"(?m)^    (\w.*?)  ", listed))))
+    assert events[-2]["devices"].keys() <= named | {"calibration"}
 
 
 def test_an_event_of_a_device_names_it_and_the_reason(eventful: list[dict[str, Any]]) -> None:

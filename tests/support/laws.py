@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fedge.aggregator import open_registry
 from fedge.aggregator.state.folder import StateFolder
+from fedge.aggregator.state.records import ModelRecord
 
 
 def check_laws(state: Path, *, keep_models: int = 20) -> None:
@@ -37,7 +38,23 @@ def check_laws(state: Path, *, keep_models: int = 20) -> None:
         newest = models[-1]
         assert StateFolder(state).read_held(newest).size
         assert newest.memory is None or StateFolder(state).read_memory(newest.memory)
-    judged = [model for model in models if model.accuracy is not None]
-    best = max(judged, key=lambda model: (model.accuracy or 0.0, -model.version), default=None)
-    for model in [*models[-keep_models:], *([best] if best is not None else [])]:
+    for model in [*models[-keep_models:], *_best(state, models)]:
         assert StateFolder(state).read_model(model.sha256).size
+
+
+def _best(state: Path, models: list[ModelRecord]) -> list[ModelRecord]:
+    """The best by accuracy, on the test data or else on the devices' examples, if any has one."""
+    with sqlite3.connect(state / "state.sqlite3") as db:
+        by_devices = dict(db.execute("SELECT version, accuracy FROM evaluation").fetchall())
+        (by,) = db.execute("SELECT best_by FROM job").fetchone() or (None,)
+    scores = [
+        (by_devices.get(one.version) if by == "devices_accuracy" else one.accuracy, one)
+        for one in models
+    ]
+    judged = [(score, one) for score, one in scores if score is not None]
+    if by not in {"devices_accuracy", "test_accuracy"} or not judged:
+        return []
+    highest = max(score for score, _ in judged)
+    registry = open_registry(state)
+    assert registry.best().version in [one.version for score, one in judged if score == highest]
+    return [registry.best()]

@@ -167,6 +167,7 @@ class _Course:
             "job": JOB,
             "artifact": self._folder / "model.fedge",
             "rounds": self._n_rounds,
+            "evaluate-every": 0,
             "quorum": self._n_devices,
             "wait-for": self._n_devices,
             "max-devices": self._n_devices,

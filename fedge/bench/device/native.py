@@ -93,6 +93,7 @@ def _aggregate(demo: DemoOptions, ready: Prepared, url: str) -> dict[str, Any]:
         "artifact": ready.artifact,
         "state-dir": ready.folder / "aggregator",
         "rounds": demo.rounds,
+        "evaluate_every": 0,
         "downlink-codec": demo.downlink_codec,
         "deadline-s": demo.deadline_s,
         **plan_settings(ready.plan),

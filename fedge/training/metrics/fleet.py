@@ -58,10 +58,11 @@ def bounds(n_examples: Sequence[float], heaviest: float | None = HEAVIEST) -> li
 def summarize(reports: Iterable[Sums], shares: Sequence[float]) -> Fleet:
     """Metrics of all devices together; one at a time is in memory.
 
-    No device owns the result. Its examples count up to a bound (`bounds`), and its losses and
-    errors too, if there are at least three devices: the furthest quarter from the median, and at
-    least one device, is judged by the rest. A device more than five times as far away as the
-    furthest of the rest is moved in to five times.
+    No device owns the result. Its examples count up to a bound (`bounds`), and so do its mean loss
+    and errors, if there are at least three devices: the furthest quarter from the median, and at
+    least one device, is judged by the rest. A device that is more than five times as far away as
+    the furthest of the rest, and further than five times the median, is moved in to the larger of
+    these distances. An accuracy is between 0 and 1 and is left alone.
 
     Args:
         reports: one per device, at least one, all of the same form. The sums run in this order.
@@ -82,7 +83,9 @@ def summarize(reports: Iterable[Sums], shares: Sequence[float]) -> Fleet:
 
     total = reduce(add, weighted())
     found = {name: np.array(values) for name, values in means.items() if values}
-    kept = {name: _drawn_in(values) for name, values in found.items()}
+    kept = {
+        name: values if name == "accuracy" else _drawn_in(values) for name, values in found.items()
+    }
     moved = np.any([kept[name] != values for name, values in found.items()], axis=0)
     n_examples, n_answers = np.array(weights).T
     return Fleet(
@@ -108,7 +111,7 @@ def _drawn_in(values: Array) -> Array:
         return values
     centre = float(np.median(values))
     furthest_trusted = np.sort(np.abs(values - centre))[n - 1 - max(n // ONE_IN, 1)]
-    reach = REACH * float(furthest_trusted)
+    reach = REACH * max(float(furthest_trusted), abs(centre))
     return np.clip(values, centre - reach, centre + reach)
 
 

@@ -45,10 +45,16 @@ def one(cls: type[Settings], name: str) -> Setting:
 
 @pytest.mark.parametrize("item", PLAN)
 def test_a_field_of_a_plan_is_a_setting_of_the_aggregator(item: Field[Any]) -> None:
-    """The very same range, the very same default, of the same type, with the same help."""
+    """The very same range, the very same default, of the same type, with the same help.
+
+    The share to hold out alone may be unset: then it depends on whether devices evaluate models.
+    """
     setting = field(AggregatorConfig, item.name)
-    assert setting.default is item.default
-    assert setting.type == item.type
+    if item.name == "validation":
+        assert (setting.default, setting.type) == (None, float | None)
+    else:
+        assert setting.default is item.default
+        assert setting.type == item.type
     assert setting.metadata["rule"] is item.metadata["rule"]
     assert setting.metadata["about"].startswith(item.metadata["about"])
 

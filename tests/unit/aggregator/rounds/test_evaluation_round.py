@@ -13,28 +13,15 @@ import pytest
 from fedge.aggregator import open_registry
 from fedge.artifact import Artifact
 from fedge.errors import ConfigError
-from fedge.messages import EvaluationReport, RoundKind
-from fedge.training.metrics import form_of, sums_of
+from fedge.messages import RoundKind
 from fedge.types import RoundId
 from tests.support.aggregator_by_hand import Bench
+from tests.support.evaluations import report_of
 from tests.support.laws import check_laws
 from tests.support.models import linear, softmax
 from tests.support.scripted import ScriptedDevice, scripted_payload
 
 Told = Callable[[str, int], tuple[int, int, float]]  # device, round -> examples, right, loss
-
-
-def report_of(artifact: Artifact, round_: int, n: int, right: int, loss: float) -> bytes:
-    """So many right answers among n of class 1, each with the same mean loss."""
-    form = form_of(artifact.manifest)
-    losses = np.full(n, loss, np.float32)
-    if form.n_classes is None:
-        sums = sums_of(form, losses, np.full((n, 1), loss**0.5), np.zeros((n, 1)))
-    else:
-        scores = np.zeros((n, form.n_classes), np.float32)
-        scores[:right, 1], scores[right:, 0] = 1, 1
-        sums = sums_of(form, losses, scores, np.ones(n, np.int64))
-    return EvaluationReport(schema=artifact.schema, round=RoundId(round_), sums=sums).to_bytes()
 
 
 class Fleet(Bench):
@@ -160,7 +147,7 @@ def test_one_liar_is_bounded_and_named(tmp_path: Path, caplog: pytest.LogCapture
     event = fleet.rounds()[-1]
     assert event["clipped"] == [{"device": "eve"}]
     assert event["devices"]["examples"] == 40 + 100
-    assert event["devices"]["loss"] < 3
+    assert event["devices"]["loss"] < 7
     assert "1 updates were scaled down to what the other devices report: eve" in caplog.text
 
 
@@ -228,7 +215,7 @@ def last_model(folder: Path) -> bytes:
 
 def test_killed_after_any_step_it_finds_the_same(tmp_path: Path) -> None:
     settings: dict[str, Any] = {
-        "rounds": 4, "evaluate_every": 2, "strategy": "fedadam:lr=0.05",
+        "rounds": 2, "evaluate_every": 1, "strategy": "fedadam:lr=0.05",
         "downlink_codec": "topk:0.1/sign", "artifact": softmax(n_in=100),
     }  # fmt: skip
 
@@ -243,7 +230,7 @@ def test_killed_after_any_step_it_finds_the_same(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "killed", told, "ann", "bob", **settings)
     rng = np.random.default_rng(0)
     for _ in range(300):
-        fleet.settle(n_steps=int(rng.integers(1, 3)))
+        fleet.settle(n_steps=int(rng.integers(1, 4)))
         if all(device.has_finished() for device in fleet.devices.values()):
             break
         fleet.kill()
@@ -252,11 +239,11 @@ def test_killed_after_any_step_it_finds_the_same(tmp_path: Path) -> None:
         fleet.time.now_s += 1  # so that devices send again
     assert fleet.n_starts > 4
     fleet.aggregator.close()
-    assert fleet.kinds() == calm.kinds() == "ttette"
+    assert fleet.kinds() == calm.kinds() == "tete"
     assert [one["devices"] for one in fleet.rounds()] == [one["devices"] for one in calm.rounds()]
     assert last_model(fleet.folder) == last_model(calm.folder)
     with sqlite3.connect(fleet.folder / "state" / "state.sqlite3") as db:
-        assert db.execute("SELECT count(*), count(applied_in) FROM update_").fetchone() == (12, 12)
+        assert db.execute("SELECT count(*), count(applied_in) FROM update_").fetchone() == (8, 8)
         assert db.execute("SELECT count(*) FROM device_evaluation").fetchone() == (4,)
 
 
@@ -405,7 +392,7 @@ def test_the_test_data_decide_where_they_are_asked_to(tmp_path: Path) -> None:
         ({"target_accuracy": 1, "evaluate_every": 0}, None, "target_accuracy: no model is"),
         ({"best_by": "devices_accuracy"}, linear(), "numbers, which have no accuracy"),
         ({"target_accuracy": 0.5}, linear(), "numbers, which have no accuracy"),
-        ({"best_by": "luck"}, None, "expected one of test_accuracy, test_loss, devices_accuracy"),
+        ({"best_by": "luck"}, None, "expected one of devices_accuracy, devices_loss, test_ac"),
         ({"evaluate_every": -1}, None, "evaluate_every"),
         ({"validation": 1.0}, None, "validation"),
     ],

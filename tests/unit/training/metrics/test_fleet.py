@@ -64,13 +64,28 @@ def test_one_liar_does_not_own_the_number() -> None:
     liar = device(1000, 0, 1e30)
     fleet = summarize([*honest, liar], bounds([10, 10, 10, 10, 1000]))
     assert fleet.bounded == (4,)
-    # It counts as 100 examples; its loss as the median 1.1 and five times .3, the furthest of the
-    # trusted four: 2.6.
+    # It counts as 100 examples; its loss as the median 1.1 and five times that: 6.6. The furthest
+    # of the four that are trusted is only .3 away.
     assert fleet.total.n_examples == pytest.approx(140)
-    assert fleet.total.mean_loss == pytest.approx((40 * 1.0 + 100 * 2.6) / 140)
+    assert fleet.total.mean_loss == pytest.approx((40 * 1.0 + 100 * 6.6) / 140)
     assert fleet.total.accuracy == pytest.approx(36 / 140)
     assert fleet.quantiles["accuracy"][1] == 0.9
-    assert fleet.worst["loss"] == pytest.approx(2.6)
+    assert fleet.worst["loss"] == pytest.approx(6.6)
+
+
+def test_a_device_as_far_out_as_the_trusted_ones_is_left_alone() -> None:
+    """Median 1; the furthest of the trusted three of four is 3 away, so 16 is as far as it goes."""
+    some = [device(10, 5, loss) for loss in (0.5, 1.0, 1.0, 4.0, 15.9)]
+    assert summarize(some, [1] * 5).bounded == ()
+    some[-1] = device(10, 5, 17)
+    fleet = summarize(some, [1] * 5)
+    assert fleet.bounded == (4,)
+    assert fleet.worst["loss"] == pytest.approx(16)
+
+
+def test_an_accuracy_is_never_moved() -> None:
+    some = [device(10, right) for right in (0, 0, 0, 3)]
+    assert summarize(some, [1] * 4).total.accuracy == pytest.approx(3 / 40)
 
 
 def test_two_devices_have_no_majority_to_judge_by() -> None:
