@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,12 @@ from tests.support.cohorts import member, of_rows
 from tests.support.sent_values import events, moved, sending
 
 FACTS = Facts(n_steps=4, loss=0.5)
-SCAFFOLD = {"algorithm": "scaffold", "lr": 0.5, "local_steps": 4, "downlink_codec": "none"}
+SCAFFOLD: dict[str, Any] = {
+    "algorithm": "scaffold",
+    "lr": 0.5,
+    "local_steps": 4,
+    "downlink_codec": "none",
+}
 
 
 def play(
@@ -71,7 +77,7 @@ def test_a_compressed_downlink_has_int8_vectors_and_both_ends_use_what_they_deco
     tmp_path: Path,
 ) -> None:
     settings = {**SCAFFOLD, "downlink_codec": "topk:0.5/sign", "codec": "int8"}
-    bench = Bench(tmp_path, rounds=1, **settings)  # type: ignore[arg-type] # no artifact
+    bench = Bench(tmp_path, rounds=1, **settings)
     bench.add("ann", facts=FACTS)
     bench.settle()
     served, n = bench.aggregator._job.model.served, bench.artifact.n_trainable
@@ -86,7 +92,7 @@ def test_a_compressed_downlink_has_int8_vectors_and_both_ends_use_what_they_deco
 
 
 def test_before_the_first_round_there_is_nothing_to_send(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, wait_for=1, quorum=2, **SCAFFOLD)  # type: ignore[arg-type] # no artifact
+    bench = Bench(tmp_path, wait_for=1, quorum=2, **SCAFFOLD)
     (ann,) = bench.add("ann")
     bench.settle()
     assert ann.manifest is not None
@@ -171,7 +177,7 @@ def continued(bench: Bench, folder: Path, strategy: str, algorithm: str) -> tupl
 
 
 def test_what_another_algorithm_or_optimizer_remembers_is_dropped(tmp_path: Path) -> None:
-    settings = {**SCAFFOLD, "strategy": "fedavgm", "rounds": 2}
+    settings: dict[str, Any] = {**SCAFFOLD, "strategy": "fedavgm", "rounds": 2}
     bench = play(tmp_path, {"ann": 2.0, "bob": 4.0}, **settings)
     assert continued(bench, tmp_path, "fedavgm", "scaffold") == (["control", "momentum"], 0)
     assert continued(bench, tmp_path, "mean/fedavg", "scaffold") == (["control"], 0)
