@@ -101,6 +101,18 @@ def test_a_feddyn_device_subtracts_its_last_gradient() -> None:
     np.testing.assert_array_equal(after, vector(3))
 
 
+def test_a_feddyn_device_learns_slower_if_it_sends_less() -> None:
+    # g_k changes by 2 as above, times the root of 0.01.
+    plan, feddyn = replace(PLAN, codec="topk:0.01/sign"), algorithms.get("feddyn:alpha=0.5")
+    after = feddyn.after(plan, {}, vector(1), Sent(vector(-4), 4))
+    np.testing.assert_allclose(after, vector(1.2), rtol=1e-6)
+    occasion = Occasion(plan=plan, fleet_examples=1)
+    state = _step(
+        "feddyn:alpha=0.5", State(vector(0), {"regulariser": vector(1)}), occasion, _update(-4)
+    )
+    np.testing.assert_allclose(state.memory["regulariser"], after, rtol=1e-6)
+
+
 def test_a_feddyn_aggregator_moves_by_the_mean_and_by_the_fleets_gradients() -> None:
     # Four devices in the fleet, two took part: h = (4 + 0.5 * (4 + 2)) / 4 = 1.75 of sums 7;
     # the model moves by -3 - 1.75 / 0.5 = -6.5.
