@@ -40,7 +40,7 @@ def wound(world: World) -> None:
             aggregator.start()
         case "lose":  # its updates do not arrive, and are late when they do
             world.bus.copies = lambda topic, _payload: int(not topic.endswith(f"/{device.name}"))
-        case "find":
+        case _:
             world.bus.copies = lambda _topic, _payload: 1
 
 

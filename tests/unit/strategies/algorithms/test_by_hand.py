@@ -41,6 +41,7 @@ def test_a_scaffold_device_corrects_by_c_minus_its_own_and_learns_from_what_it_s
     server, own = {"control": vector(3)}, vector(1)
     np.testing.assert_array_equal(scaffold.local(PLAN, server, own).correction, vector(2))
     after = scaffold.after(PLAN, server, own, Sent(vector(-8), 4))
+    assert after is not None
     np.testing.assert_array_equal(after, vector(2))
 
 
@@ -53,6 +54,7 @@ def test_a_scaffold_device_learns_slower_if_it_sends_less(codec: str, share: flo
     # c_i changes by 1 as above, times the square root of the share of values that are sent.
     plan, scaffold = replace(PLAN, codec=codec), algorithms.get("scaffold")
     after = scaffold.after(plan, {"control": vector(3)}, vector(1), Sent(vector(-8), 4))
+    assert after is not None
     np.testing.assert_allclose(after, vector(1 + share), rtol=1e-6)
     occasion = Occasion(plan=plan, fleet_examples=1, server={"control": vector(3)})
     state = _step("scaffold", State(vector(0), {"control": vector(1)}), occasion, _update(-8))
@@ -75,6 +77,7 @@ def test_the_first_round_of_scaffold_is_fedavgs() -> None:
     scaffold = algorithms.get("scaffold")
     assert scaffold.local(PLAN, {}, None).correction is None
     after = scaffold.after(PLAN, {}, None, Sent(vector(-8), 4))
+    assert after is not None
     np.testing.assert_array_equal(after, vector(4))
 
 
@@ -98,6 +101,7 @@ def test_a_feddyn_device_subtracts_its_last_gradient() -> None:
     assert terms.proximal == 0.5
     np.testing.assert_array_equal(terms.correction, vector(-1))
     after = feddyn.after(PLAN, {}, vector(1), Sent(vector(-4), 4))
+    assert after is not None
     np.testing.assert_array_equal(after, vector(3))
 
 
@@ -105,6 +109,7 @@ def test_a_feddyn_device_learns_slower_if_it_sends_less() -> None:
     # g_k changes by 2 as above, times the root of 0.01.
     plan, feddyn = replace(PLAN, codec="topk:0.01/sign"), algorithms.get("feddyn:alpha=0.5")
     after = feddyn.after(plan, {}, vector(1), Sent(vector(-4), 4))
+    assert after is not None
     np.testing.assert_allclose(after, vector(1.2), rtol=1e-6)
     occasion = Occasion(plan=plan, fleet_examples=1)
     state = _step(
