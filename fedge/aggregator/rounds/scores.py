@@ -14,7 +14,7 @@ from fedge.strategies.rules.bound import FEW
 from fedge.types import DeviceId
 
 LONG = 3.0  # median norms; in honest fleets few are longer
-FAR = 6.0  # median norms; of honest devices hardly any, and none again and again
+FAR = 8.0  # median norms; of honest devices hardly any, and none again and again
 OPPOSED = -3.0  # robust standard deviations of the cosines
 LOSSY = 8.0  # robust standard deviations of the losses
 _LEAST = 5  # values that a spread is measured on
