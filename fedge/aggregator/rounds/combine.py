@@ -56,7 +56,8 @@ class Combiner:
             return replace(pooled, told=pooled.told | told)
         updates = self._updates(cohort, out, before.state.parameters.size)
         combined = self._merge(before, updates.counted)
-        verdicts, told = judge(self.on, updates, decisions, round_.id)
+        least = self.strategy.rule.least
+        verdicts, told = judge(self.on, updates, decisions, round_.id, least=least)
         return replace(combined, told=combined.told | told, verdicts=verdicts)
 
     def _merge(self, before: Model, counted: Counted) -> Combined:
