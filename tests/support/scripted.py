@@ -24,7 +24,6 @@ from fedge.messages import (
     decode_reply,
     split_update,
 )
-from fedge.messages.update import Facts
 from fedge.transport.base import Connected, Message, Transport
 from fedge.types import DeviceId, RoundId
 

@@ -257,7 +257,7 @@ def _quarantine_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if report["quarantine_withheld"]:
         names = ", ".join(report["quarantine_withheld"][:_MOST_NAMED])
         yield (
-            f"suspect, but not put in quarantine, because that would leave no majority: {names}; "
+            f"suspect, but not put in quarantine, because that would leave too few: {names}; "
             "`fedge quarantine add` does it by hand"
         )
 

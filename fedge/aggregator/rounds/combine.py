@@ -78,9 +78,11 @@ class Combiner:
             return replace(pooled, told=pooled.told | told)
         updates = self._updates(cohort, out, before.state.parameters.size)
         combined = self._merge(before, updates.counted, round_)
-        verdicts, told = judge(self.on, updates, decisions, round_.id)
+        least = self.strategy.rule.least
+        verdicts, told = judge(self.on, updates, decisions, round_.id, least=least)
         learned = replace(combined.learned, verdicts=verdicts)
         return replace(combined, told=combined.told | told, learned=learned)
+
 
     def _merge(self, before: Model, counted: Counted, round_: Round) -> Combined:
         plan = self.on.config.plan()

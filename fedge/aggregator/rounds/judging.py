@@ -36,9 +36,22 @@ class Updates:
 
 
 def judge(
-    on: Context, updates: Updates, decisions: Mapping[DeviceId, Quarantine], round_: RoundId
+    on: Context,
+    updates: Updates,
+    decisions: Mapping[DeviceId, Quarantine],
+    round_: RoundId,
+    *,
+    least: int,
 ) -> tuple[Verdicts, dict[str, Any]]:
-    """What the round says about its devices, and fields of its event."""
+    """What the round says about its devices, and fields of its event.
+
+    Args:
+        on: settings and store.
+        updates: of the round.
+        decisions: that were in force for it.
+        round_: which.
+        least: devices that the strategy needs in a round.
+    """
     seen = score(list(_seen(updates)), updates.counted.median)
     scores = _one_each(_turned(on, updates, seen, round_))
     suspects = [one.device for one in scores if "suspect" in one.marks]
@@ -47,7 +60,9 @@ def judge(
         suspicion=on.store.suspicion(suspects),
         n_devices=on.store.n_compared(),
     )
-    policy = Policy(after=on.config.quarantine_after, rounds=on.config.quarantine_rounds)
+    policy = Policy(
+        after=on.config.quarantine_after, rounds=on.config.quarantine_rounds, least=least
+    )
     decision = decide(scores, known, policy, round_=round_)
     out = [decisions[one.device] for one in updates.others]
     return decision.verdicts, quarantine_fields(out, scores, decision)

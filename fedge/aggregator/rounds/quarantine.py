@@ -5,7 +5,8 @@ are still compared with the others', which is how the rule notices that it can r
 
 Law: the rule adds nobody if afterwards half or more of the devices in this round, or of all known
 ones, would be in quarantine. Everything it goes by is a comparison with the majority, so where
-there is none it does not decide.
+there is none it does not decide. Nor does it if fewer devices than the strategy needs would be
+left in a round like this one: then no round would change the model any more.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -23,10 +24,12 @@ class Policy:
         after: suspect rounds among the last `window` after which a device goes into quarantine;
             None for no rule.
         rounds: in a row without suspicion after which it is released.
+        least: devices that the strategy needs in a round.
     """
 
     after: int | None
     rounds: int
+    least: int = 1
 
     @property
     def window(self) -> int:
@@ -82,7 +85,8 @@ def decide(scores: Sequence[Score], known: Known, policy: Policy, *, round_: Rou
         and (n := _n_suspect(one, known, policy.window)) >= policy.after
     }
     out = {name for name, one in known.decisions.items() if one.is_out} - ended
-    has_room = _is_minority(wanted.keys() | out, {one.device for one in scores}, known.n_devices)
+    present = {one.device for one in scores}
+    has_room = _has_room(wanted.keys() | out, present, known.n_devices, policy.least)
     return Decision(
         verdicts=Verdicts(
             round=round_,
@@ -103,10 +107,13 @@ def _n_suspect(one: Score, known: Known, window: int) -> int:
     return (bits & ((1 << window) - 1)).bit_count()
 
 
-def _is_minority(out: Collection[DeviceId], present: Collection[DeviceId], n_devices: int) -> bool:
-    """Whether these are less than half of the devices of the round, and of all devices."""
-    n_here = sum(name in out for name in present)
-    return 2 * n_here < len(present) and 2 * len(out) < max(n_devices, len(present))
+def _has_room(
+    out: Collection[DeviceId], present: Collection[DeviceId], n_devices: int, least: int
+) -> bool:
+    """Whether enough are left without these: a majority of the round and of all, and `least`."""
+    n_out = sum(name in out for name in present)
+    is_minority = 2 * n_out < len(present) and 2 * len(out) < max(n_devices, len(present))
+    return is_minority and len(present) - n_out >= least
 
 
 def _reason(one: Score, n: int, policy: Policy) -> str:

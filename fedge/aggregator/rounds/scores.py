@@ -13,10 +13,10 @@ from fedge.aggregator.state.records import Score
 from fedge.strategies.rules.bound import FEW
 from fedge.types import DeviceId
 
-LONG = 2.0  # median norms; in honest fleets few are longer
-FAR = 5.0  # median norms; of honest devices hardly any, and none again and again
+LONG = 3.0  # median norms; in honest fleets few are longer
+FAR = 8.0  # median norms; of honest devices hardly any, and none again and again
 OPPOSED = -3.0  # robust standard deviations of the cosines
-LOSSY = 4.0  # robust standard deviations of the losses
+LOSSY = 8.0  # robust standard deviations of the losses
 _LEAST = 5  # values that a spread is measured on
 _SPREAD = 1.4826  # times the median distance: the standard deviation of normal values
 _LEAST_COSINE = 0.01  # a spread that is smaller says nothing

@@ -160,7 +160,7 @@ def test_attackers_of_half_the_fleet_are_named_but_not_put_aside(
     bench.settle(n_steps=600)
     assert out_in(bench) == [[]] * 4
     assert [event["quarantine_withheld"] for event in events(bench)[2:]] == [list(hostile)] * 2
-    assert "suspect, but not put in quarantine, because that would leave no majority" in caplog.text
+    assert "suspect, but not put in quarantine, because that would leave too few" in caplog.text
 
 
 def test_four_of_ten_that_act_together_get_nobody_but_themselves_expelled(tmp_path: Path) -> None:

@@ -116,6 +116,14 @@ def test_those_already_out_are_among_them_by_hand_too() -> None:
     assert after([*scores(4, "a", "b"), *here], {"a": 3, "b": 3}, *out).withheld == ("a", "b")
 
 
+def test_as_many_are_left_as_the_strategy_needs() -> None:
+    """Of ten devices nine are needed: one may go, two may not."""
+    needs_nine = Policy(after=3, rounds=2, least=9)
+    assert after(scores(9, "a"), {"a": 3}, policy=needs_nine).verdicts.begun
+    found = after(scores(8, "a", "b"), {"a": 3, "b": 3}, policy=needs_nine)
+    assert (found.verdicts.begun, found.withheld) == ({}, ("a", "b"))
+
+
 def test_a_fleet_is_not_emptied_round_by_round() -> None:
     """Five are out already and not here; of eleven known ones a sixth would leave no majority."""
     out = [entry(f"out-{number}") for number in range(5)]

@@ -88,17 +88,17 @@ def marks(norm: float = 1.0, cosine: float | None = 0.4, loss: float | None = No
     return set(judged(*OTHERS, (seen("eve", norm, loss), cosine))[-1].marks)
 
 
-def test_one_six_times_as_long_as_the_median_is_suspect() -> None:
-    assert marks(norm=6.0) == {"suspect", "long"}
-    assert marks(norm=5.0) == {"long"}
+def test_one_more_than_eight_times_as_long_as_the_median_is_suspect() -> None:
+    assert marks(norm=8.5) == {"suspect", "long"}
+    assert marks(norm=8.0) == {"long"}
 
 
 def test_direction_or_loss_alone_are_no_reason_but_together_they_are() -> None:
     assert marks(cosine=-0.9) == {"opposed"}
     assert marks(loss=9.0) == {"lossy"}
-    assert marks(norm=2.1, loss=9.0) == {"long", "lossy"}
+    assert marks(norm=3.1, loss=9.0) == {"long", "lossy"}
     assert marks(cosine=-0.9, loss=9.0) == {"suspect", "opposed", "lossy"}
-    assert marks(cosine=-0.9, norm=2.1) == {"suspect", "opposed", "long"}
+    assert marks(cosine=-0.9, norm=3.1) == {"suspect", "opposed", "long"}
 
 
 def test_opposed_is_more_than_three_robust_deviations_below_the_median_cosine() -> None:
@@ -138,7 +138,7 @@ def test_equal_updates_are_not_suspect_for_the_rounding_between_them() -> None:
 def test_three_of_ten_cannot_make_another_suspect_by_lengths_and_losses_alone(
     honest: list[tuple[float, float]], bad: list[tuple[float, float]]
 ) -> None:
-    """Whatever they send and say: honest norms that differ fourfold stay within five medians."""
+    """Whatever they send and say: honest norms that differ fourfold stay within eight medians."""
     cohort = [seen(f"honest-{number}", *facts) for number, facts in enumerate(honest)]
     cohort += [seen(f"bad-{number}", *facts) for number, facts in enumerate(bad)]
     norms = sorted(one.norm for one in cohort if one.norm)
