@@ -83,7 +83,6 @@ class Combiner:
         learned = replace(combined.learned, verdicts=verdicts)
         return replace(combined, told=combined.told | told, learned=learned)
 
-
     def _merge(self, before: Model, counted: Counted, round_: Round) -> Combined:
         plan = self.on.config.plan()
         counted = prepare(counted, self.algorithm, plan, self.on.config.norm_bound)
