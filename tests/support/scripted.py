@@ -82,7 +82,6 @@ class ScriptedDevice:
         self.accepted: list[int] = []
         self.manifest: RoundManifest | None = None
         self.run: bytes | None = None
-        self.facts: Facts | None = None
         self._sent_s = self._now_s = 0.0
         transport.start()
         transport.subscribe(self._topics.round(job))
