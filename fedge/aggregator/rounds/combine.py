@@ -25,6 +25,7 @@ from fedge.strategies import (
 )
 from fedge.strategies import Member as CohortMember
 from fedge.strategies.rules.bound import EARLIER
+from fedge.strategies.rules.hostile import too_few
 from fedge.types import DeviceId, RoundId, Vector
 
 
@@ -65,7 +66,7 @@ class Combiner:
         counted = self._bound(cohort, before.state.parameters.size)
         n, least = len(counted.cohort.members), self.strategy.rule.least
         if n < least:
-            why = "no update could be counted" if n == 0 else _too_few(n, least)
+            why = "no update could be counted" if n == 0 else too_few(n, least)
             return _unchanged(before, counted.told, why)
         try:
             known = self._known(counted.cohort, before, round_.id)
@@ -142,10 +143,6 @@ class Combiner:
             for one, norm in zip(cohort, norms, strict=True)
         )
         return Cohort(members, PayloadDeltas(n_params=n_params, n_members=len(cohort), read=read))
-
-
-def _too_few(n: int, least: int) -> str:
-    return f"{n} updates could be counted and the rule needs {least}"
 
 
 def _unchanged(before: Model, told: dict[str, Any], why: str) -> Combined:
