@@ -15,10 +15,7 @@ has the same terms in the same order everywhere. */
 #define LINE 64  /* bytes of a cache line */
 #define NAN_BITS 0x7FC00000
 
-typedef float f32x8 __attribute__((vector_size(32)));
-typedef int32_t i32x8 __attribute__((vector_size(32)));
-typedef double f64x4 __attribute__((vector_size(32)));
-typedef float f32x4 __attribute__((vector_size(16)));
+typedef float f32x8 __attribute__((vector_size(32), aligned(4), may_alias));
 
 #define LOAD(p) (*(const f32x8 *)(p))
 

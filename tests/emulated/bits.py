@@ -24,7 +24,7 @@ _STAMP = codecs.Stamp(schema=b"\xfe\xd6\xe0\x01", round=300, n_examples=70_000)
 
 def results() -> dict[str, str]:
     """What was computed, to the SHA-256 of its bytes."""
-    found = [*_golden(), *_chains(), *_steps(), *_robust()]
+    found = [*_golden(), *_chains(), *_steps(), *_robust(), *_rows()]
     return {name: hashlib.sha256(content).hexdigest() for name, content in found}
 
 
@@ -47,6 +47,9 @@ def _chains() -> Iterator[tuple[str, bytes]]:
                 codecs.accumulate(payload, 0.3, total)
                 yield f"{spec} {size} payload {number}", payload
                 yield f"{spec} {size} decoded {number}", _bytes(codecs.decode(payload).to_dense())
+            part = np.empty(size // 2, np.float32)
+            codecs.decode_range(payload, size // 3, part, absent=-1.0)
+            yield f"{spec} {size} range", _bytes(part)
             yield f"{spec} {size} total", _bytes(total)
             if residual is not None:
                 yield f"{spec} {size} residual", _bytes(residual)
@@ -70,6 +73,26 @@ def _robust() -> Iterator[tuple[str, bytes]]:
         out = np.empty(257, np.float32)
         _kernels.robust_tile(rows, low, high, out)
         yield f"robust_tile {low} {high}", _bytes(out)
+    rows[rows < -0.5] = np.nan
+    for number in (1, 3, 7):
+        out = np.empty(257, np.float32)
+        _kernels.present_tile(rows, number, out)
+        yield f"present_tile {number}", _bytes(out)
+        _kernels.nearest_tile(rows, number, out)
+        yield f"nearest_tile {number}", _bytes(out)
+
+
+def _rows() -> Iterator[tuple[str, bytes]]:
+    """Products and mixtures of rows, as they are and centred."""
+    rows = np.stack([numbers(1500, seed) for seed in range(7)])
+    for name in ("plain", "centred"):
+        products, mixed = np.zeros((7, 7)), np.empty((7, 1500), np.float32)
+        _kernels.gram_tile(rows, products)
+        _kernels.mix_tile(rows[:, 64:71].copy(), rows, mixed)
+        yield f"gram_tile {name}", products.astype("<f8").tobytes()
+        yield f"mix_tile {name}", _bytes(mixed)
+        _kernels.centre_tile(rows)
+    yield "centre_tile", _bytes(rows)
 
 
 def numbers(size: int, seed: int) -> Vector:

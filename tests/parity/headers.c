@@ -5,6 +5,7 @@
 #include "lanes.h"
 #include "quantising.h"
 #include "rotation.h"
+#include "tiles.h"
 
 static uint64_t hash = 0xCBF29CE484222325; /* FNV-1a */
 
@@ -97,6 +98,25 @@ static void hash_rotation(size_t n, float factor) {
     add(values, 4 * n), add(levels, 4 * n), add(chosen, 4 * n), add(&squares, 8);
 }
 
+/* Products, mixtures and centred values of three or five rows of 200 values, the last ones zero. */
+static void hash_rows(float factor) {
+    static float rows[6 * STRIDE] __attribute__((aligned(LINE)));
+    float mixed[STRIP], weights[5];
+    const float *strips[5];
+    double sums[9];
+    for (int r = 0; r < 6; r++)
+        for (int k = 0; k < 200; k++)
+            rows[r * STRIDE + k] = draw_float(factor);
+    multiply_rows(rows, rows + 3 * STRIDE, 200, sums);
+    for (int i = 0; i < 9; i++)
+        sums[i] = sums[i] == sums[i] ? sums[i] : 0; /* machines have several NaN */
+    for (int r = 0; r < 5; r++)
+        weights[r] = draw_float(1.0f), strips[r] = rows + r * STRIDE;
+    mix_strips(weights, strips, 5, 64, mixed);
+    centre_part(rows, STRIDE, 5, 200);
+    add(sums, sizeof sums), add(mixed, sizeof mixed), add(rows, sizeof rows);
+}
+
 int main(void) {
     for (int i = 0; i < 200; i++) {
         hash_tiles(1.0f), hash_tiles(0x1p-120f), hash_tiles(0x1p127f);
@@ -106,6 +126,8 @@ int main(void) {
     }
     for (size_t n = 1; n <= 1 << 14; n *= 2)
         hash_rotation(n, 1.0f), hash_rotation(n, 0x1p-125f), hash_rotation(n, 0x1p100f);
+    for (int i = 0; i < 50; i++)
+        hash_rows(1.0f), hash_rows(0x1p-70f), hash_rows(0x1p63f), hash_rows(0x1p127f);
     printf("%016llx\n", (unsigned long long)hash);
     return 0;
 }
