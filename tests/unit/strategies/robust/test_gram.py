@@ -37,8 +37,8 @@ def test_rows_that_are_not_finite_are_left_out_and_counted() -> None:
 @pytest.mark.parametrize("exponent", [-120, -60, 0, 60, 120])
 def test_rows_of_any_length_have_the_products_of_their_multiples(exponent: int) -> None:
     """Rows of one, three and nine times a power of two, whose squares no float32 has."""
-    updates = np.ldexp(np.float32([[1, 1], [3, 3], [9, -9]]), exponent).astype(np.float32)
-    want = np.ldexp([[2.0, 6, 0], [6, 18, 0], [0, 0, 162]], 2 * exponent)
+    updates = np.ldexp(np.array([[1, 1], [3, 3], [9, -9]], np.float32), exponent)
+    want = np.ldexp(np.array([[2.0, 6.0, 0.0], [6.0, 18.0, 0.0], [0.0, 0.0, 162.0]]), 2 * exponent)
     np.testing.assert_array_equal(gram_about(finite_rows(updates, 1)), want)
 
 
