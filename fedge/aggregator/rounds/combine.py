@@ -29,6 +29,7 @@ from fedge.strategies import (
 from fedge.strategies import Member as CohortMember
 from fedge.strategies.algorithms import Algorithm, Occasion, Vectors
 from fedge.strategies.rules.bound import EARLIER
+from fedge.strategies.rules.hostile import too_few
 from fedge.types import DeviceId, RoundId, Vector
 
 
@@ -98,7 +99,7 @@ class Combiner:
     ) -> Combined:
         n, least = len(counted.cohort.members), self.strategy.rule.least
         if n < least:
-            why = "no update could be counted" if n == 0 else _too_few(n, least)
+            why = "no update could be counted" if n == 0 else too_few(n, least)
             return _unchanged(before, counted.told, why)
 
         def step(state: State, cohort: Cohort) -> State:
@@ -196,10 +197,6 @@ class Combiner:
             for one, norm in zip(cohort, norms, strict=True)
         )
         return Cohort(members, PayloadDeltas(n_params=n_params, n_members=len(cohort), read=read))
-
-
-def _too_few(n: int, least: int) -> str:
-    return f"{n} updates could be counted and the rule needs {least}"
 
 
 def _unchanged(before: Model, told: dict[str, Any], why: str) -> Combined:

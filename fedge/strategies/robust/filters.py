@@ -25,7 +25,8 @@ def caf(updates: Vector, *, n_byzantine: int) -> Vector:
     Source:
         Allouah et al., 2025, arXiv:2505.01874 (CAF). CAF in ByzFL 0.0.11 takes one step of a power
         iteration from a random vector for the first eigenvector, so its result changes from call
-        to call; here it is exact. With f = 0 it returns None, and for equal updates NaN.
+        to call; here it is exact. With f = 0 it returns None, for equal updates NaN, and with a
+        liar of a length of 1e9 it does not end.
     """
     rows = finite_rows(updates, n_byzantine)
     weights = selection.covariance_filter_weights(centred_gram(rows), rows.n_byzantine)

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fedge import _kernels
 from fedge.strategies.robust.rows import Rows
 from fedge.strategies.robust.selection.products import Numbers
-from fedge.strategies.robust.stand_ins import gram_tile, mix_tile
 from fedge.types import Vector
 
 _SMALLEST, _LARGEST = -100, 120  # exponents whose inverses are float32
+_PLAIN = 30  # exponents of norms whose squares need no care
 
 
 def centred_gram(rows: Rows) -> Numbers:
@@ -31,7 +32,7 @@ def centred_gram(rows: Rows) -> Numbers:
     def centred() -> Iterator[Vector]:
         for start, stop, tile in rows.tiles():
             centre = np.empty((1, stop - start), np.float32)
-            mix_tile(mean, tile, centre)
+            _kernels.mix_tile(mean, tile, centre)
             yield np.subtract(tile, centre, out=tile)
 
     return _gram(centred(), rows.norms)
@@ -47,12 +48,16 @@ def gram_about(rows: Rows, point: Vector | None = None) -> Numbers:
     return _gram(moved(), rows.norms)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _gram(tiles: Iterator[Vector], norms: Numbers) -> Numbers:
     exponents = np.frexp(np.maximum(norms, np.median(norms)))[1].clip(_SMALLEST, _LARGEST)
     shrink = np.ldexp(1.0, -exponents).astype(np.float32)[:, None]
+    is_plain = not np.any(np.abs(exponents) > _PLAIN)
     total = np.zeros((len(norms), len(norms)))
     for tile in tiles:
-        gram_tile(tile * shrink, total)
+        _kernels.gram_tile(tile if is_plain else tile * shrink, total)
+    if is_plain:
+        return total
     if not np.all(np.isfinite(total)):
         raise ValueError("most updates are too long for float32; expected less than 1e38")
     gram: Numbers = np.ldexp(total, exponents[:, None] + exponents[None, :])

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from fedge import _kernels
 from fedge.strategies.robust.gram import centred_gram
-from fedge.strategies.robust.rows import finite_rows, ranges
+from fedge.strategies.robust.rows import finite_rows
 from fedge.strategies.robust.selection import bulyan_choices
-from fedge.strategies.robust.stand_ins import nearest_tile
 from fedge.types import Vector
 
 
@@ -25,8 +25,8 @@ def meamed(updates: Vector, *, n_byzantine: int) -> Vector:
 
     Source:
         Xie et al., 2018, arXiv:1802.10116 (mean around median). The same as Meamed
-        in ByzFL 0.0.11, except that there a NaN anywhere in a column gives NaN, and that of values
-        at the same distance below and above the median it takes any.
+        in ByzFL 0.0.11, except that there a NaN anywhere in a column gives NaN, and that of two
+        values at the same distance from the median it takes either; here the smaller.
     """
     rows = finite_rows(updates, n_byzantine)
     kept = rows.updates if len(rows.places) == len(updates) else rows.updates[rows.places]
@@ -44,7 +44,8 @@ def bulyan(updates: Vector, *, n_byzantine: int) -> Vector:
         n_byzantine: how many may be arbitrary.
 
     Returns:
-        float32, shape (n_params,), in the units of the updates.
+        float32, shape (n_params,), in the units of the updates. The last choices are among few,
+        two of which may be each other's nearest; then it is the first.
 
     Raises:
         ValueError: for another dtype or shape, for fewer updates, or if no row is finite.
@@ -60,6 +61,5 @@ def bulyan(updates: Vector, *, n_byzantine: int) -> Vector:
 
 def _nearest(updates: Vector, n_kept: int) -> Vector:
     out = np.empty(updates.shape[1], np.float32)
-    for start, stop in ranges(*updates.shape):
-        nearest_tile(updates[:, start:stop], n_kept, out[start:stop])
+    _kernels.nearest_tile(updates, n_kept, out)
     return out

@@ -9,10 +9,10 @@ import numpy.typing as npt
 from fedge import _kernels
 from fedge.strategies.robust.check import check_updates
 from fedge.strategies.robust.selection.products import Numbers
-from fedge.strategies.robust.stand_ins import mix_tile
 from fedge.types import Vector
 
-_TILE_BYTES = 2**18  # of the rows of one range: they are read from the cache again
+_TILE_BYTES = 2**19  # of the rows of one range: they are read from the cache again
+_PART = 1024  # columns that gram_tile adds up in float32: a tile of whole parts changes no bit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -20,7 +20,7 @@ class Rows:
     """The updates without those that hold NaN or infinity.
 
     Attributes:
-        updates: float32, shape (n, n_params), all of them.
+        updates: float32, shape (n, n_params), all of them, one after another in memory.
         places: which of them are finite, in rising order; they are the rows of all below.
         norms: float64, their lengths.
         n_byzantine: how many of the rows may still be arbitrary.
@@ -34,7 +34,7 @@ class Rows:
     def tiles(self) -> Iterator[tuple[int, int, Vector]]:
         """Ranges of columns from start to stop, and a copy of the rows there."""
         for start, stop in ranges(len(self.places), self.updates.shape[1]):
-            yield start, stop, np.ascontiguousarray(self.updates[self.places, start:stop])
+            yield start, stop, self.updates[self.places, start:stop]
 
     def weighted_sum(self, weights: Numbers) -> Vector:
         """Each row times its weight, rounded to float32, added up in order."""
@@ -43,10 +43,10 @@ class Rows:
 
     def mixed(self, mixture: Numbers) -> Vector:
         """One weighted sum for each row of the mixture: float32, shape (m, n_params)."""
-        rounded = mixture.astype(np.float32)
+        weights = np.zeros((len(mixture), len(self.updates)), np.float32)
+        weights[:, self.places] = mixture
         out = np.empty((len(mixture), self.updates.shape[1]), np.float32)
-        for start, stop, rows in self.tiles():
-            mix_tile(rounded, rows, out[:, start:stop])
+        _kernels.mix_tile(weights, self.updates, out)
         return out
 
 
@@ -69,7 +69,7 @@ def finite_rows(updates: Vector, n_byzantine: int) -> Rows:
         raise ValueError(f"none of {len(updates)} updates is finite")
     n_left_out = len(updates) - places.size
     return Rows(
-        updates=updates,
+        updates=np.ascontiguousarray(updates),
         places=places,
         norms=np.sqrt(squares[places]),
         n_byzantine=max(0, n_byzantine - n_left_out),
@@ -78,6 +78,6 @@ def finite_rows(updates: Vector, n_byzantine: int) -> Rows:
 
 def ranges(n: int, n_params: int) -> Iterator[tuple[int, int]]:
     """Ranges of columns whose n rows fit into the cache."""
-    width = max(16, _TILE_BYTES // (4 * n) // 16 * 16)
+    width = max(1, _TILE_BYTES // (4 * n) // _PART) * _PART
     for start in range(0, n_params, width):
         yield start, min(start + width, n_params)

@@ -48,7 +48,13 @@ def check_size(cohort: Cohort, least: int) -> None:
     """CohortError for fewer members than this."""
     n = len(cohort.members)
     if n < least:
-        raise CohortError(f"{n} updates could be counted and the rule needs {least}")
+        raise CohortError(too_few(n, least))
+
+
+def too_few(n: int, least: int) -> str:
+    """Why a rule that needs this many updates cannot combine n."""
+    counted = "1 update" if n == 1 else f"{n} updates"
+    return f"{counted} could be counted and the rule needs {least}"
 
 
 def require_hostile(whose: str, f: float) -> None:

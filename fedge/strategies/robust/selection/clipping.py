@@ -30,8 +30,8 @@ def arc_shares(norms: Numbers, f: int) -> Numbers:
 
     Source:
         Allouah et al., 2025, arXiv:2405.14432, algorithm 2. ARC in ByzFL 0.0.11 multiplies in
-        floating point before it takes the floor, so where 2 * f * (n - f) / n is a whole number it
-        may clip one row fewer; and it allows f up to n.
+        floating point before it takes the floor, so for n = 242 and f = 33 and a few larger cohorts
+        it clips one row fewer; and it allows f up to n.
     """
     n = len(norms)
     if f < 0 or 2 * f >= n:

@@ -6,13 +6,16 @@ from fedge.strategies.robust.selection.check import check_gram
 from fedge.strategies.robust.selection.dominant import dominant
 from fedge.strategies.robust.selection.products import Numbers, times
 
+_LEAST_LOSS = 0.001  # of all weights together in one step
+
 
 def covariance_filter_weights(gram: Numbers, f: int) -> Numbers:
     """Weights of the mean whose weighted covariance has the least largest eigenvalue met.
 
     All rows begin with weight 1. As long as the weights add up to more than n - 2 * f, each loses
     a share: its squared distance from the mean along the first eigenvector of the covariance,
-    over the largest such.
+    over the largest such. That may be the distance of a row without weight; but where so little
+    would be lost that the steps would not end, it is the largest of a row that still counts.
 
     Args:
         gram: float64, shape (n, n), n > 2 * f, of centred rows.
@@ -24,7 +27,8 @@ def covariance_filter_weights(gram: Numbers, f: int) -> Numbers:
     Source:
         Allouah et al., 2025, arXiv:2505.01874 (CAF). CAF in ByzFL 0.0.11 takes a
         random vector after one step of a power iteration for the eigenvector, so its result
-        changes from call to call; here the eigenvector is exact. With f = 0 it returns None.
+        changes from call to call; here the eigenvector is exact. It knows no row that still counts,
+        and so does not end if a liar is 1e9 long. With f = 0 it returns None.
     """
     check_gram(gram, f)
     n = len(gram)
@@ -37,9 +41,12 @@ def covariance_filter_weights(gram: Numbers, f: int) -> Numbers:
         if value < least:
             best, least = weights, float(value)
         along = times(products, roots * vector) ** 2
-        if not np.max(along) > 0:  # the rows that still count are all the same
+        farthest = float(np.max(along))
+        if np.sum(counts * along) < _LEAST_LOSS * farthest:
+            farthest = float(np.max(along[counts > 0]))
+        if not farthest > 0:  # the rows that still count are all the same
             break
-        counts = counts * (1 - along / np.max(along))
+        counts = counts * np.maximum(1 - along / farthest, 0.0)
     return best
 
 

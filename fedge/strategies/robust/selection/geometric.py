@@ -3,9 +3,10 @@
 import numpy as np
 
 from fedge.strategies.robust.selection.check import check_gram
+from fedge.strategies.robust.selection.distances import squared_distances
 from fedge.strategies.robust.selection.products import Numbers, times
 
-_NU = 1e-6  # of the rows' mean distance from the start
+_NU = 1e-6  # of the rows' median distance from the start
 _TOLERANCE = 1e-9  # of the same, how far the last step went
 
 
@@ -24,8 +25,9 @@ def geometric_median_weights(
     Args:
         gram: float64, shape (n, n), of rows centred at any point; about the origin if the weights
             of `start` do not add up to 1.
-        start: float64, shape (n,): weights of the first point; the mean if None.
-        nu: smaller distances count as this; a millionth of the mean distance from the start if
+        start: float64, shape (n,): weights of the first point. If None it is the mean of a bare
+            majority of rows that are close together, so that no liar says where the steps begin.
+        nu: smaller distances count as this; a millionth of the median distance from the start if
             None.
         iterations: most steps to take.
 
@@ -38,13 +40,12 @@ def geometric_median_weights(
         is not yet the median; `start=np.zeros(n), nu=0.1, iterations=3` does the same.
     """
     check_gram(gram, 0)
-    n = len(gram)
-    weights = np.full(n, 1 / n) if start is None else start
+    weights = _majority(gram) if start is None else start
     distances = _distances(gram, weights)
-    scale = float(np.sum(distances)) / n
+    scale = float(np.median(distances))
     least = _NU * scale if nu is None else nu
-    if least == 0:  # all rows are the same
-        return np.full(n, 1 / n)
+    if least == 0:  # most rows are here, so no other point has a smaller sum
+        return weights
     for _ in range(iterations):
         inverse = 1 / np.maximum(distances, least)
         last, weights = weights, inverse / np.sum(inverse)
@@ -52,6 +53,16 @@ def geometric_median_weights(
         moved = weights - last
         if np.sum(moved * times(gram, moved)) <= (_TOLERANCE * scale) ** 2:
             break
+    return weights
+
+
+def _majority(gram: Numbers) -> Numbers:
+    """Equal weights for the row with the least sum of distances, and half of the others."""
+    n = len(gram)
+    distances = np.sqrt(squared_distances(gram))
+    middle = int(np.argmin(np.add.reduce(distances, axis=0)))
+    weights = np.zeros(n)
+    weights[np.argsort(distances[middle], kind="stable")[: n // 2 + 1]] = 1 / (n // 2 + 1)
     return weights
 
 

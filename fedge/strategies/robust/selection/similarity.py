@@ -5,6 +5,7 @@ import numpy as np
 from fedge.strategies.robust.selection.products import Numbers
 
 _LARGEST = 0.99  # a weight of 1 has no finite logit
+_ROUNDING = 1e-6  # clones whose cosine is a little less than 1
 
 
 def foolsgold_weights(gram_of_history: Numbers) -> Numbers:
@@ -32,6 +33,7 @@ def foolsgold_weights(gram_of_history: Numbers) -> Numbers:
     cosines = np.divide(gram_of_history, lengths, out=np.zeros((n, n)), where=lengths > 0)
     np.fill_diagonal(cosines, 0.0)  # so a row that is like no other has a likeness of 0
     distinct = np.clip(1 - np.max(_pardoned(cosines), axis=1), 0.0, 1.0)
+    distinct[distinct < _ROUNDING] = 0.0
     if np.max(distinct) == 0:
         return np.zeros(n)
     shares = np.minimum(distinct / np.max(distinct), _LARGEST)

@@ -109,7 +109,7 @@ def test_a_cohort_of_one_is_combined_or_too_small(spec: str) -> None:
     cohort, norms = cohort_and_norms([row])
     counted = bound_cohort(cohort, norms, bounds(2.0)).cohort
     if rule.least > 1:
-        with pytest.raises(strategies.CohortError, match="1 updates could be counted"):
+        with pytest.raises(strategies.CohortError, match="1 update could be counted"):
             rule.combine(counted)
         return
     got = rule.combine(counted)

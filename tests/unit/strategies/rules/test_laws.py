@@ -144,7 +144,7 @@ def test_what_only_some_devices_say_stops_no_rule(rule: Rule) -> None:
 def test_too_small_a_cohort_is_refused(rule: Rule) -> None:
     rows = np.random.default_rng(0).normal(size=(rule.least, 3)).tolist()
     few = scale(cohort_of_rows(rows), [0.0] + [1.0] * (rule.least - 1))
-    with pytest.raises(CohortError, match=f"{rule.least - 1} updates could be counted"):
+    with pytest.raises(CohortError, match=rf"{rule.least - 1} updates? could be counted"):
         rule.combine(few)
 
 
