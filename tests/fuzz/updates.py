@@ -39,7 +39,8 @@ def check(update: bytes) -> bool:
             counted = _counted(update, checked.n_examples)
         elif kind is RoundKind.EVALUATION:
             report = messages.read_evaluation(update, ARTIFACT.manifest)
-            fleet = summarize([report.sums] * 3, bounds([checked.n_examples] * 3))
+            shares = bounds([checked.n_examples] * 3, 3.0)
+            fleet = summarize([report.sums] * 3, shares)
             counted = np.array([fleet.total.mean_loss, *fleet.worst.values()])
         else:
             counted, _ = merge_statistics([update] * 3, ARTIFACT, ARTIFACT.parameters)

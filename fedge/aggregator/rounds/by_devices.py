@@ -6,6 +6,7 @@ from typing import Any
 
 from fedge.aggregator.rounds.bounding import bound_fields
 from fedge.aggregator.rounds.context import Context
+from fedge.aggregator.rounds.judging import quarantine_fields
 from fedge.aggregator.state.records import DeviceEvaluation, EvaluationRecord, Member, ModelRecord
 from fedge.errors import PayloadError
 from fedge.messages import EvaluationReport
@@ -28,15 +29,22 @@ class Judged:
 
 
 def judge(context: Context, model: ModelRecord, round_: Round) -> Judged:
-    """Merge the round's reports; the results follow from these alone, in device order."""
-    members, dropped = _readable(context, _latest(context.store.cohort(round_.id)))
+    """Merge the round's reports, in device order; those of devices in quarantine do not count."""
+    decisions = context.store.quarantine()
+    names = {one.device for one in decisions.values() if one.is_out}
+    cohort = _latest(context.store.cohort(round_.id))
+    told = quarantine_fields([decisions[one.device] for one in cohort if one.device in names])
+    members, dropped = _readable(context, [one for one in cohort if one.device not in names])
     if len(members) < round_.quorum:
         note = (
             f"{len(members)} devices have evaluated the model, and the quorum is {round_.quorum}: "
             "there is no result"
         )
-        return Judged(None, {**bound_fields(dropped=dropped), "devices": None, "note": note})
-    shares = bounds([member.n_examples for member in members])
+        return Judged(
+            None, {**told, **bound_fields(dropped=dropped), "devices": None, "note": note}
+        )
+    claimed = [member.n_examples for member in members]
+    shares = bounds(claimed, context.config.weight_bound)
     fleet = summarize(_read(context, members), shares)
     whole = Evaluation.of(fleet.total)
     record = EvaluationRecord(
@@ -51,7 +59,7 @@ def judge(context: Context, model: ModelRecord, round_: Round) -> Judged:
         ),
     )
     clipped = [{"device": members[place].device} for place in fleet.bounded]
-    told = bound_fields(dropped=dropped, clipped=clipped)
+    told |= bound_fields(dropped=dropped, clipped=clipped)
     return Judged(record, {**told, "devices": _facts(whole, fleet)})
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from fedge.training.metrics.sums import Sums
 from fedge.types import Array
 
-HEAVIEST = 10.0  # examples that count of one device, in medians of all devices
 REACH = 5.0  # how far from the median a device may be, relative to the furthest trusted one
 ONE_IN = 4  # one device in so many may be wrong, and always at least one
 FEW = 3  # fewer devices have no majority
@@ -47,7 +46,7 @@ class Fleet:
     bounded: tuple[int, ...]
 
 
-def bounds(n_examples: Sequence[float], heaviest: float | None = HEAVIEST) -> list[float]:
+def bounds(n_examples: Sequence[float], heaviest: float | None) -> list[float]:
     """The share of each device's examples that counts: up to so many medians of all devices."""
     if heaviest is None or not n_examples:
         return [1.0] * len(n_examples)

@@ -146,9 +146,21 @@ def test_one_liar_is_bounded_and_named(tmp_path: Path, caplog: pytest.LogCapture
     fleet.settle()
     event = fleet.rounds()[-1]
     assert event["clipped"] == [{"device": "eve"}]
-    assert event["devices"]["examples"] == 40 + 100
+    assert event["devices"]["examples"] == 40 + 30  # three medians: the weight bound
     assert event["devices"]["loss"] < 7
     assert "1 updates were scaled down to what the other devices report: eve" in caplog.text
+
+
+def test_a_device_in_quarantine_has_no_say(tmp_path: Path) -> None:
+    """The others have 9 of 10 right and 18 of 20; eve, who says 0 of 10, is named."""
+    told = {"ann": (10, 9, 1.0), "bob": (20, 18, 1.0), "eve": (10, 0, 9.0)}
+    fleet = Fleet(tmp_path, lambda name, _: told[name], *told, rounds=1)
+    fleet.aggregator._on.store.quarantine_by_hand(DeviceId("eve"), is_out=True, reason="broken")
+    fleet.settle()
+    event = fleet.rounds()[-1]
+    assert (event["kind"], event["devices"]["devices"]) == ("evaluation", 2)
+    assert event["devices"]["accuracy"] == pytest.approx(27 / 30)
+    assert [one["device"] for one in event["quarantined"]] == ["eve"]
 
 
 def test_more_examples_than_a_device_may_have_are_refused(tmp_path: Path) -> None:

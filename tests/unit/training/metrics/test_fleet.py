@@ -37,7 +37,7 @@ def test_the_mean_is_by_examples_and_the_quantiles_are_by_device() -> None:
 def test_the_worst_tenth_is_rounded_up_and_a_mean() -> None:
     """Of 20 devices two: the lowest accuracies are 0 and .1, the highest losses 19 and 20."""
     some = [device(20, min(20, 2 * place), 20 - place) for place in range(20)]
-    fleet = summarize(some, bounds([20] * 20))
+    fleet = summarize(some, bounds([20] * 20, 10))
     assert fleet.worst["accuracy"] == pytest.approx(0.05)
     assert fleet.worst["loss"] == pytest.approx(19.5)
 
@@ -53,16 +53,16 @@ def test_errors_of_numbers_are_roots_of_mean_squares() -> None:
 
 
 def test_a_device_s_examples_count_up_to_ten_medians() -> None:
-    assert bounds([10, 10, 10, 1000]) == [1, 1, 1, 0.1]
+    assert bounds([10, 10, 10, 1000], 10) == [1, 1, 1, 0.1]
     assert bounds([10, 10, 10, 1000], None) == [1, 1, 1, 1]
-    assert bounds([]) == []
+    assert bounds([], 10) == []
 
 
 def test_one_liar_does_not_own_the_number() -> None:
     """Four honest devices at .9 and a loss of about 1; one says that all is wrong and infinite."""
     honest = [device(10, 9, loss) for loss in (0.8, 0.9, 1.1, 1.2)]
     liar = device(1000, 0, 1e30)
-    fleet = summarize([*honest, liar], bounds([10, 10, 10, 10, 1000]))
+    fleet = summarize([*honest, liar], bounds([10, 10, 10, 10, 1000], 10))
     assert fleet.bounded == (4,)
     # It counts as 100 examples; its loss as the median 1.1 and five times that: 6.6. The furthest
     # of the four that are trusted is only .3 away.
@@ -89,6 +89,6 @@ def test_an_accuracy_is_never_moved() -> None:
 
 
 def test_two_devices_have_no_majority_to_judge_by() -> None:
-    fleet = summarize([device(10, 9, 1), device(10, 0, 100)], bounds([10, 10]))
+    fleet = summarize([device(10, 9, 1), device(10, 0, 100)], bounds([10, 10], 10))
     assert fleet.bounded == ()
     assert fleet.total.mean_loss == pytest.approx(50.5)
