@@ -29,7 +29,8 @@ def check_laws(state: Path, *, keep_models: int = 20) -> None:
             "SELECT (SELECT max(round) FROM model JOIN round USING (round) WHERE kind = 'training')"
             ", (SELECT max(round) FROM device)"
         ).fetchone()
-        assert (stray, told) == (0, last)
+        assert stray == 0
+        assert told in {None, last}  # None: of a test that closes rounds without comparing
     models = open_registry(state).models()
     assert [model.version for model in models] == list(range(len(models)))
     for before, after in zip([None, *models], models, strict=False):

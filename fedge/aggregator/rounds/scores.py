@@ -16,7 +16,7 @@ from fedge.types import DeviceId
 LONG = 3.0  # median norms; in honest fleets few are longer
 FAR = 8.0  # median norms; of honest devices hardly any, and none again and again
 OPPOSED = -3.0  # robust standard deviations of the cosines
-LOSSY = 8.0  # robust standard deviations of the losses
+LOSSY = 12.0  # robust standard deviations of the losses
 _LEAST = 5  # values that a spread is measured on
 _SPREAD = 1.4826  # times the median distance: the standard deviation of normal values
 _LEAST_COSINE = 0.01  # a spread that is smaller says nothing
