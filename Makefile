@@ -22,7 +22,7 @@ demo: $(VENV)/demo.stamp ## train a fleet of eight device processes on this mach
 	$(BIN)/fedge demo $(ARGS)
 
 test: $(VENV)/dev.stamp ## run the tests, except those of test-arm
-	$(BIN)/python -m pytest -m "not emulated" $(ARGS)
+	$(BIN)/python -m pytest -m "not emulated" --numprocesses auto --maxprocesses 4 -p no:benchmark $(ARGS)
 
 test-arm: $(VENV)/dev.stamp ## run the tests that need cross compilers or QEMU
 	$(BIN)/python -m pytest -m emulated $(ARGS)

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -20,6 +21,7 @@ settings.register_profile("fedge", deadline=None)
 settings.load_profile("fedge")
 
 _LEFT_OUT = pytest.StashKey[int]()
+_COUNT = "left_out"  # what a process of pytest-xdist calls it
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -39,6 +41,38 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     if emulated:
         stash = emulated[0].config.stash
         stash[_LEFT_OUT] = stash.get(_LEFT_OUT, 0) + len(emulated)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """A process takes a file at a time, and one process all that talk to brokers.
+
+    Those mostly wait, and measure how long: beside each other they would take each other's time.
+    """
+    # Only there.
+    from xdist.scheduler.loadscope import (  # type: ignore[import-untyped]  # noqa: PLC0415
+        LoadScopeScheduling,
+    )
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc] # it has no types
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "tests/broker" if file.startswith("tests/broker/") else file
+
+    return ByFile(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a process of pytest-xdist: hand over the count, which is the same in each of them."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_COUNT] = session.config.stash.get(_LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over the count of a process that has ended."""
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get(_COUNT, 0)
 
 
 def pytest_terminal_summary(
