@@ -43,6 +43,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "on the aggregator's test data or else on the devices' own examples, or by what its "
         "--best-by says",
     )
+    parser.add_argument(
+        "--personal",
+        action="store_true",
+        help="STATE is a device's state directory: the model that the device trained for itself "
+        "(algorithm ditto)",
+    )
     parser.epilog = (
         "The file's metadata_props, named fedge.*, hold its fleet, job, round, accuracy and loss "
         "(on the test data, and on the devices' examples), and the SHA-256 of its parameters and "
@@ -52,12 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the model and say which."""
-    from_directory = args.state.is_dir()
-    artifact, parameters, which, facts = (
-        _from_directory(args.state, args.round)
-        if from_directory
-        else _from_file(args.state, args.round)
-    )
+    artifact, parameters, which, facts = _found(args)
     metadata = {f"fedge.{name}": str(value) for name, value in facts.items() if value is not None}
     model = artifact.to_onnx(parameters, metadata=metadata)
     write_file(args.output, model)
@@ -76,6 +77,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _found(args: argparse.Namespace) -> _Found:
+    if args.personal:
+        return _from_device(args.state, args.round)
+    if args.state.is_dir():
+        return _from_directory(args.state, args.round)
+    return _from_file(args.state, args.round)
+
+
 def _round(text: str) -> int | Literal["best"]:
     if text == "best":
         return "best"
@@ -91,6 +100,15 @@ def _from_file(path: Path, round_: int | str | None) -> _Found:
         )
     artifact = load_artifact(path)
     return artifact, artifact.parameters, "the model before any training", _of_artifact(artifact)
+
+
+def _from_device(path: Path, round_: int | str | None) -> _Found:
+    from fedge.device.state.directory import personal_model  # noqa: PLC0415 - as below
+
+    if round_ is not None:
+        raise ConfigError("a device keeps its own model of the last round only: leave out --round")
+    artifact, parameters = personal_model(path)
+    return artifact, parameters, "the device's own model", _of_artifact(artifact)
 
 
 def _from_directory(path: Path, round_: int | str | None) -> _Found:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedge.errors import ConfigError
-from fedge.strategies import OPTIMIZERS, PRE_AGGREGATORS, RULES, get, spec
+from fedge.strategies import OPTIMIZERS, PRE_AGGREGATORS, RULES, algorithms, get, spec
 
 TEXT = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text()
 
@@ -58,3 +58,21 @@ def test_every_parameter_stands_with_its_default_and_its_range() -> None:
         for beyond in (-1, int(high) + 1) if is_whole else (beyond_low, beyond_high):
             with pytest.raises(ConfigError, match=f"must be {low} to {high}"):
                 get(f"{parameter}={beyond}")
+
+
+def test_every_algorithm_and_its_parameters_have_their_rows() -> None:
+    rows = table("| algorithm | what it changes | goes with | a device keeps | source |")
+    assert [row[0] for row in rows] == [one.partition("[")[0] for one in algorithms.SPECS]
+    rows = table("| parameter of an algorithm | default | range | |")
+    said = [f"{one.partition('[')[0]}[:{one.partition(':')[2]}" for one in algorithms.SPECS]
+    assert [f"{row[0].replace(':', '[:')}={row[1]}]" for row in rows] == [
+        one for one in said if one.endswith("]")
+    ]
+    for parameter, default, limits, _ in rows:
+        name = parameter.partition(":")[0]
+        low, high = limits.split(" to ")
+        assert algorithms.get(f"{parameter}={default}") == algorithms.get(name)
+        assert algorithms.get(f"{parameter}={low}") != algorithms.get(f"{parameter}={high}")
+        for beyond in (float(low) - 1e-9, float(high) * 1.000001):
+            with pytest.raises(ConfigError, match=f"must be {low} to {high}"):
+                algorithms.get(f"{parameter}={beyond}")

@@ -1,6 +1,7 @@
 """One valid message of each kind, with its decoder."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from fedge.messages import (
     Accepted,
@@ -20,6 +21,8 @@ from fedge.messages import (
     RoundKind,
     RoundManifest,
     RoundState,
+    ServerRef,
+    ServerVectors,
     Skipped,
     UpdateChunk,
     decode_reply,
@@ -45,7 +48,12 @@ MANIFEST = RoundManifest(
 )
 
 EXAMPLES: list[tuple[Callable[[bytes], object], bytes]] = [
+    (
+        RoundManifest.from_bytes,
+        replace(MANIFEST, server=ServerRef(3, BlobRef(bytes(32), 900))).to_bytes(),
+    ),
     (BlobChunk.from_bytes, BlobChunk(3, 9, b"data").to_bytes()),
+    (ServerVectors.from_bytes, ServerVectors({"control": b"payload"}).to_bytes()),
     (Broadcasts.from_bytes, Broadcasts([b"one", b"two"]).to_bytes()),
     (BlobRequest.from_bytes, BlobRequest("0123456789abcdef", ((0, 3), (300, 400))).to_bytes()),
     (

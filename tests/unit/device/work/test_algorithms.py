@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fedge import codecs
+from fedge.cli.main import main
 from fedge.device import Device
 from fedge.device.state.directory import PERSONAL
 from fedge.device.state.outbox import Outbox
@@ -204,10 +205,29 @@ def test_ditto_sends_what_fedavg_does_and_keeps_a_model_of_its_own(tmp_path: Pat
     assert path.stat().st_mode & 0o777 == 0o600
     personal = np.frombuffer(path.read_bytes(), "<f4")
     np.testing.assert_array_equal(personal, own(scene, "ditto"))
+    device.close()
+    model = tmp_path / "own.onnx"
+    assert main(["export", "--personal", str(tmp_path / "state"), "-o", str(model)]) == 0
+    assert model.read_bytes() == scene.artifact.to_onnx(
+        personal, metadata={"fedge.artifact_sha256": scene.artifact.sha256}
+    )
     evaluate = Trainer(scene.artifact).evaluate
     one_round = scene.artifact.parameters + sent(scene)
     assert evaluate(personal, examples()).loss < evaluate(one_round, examples()).loss
-    device.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--personal"], "there is no personal.f32 in"),
+        (["--personal", "--round", "1"], "leave out --round"),
+    ],
+)
+def test_a_device_without_a_model_of_its_own_has_none_to_export(
+    tmp_path: Path, words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", *words, str(tmp_path), "-o", str(tmp_path / "own.onnx")]) != 0
+    assert sentence in capsys.readouterr().err
 
 
 def test_a_personal_model_that_diverges_stays_as_it_was_and_the_update_counts(
