@@ -11,6 +11,7 @@ from fedge.config.fields import check
 from fedge.messages.manifest import MAX_DEADLINE_S, MAX_PARTS
 from fedge.rounds import ENOUGH, Enough, is_enough
 from fedge.setting import Rule, above, at_least, setting, setting_of, within
+from fedge.strategies import algorithms
 from fedge.training.plan import Plan
 
 _CODECS = f"{', '.join(codecs.SPECS)}; docs/codecs.md helps to choose"
@@ -100,7 +101,7 @@ class AggregatorConfig:
     proximal: float = setting_of(Plan, "proximal")
     clip_norm: float | None = setting_of(Plan, "clip_norm")
     seed: int = setting_of(Plan, "seed")
-    algorithm: str = setting_of(Plan, "algorithm")
+    algorithm: str = setting_of(Plan, "algorithm", note=f": {algorithms.HELP}")
     validation: float = setting_of(Plan, "validation")
 
     events: Path | None = setting(None, about="file to append events to, one JSON object a line")

@@ -78,7 +78,7 @@ class DemoOptions:
     weight_decay: float = setting_of(Plan, "weight_decay")
     proximal: float = setting_of(Plan, "proximal")
     clip_norm: float | None = setting_of(Plan, "clip_norm")
-    algorithm: str = setting_of(Plan, "algorithm")
+    algorithm: str = setting_of(AggregatorConfig, "algorithm")
     validation: float = setting_of(Plan, "validation")
     seed: int = setting_of(Plan, "seed", note=", the split and the model's weights included")
 

@@ -12,6 +12,7 @@ from fedge.errors import PayloadError
 from fedge.messages import (
     Accepted,
     DeviceState,
+    Facts,
     Missing,
     Presence,
     Refused,
@@ -66,6 +67,7 @@ class ScriptedDevice:
         fleet: str = "default",
         job: str = "default",
         payload: Callable[[Artifact, str, int], bytes] = scripted_payload,
+        facts: Facts | None = None,
         chunk_bytes: int = 61_440,
         resend_s: float = 0.5,
     ) -> None:
@@ -73,6 +75,7 @@ class ScriptedDevice:
         self._transport, self._topics, self._job = transport, Topics(fleet), job
         self._payload, self._chunk_bytes, self._resend_s = payload, chunk_bytes, resend_s
         self.instance = self.instance_of(name)
+        self.facts = facts  # said of every update, to a manifest that wants them
         self.is_able = True  # if not, it says of every round that it cannot do it
         self.replies: list[Reply] = []
         self.accepted: list[int] = []
@@ -130,8 +133,9 @@ class ScriptedDevice:
         parts = self.manifest.parts if self.manifest else 1
         run = self.run or (self.manifest.run if self.manifest else bytes(4))
         topic = self._topics.up(self._job, self.name, parts)
+        facts = self.facts if self.manifest and self.manifest.wants_facts else None
         for chunk in split_update(
-            payload, run, RoundId(round_), nonce, chunk_bytes=self._chunk_bytes
+            payload, run, RoundId(round_), nonce, facts=facts, chunk_bytes=self._chunk_bytes
         ):
             self._transport.publish(topic, chunk.to_bytes())
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fedge.strategies import algorithms
 from fedge.types import DeviceId, JobId, RoundId
 
 
@@ -78,7 +79,7 @@ class ModelRecord:
     strategy: str
     loss: float | None = None
     accuracy: float | None = None
-    algorithm: str = "fedavg"
+    algorithm: str = algorithms.DEFAULT
     since: int = 0  # the version that the algorithm's vectors began with
     server: bytes | None = None  # the vectors that devices need of it
 

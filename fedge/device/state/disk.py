@@ -12,7 +12,7 @@ LOG_BYTES = 256 << 10
 _FIXED_BYTES = LOG_BYTES + (256 << 10)  # the rest: the log's index, tables, folders, whole blocks
 _MODELS = 3  # the last two, and one that is being written
 _RESIDUALS = 2  # in the database, and in its log while it is being replaced
-_OWN = 4  # an algorithm's vector and the one before it, each as often as the residual
+_OWN = 4  # an algorithm's vector and its last change, each as often as the residual
 
 
 def needed_bytes(

@@ -6,7 +6,7 @@
         answered_*: the last round this device answered, and for which model
         sequence: of the manifest that was answered; an older one starts nothing
     outbox(nonce, job, run, round, kind, parts, schema, has_feedback, payload, n_damaged,
-           n_steps, loss, own_key, own)
+           n_steps, loss, own_key, own_change)
         a result from the moment it is encoded until the aggregator's answer
         n_steps, loss: sent with it; NULL if they are not
 
@@ -128,7 +128,7 @@ class Outbox:
     def own(self, job: JobId, key: str) -> Vector | None:
         """A writable copy of the device's own vector, if there is one under this key."""
         row = self.database.row("SELECT vector FROM own WHERE job = ? AND key = ?", job, key)
-        return None if row is None else np.frombuffer(row[0], "<f4").astype(np.float32)
+        return None if row is None else own_vector.read_vector(row[0])
 
     def run(self, job: JobId) -> bytes | None:
         """The run of the job that was entered last."""

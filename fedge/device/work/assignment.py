@@ -90,16 +90,17 @@ class Assignment:
             own: the vector as it is now: a refusal may have changed it since training began.
         """
         if trained.personal is not None:
-            return Own(self.key, trained.personal[: trained.update.delta.size])
+            return Own(self.key, trained.personal[: trained.update.delta.size], None)
         if self.algorithm.control is None:
             return None
         from fedge.strategies.algorithms import Sent  # noqa: PLC0415 - loaded with the algorithm
 
         sent = Sent(codecs.decode(payload).to_dense(), trained.update.n_steps)
-        after = self.algorithm.after(manifest.plan, self.server, own, sent)
+        with np.errstate(over="ignore", invalid="ignore"):
+            after = self.algorithm.after(manifest.plan, self.server, own, sent)
         if after is None or not np.isfinite(after).all():
             raise TrainingError(f"what {self.algorithm.name} keeps of this round is not finite")
-        return Own(self.key, after)
+        return Own(self.key, after, after if own is None else after - own)
 
 
 def assign(manifest: RoundManifest, learner: Learner, server: "Vectors") -> Assignment | None:

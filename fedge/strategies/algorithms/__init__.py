@@ -37,12 +37,13 @@ number of steps, and its update counts for the model as FedAvg's does, but not f
 
 from fedge.strategies.algorithms.algorithm import Algorithm
 from fedge.strategies.algorithms.check import check
-from fedge.strategies.algorithms.registry import DEFAULT, SPECS, algorithm_name, get
+from fedge.strategies.algorithms.registry import DEFAULT, HELP, SPECS, algorithm_name, get
 from fedge.strategies.algorithms.steps import effective_steps
 from fedge.strategies.algorithms.values import LocalTerms, Occasion, Sent, Vectors
 
 __all__ = [
     "DEFAULT",
+    "HELP",
     "SPECS",
     "Algorithm",
     "LocalTerms",

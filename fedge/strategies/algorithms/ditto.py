@@ -15,4 +15,5 @@ def personal_terms(lam: float, model: Vector, own: Vector | None) -> LocalTerms:
     Source: Li et al., 2021, arXiv:2012.04221, algorithm 1.
     """
     start = model if own is None else own
-    return LocalTerms(np.float32(lam) * (start - model), lam, start)
+    with np.errstate(over="ignore", invalid="ignore"):  # training will say so
+        return LocalTerms(np.float32(lam) * (start - model), lam, start)

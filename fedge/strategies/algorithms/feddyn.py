@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from fedge.strategies.algorithms.gain import gain
 from fedge.strategies.algorithms.values import LocalPlan, Occasion, Sent, Vectors
 from fedge.strategies.cohort import Cohort
 from fedge.types import Vector
@@ -17,7 +18,8 @@ class DynamicRegulariser:
     That gradient, g_k, changes by -alpha * delta_k in every round that the device takes part in;
     the proximal term alpha belongs to it (`Algorithm.pull`). The aggregator moves the model by the
     mean delta and by -h / alpha, where h is the mean g_k of the fleet, also of the devices that
-    did not take part.
+    did not take part. Where the codec sends only some of the values, g_k changes by a part of
+    that (`gain`).
 
     Means are weighted by examples, so the optimum is FedAvg's; with equal numbers of examples they
     are the paper's.
@@ -32,12 +34,13 @@ class DynamicRegulariser:
     def correction(self, server: Vectors, own: Vector | None) -> Vector | None:  # noqa: ARG002 - not sent
         return None if own is None else -own
 
-    def after(self, plan: LocalPlan, server: Vectors, own: Vector, sent: Sent) -> Vector:  # noqa: ARG002 - as above
-        return own - np.float32(self.alpha) * sent.delta
+    def after(self, plan: LocalPlan, server: Vectors, own: Vector, sent: Sent) -> Vector:  # noqa: ARG002 - not sent
+        return own - np.float32(self.alpha * gain(plan)) * sent.delta
 
-    def sums(self, sums: Vector, cohort: Cohort, occasion: Occasion) -> Vector:  # noqa: ARG002 - as above
+    def sums(self, sums: Vector, cohort: Cohort, occasion: Occasion) -> Vector:
+        factor = -self.alpha * gain(occasion.plan)
         weights = [
-            0.0 if one.n_steps is None else -self.alpha * one.n_examples for one in cohort.members
+            0.0 if one.n_steps is None else factor * one.n_examples for one in cohort.members
         ]
         return sums + cohort.deltas.weighted_sum(weights)
 

@@ -83,6 +83,8 @@ _KINDS: Mapping[str, type[Any]] = {
 
 SPECS = tuple(form(*item) for item in _KINDS.items())
 """The algorithms that specs can name, each with its parameters and their defaults."""
+HELP = f"{', '.join(SPECS)}; docs/strategies.md says what each does"
+"""All of them, in one line for `--help`."""
 
 
 def get(spec: str) -> Algorithm:

@@ -22,7 +22,7 @@ from fedge.aggregator.state.records import (
 )
 from fedge.aggregator.state.store import Store
 from fedge.errors import ConfigError, StorageError
-from fedge.messages import RoundManifest, RoundState, Topics
+from fedge.messages import Facts, RoundManifest, RoundState, Topics
 from fedge.types import DeviceId, JobId, RoundId
 from tests.support.aggregator_by_hand import Bench
 from tests.support.laws import check_laws
@@ -31,41 +31,53 @@ from tests.support.plain import plain_models
 
 JOB = JobId("default")
 QUIET = Tally(refusals={})
+FACTS = Facts(n_steps=3, loss=0.5)
 
 
 def undisturbed(folder: Path, **settings: object) -> bytes:
     """The last model of a job that nobody killed."""
     folder.mkdir()
     bench = Bench(folder, **settings)  # type: ignore[arg-type] # no artifact among them
-    bench.add("ann", "bob")
+    bench.add("ann", "bob", facts=FACTS)
     bench.settle()
     bench.aggregator.close()
     return last_model(bench)
 
 
 def last_model(bench: Bench) -> bytes:
-    """Its bytes, and those of what devices hold of it."""
+    """Its bytes, those of what devices hold of it, and what strategy and algorithm remember."""
     registry = open_registry(bench.folder / "state")
     latest = registry.latest()
-    held = StateFolder(bench.folder / "state").read_held(latest)
-    return registry.parameters(latest).tobytes() + held.tobytes()
+    folder = StateFolder(bench.folder / "state")
+    memory = b"" if latest.memory is None else folder.read_memory(latest.memory)
+    server = b"" if latest.server is None else folder.read_server(latest.server)
+    held = folder.read_held(latest).tobytes()
+    return registry.parameters(latest).tobytes() + held + memory + server
 
 
 @pytest.mark.parametrize(
-    ("strategy", "downlink"),
-    [("fedavg", "topk:0.1/sign"), ("fedadam:lr=0.05", "int8"), ("fedavg", "none")],
+    ("strategy", "downlink", "algorithm"),
+    [
+        ("fedavg", "topk:0.1/sign", "fedavg"),
+        ("fedadam:lr=0.05", "int8", "fedavg"),
+        ("fedavg", "none", "fedavg"),
+        ("fedadam:lr=0.05", "topk:0.1/sign", "scaffold"),
+        ("fedavg", "none", "scaffold"),
+        ("fedavg", "int8", "feddyn"),
+        ("fedavgm", "int8", "fednova"),
+    ],
 )
 def test_killed_after_any_step_it_makes_the_same_model(
-    tmp_path: Path, strategy: str, downlink: str
+    tmp_path: Path, strategy: str, downlink: str, algorithm: str
 ) -> None:
     settings = {
         "rounds": 6, "wait_for": 2, "quorum": 2, "strategy": strategy,
-        "downlink_codec": downlink, "artifact": softmax(n_in=100),
+        "downlink_codec": downlink, "artifact": softmax(n_in=100), "algorithm": algorithm,
     }  # fmt: skip
     want = undisturbed(tmp_path / "calm", **settings)
     (tmp_path / "killed").mkdir()
     bench = Bench(tmp_path / "killed", **settings)  # type: ignore[arg-type] # no artifact
-    ann, bob = bench.add("ann", "bob")
+    ann, bob = bench.add("ann", "bob", facts=FACTS)
     dice = np.random.default_rng(0)
     for _ in range(200):
         bench.settle(n_steps=int(dice.integers(1, 3)))
@@ -87,7 +99,10 @@ def check_told(bench: Bench) -> None:
     """A round was announced with one model only, whichever process did it."""
     topic = Topics("default").round("default")
     told = [RoundManifest.from_bytes(s.payload) for s in bench.bus.log if s.topic == topic]
-    ways = {(one.round, one.model, one.catch_up) for one in told if one.state is RoundState.OPEN}
+    is_open = RoundState.OPEN
+    ways = {
+        (one.round, one.model, one.catch_up, one.server) for one in told if one.state is is_open
+    }
     assert len(ways) == 6
 
 

@@ -1,5 +1,7 @@
 """One round of each algorithm, worked by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from fedge.training import Plan
 from fedge.types import DeviceId, Update
 from tests.support.cohorts import vector
 
-PLAN = Plan(local_steps=4, lr=0.5)
+PLAN = Plan(local_steps=4, lr=0.5, codec="none")
 
 
 def _update(delta: float, *, n_examples: int = 1, n_steps: int | None = 4) -> Update:
@@ -39,7 +41,24 @@ def test_a_scaffold_device_corrects_by_c_minus_its_own_and_learns_from_what_it_s
     server, own = {"control": vector(3)}, vector(1)
     np.testing.assert_array_equal(scaffold.local(PLAN, server, own).correction, vector(2))
     after = scaffold.after(PLAN, server, own, Sent(vector(-8), 4))
+    assert after is not None
     np.testing.assert_array_equal(after, vector(2))
+
+
+@pytest.mark.parametrize(
+    ("codec", "share"),
+    [("none", 1), ("int8", 1), ("eden:1", 1), ("topk:0.01/sign", 0.1), ("topk:0.25/int8+ctx", 0.5),
+     ("mask:0.04/eden:2", 0.2), ("budget:1000", 0.1)],
+)  # fmt: skip
+def test_a_scaffold_device_learns_slower_if_it_sends_less(codec: str, share: float) -> None:
+    # c_i changes by 1 as above, times the square root of the share of values that are sent.
+    plan, scaffold = replace(PLAN, codec=codec), algorithms.get("scaffold")
+    after = scaffold.after(plan, {"control": vector(3)}, vector(1), Sent(vector(-8), 4))
+    assert after is not None
+    np.testing.assert_allclose(after, vector(1 + share), rtol=1e-6)
+    occasion = Occasion(plan=plan, fleet_examples=1, server={"control": vector(3)})
+    state = _step("scaffold", State(vector(0), {"control": vector(1)}), occasion, _update(-8))
+    np.testing.assert_allclose(state.memory["control"], after, rtol=1e-6)
 
 
 def test_a_scaffold_aggregator_learns_the_same_from_the_deltas() -> None:
@@ -58,6 +77,7 @@ def test_the_first_round_of_scaffold_is_fedavgs() -> None:
     scaffold = algorithms.get("scaffold")
     assert scaffold.local(PLAN, {}, None).correction is None
     after = scaffold.after(PLAN, {}, None, Sent(vector(-8), 4))
+    assert after is not None
     np.testing.assert_array_equal(after, vector(4))
 
 
@@ -81,7 +101,21 @@ def test_a_feddyn_device_subtracts_its_last_gradient() -> None:
     assert terms.proximal == 0.5
     np.testing.assert_array_equal(terms.correction, vector(-1))
     after = feddyn.after(PLAN, {}, vector(1), Sent(vector(-4), 4))
+    assert after is not None
     np.testing.assert_array_equal(after, vector(3))
+
+
+def test_a_feddyn_device_learns_slower_if_it_sends_less() -> None:
+    # g_k changes by 2 as above, times the root of 0.01.
+    plan, feddyn = replace(PLAN, codec="topk:0.01/sign"), algorithms.get("feddyn:alpha=0.5")
+    after = feddyn.after(plan, {}, vector(1), Sent(vector(-4), 4))
+    assert after is not None
+    np.testing.assert_allclose(after, vector(1.2), rtol=1e-6)
+    occasion = Occasion(plan=plan, fleet_examples=1)
+    state = _step(
+        "feddyn:alpha=0.5", State(vector(0), {"regulariser": vector(1)}), occasion, _update(-4)
+    )
+    np.testing.assert_allclose(state.memory["regulariser"], after, rtol=1e-6)
 
 
 def test_a_feddyn_aggregator_moves_by_the_mean_and_by_the_fleets_gradients() -> None:

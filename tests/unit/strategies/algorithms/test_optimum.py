@@ -11,7 +11,7 @@ from tests.support.quadratics import Federation, Parabolas, unequal
 START = np.array([5.0, -5.0], np.float32)
 Rounds = list[tuple[int, ...]]
 EVERYBODY: Rounds = [(0, 1, 2, 3)] * 150
-PLAN = Plan(local_steps=5, lr=0.1)
+PLAN = Plan(local_steps=5, lr=0.1, codec="none")
 
 
 def _miss(task: Parabolas, spec: str, *, plan: Plan = PLAN, sampled: Rounds = EVERYBODY) -> float:
@@ -55,7 +55,7 @@ def test_corrected_steps_end_there_with_momentum_and_uneven_steps(spec: str) -> 
 def test_fednova_ends_nearer_than_fedavg_when_steps_are_uneven() -> None:
     """With small steps the only bias left is that devices with more steps count more."""
     task = unequal(n_steps=(2, 9, 5, 1))
-    plan = Plan(local_steps=9, lr=0.005)
+    plan = Plan(local_steps=9, lr=0.005, codec="none")
     sampled: Rounds = [(0, 1, 2, 3)] * 500
     assert _miss(task, "fedavg", plan=plan, sampled=sampled) > 0.5
     assert _miss(task, "fednova", plan=plan, sampled=sampled) < 0.05

@@ -11,7 +11,7 @@ from tests.support.quadratics import Federation, Parabolas, unequal
 
 START = np.array([5.0, -5.0], np.float32)
 SAMPLED = ((0, 1), (2, 3), (1, 3), (0, 1, 2, 3), (2,), (0, 3), (1, 2))
-PLAN = Plan(local_steps=5, lr=0.1)
+PLAN = Plan(local_steps=5, lr=0.1, codec="none")
 Rounds = Iterator[np.ndarray]
 
 
@@ -106,7 +106,7 @@ def test_feddyn_is_the_papers(n_steps: tuple[int, ...]) -> None:
 def test_fednova_is_the_papers() -> None:
     # The plan's numbers of steps: 2, 9, 5 and 1 batches.
     task = replace(unequal(n_steps=(2, 9, 5, 1)), n_examples=(20, 90, 50, 10))
-    plan = Plan(epochs=1, batch_size=10, lr=0.1)
+    plan = Plan(epochs=1, batch_size=10, lr=0.1, codec="none")
     found = Federation(task=task, spec="fednova", plan=plan).play(SAMPLED, START)
     for state, expected in zip(found, fednova(task), strict=True):
         np.testing.assert_allclose(state.parameters, expected, rtol=3e-5, atol=3e-5)
