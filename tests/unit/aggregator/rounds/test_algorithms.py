@@ -212,7 +212,7 @@ def total(known: dict[str, int], own: dict[int, int], asked: list[str]) -> int:
     """Of a fleet of which these answered before, and these are in the cohort."""
     members = tuple(member(device, n_examples=n) for device, n in own.items())
     cohort = of_rows([[0.0]] * len(members), members)
-    fleet = FleetExamples(_Known(known)) # all that it asks of it
+    fleet = FleetExamples(_Known(known))  # all that it asks of it
     return fleet.total(cohort, map(DeviceId, asked))
 
 
