@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from fedge.aggregator import open_registry
+from fedge.aggregator.state.by_hand import decide_by_hand
 from fedge.artifact import Artifact
 from fedge.errors import ConfigError
 from fedge.messages import RoundKind
-from fedge.types import RoundId
+from fedge.types import DeviceId, RoundId
 from tests.support.aggregator_by_hand import Bench
 from tests.support.evaluations import report_of
 from tests.support.laws import check_laws
@@ -155,7 +156,7 @@ def test_a_device_in_quarantine_has_no_say(tmp_path: Path) -> None:
     """The others have 9 of 10 right and 18 of 20; eve, who says 0 of 10, is named."""
     told = {"ann": (10, 9, 1.0), "bob": (20, 18, 1.0), "eve": (10, 0, 9.0)}
     fleet = Fleet(tmp_path, lambda name, _: told[name], *told, rounds=1)
-    fleet.aggregator._on.store.quarantine_by_hand(DeviceId("eve"), is_out=True, reason="broken")
+    decide_by_hand(tmp_path / "state", DeviceId("eve"), is_out=True, reason="broken")
     fleet.settle()
     event = fleet.rounds()[-1]
     assert (event["kind"], event["devices"]["devices"]) == ("evaluation", 2)
