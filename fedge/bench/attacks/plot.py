@@ -1,9 +1,11 @@
 """What each attack costs under each rule, as colours: a panel for each task and codec."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fedge.bench.attacks.catalogue import ATTACKS
 from fedge.bench.attacks.report import describe
 from fedge.bench.attacks.summary import Cell
 from fedge.bench.codecs.plot import check_matplotlib
@@ -23,7 +25,8 @@ def plot(cells: Sequence[Cell], path: Path) -> None:
 
     tables = list(dict.fromkeys(cell.setting.table for cell in cells))
     rules = list(dict.fromkeys(cell.setting.rule for cell in cells))
-    attacks = list(dict.fromkeys(cell.setting.attack for cell in cells))
+    played = {cell.setting.attack for cell in cells}
+    attacks = [name for name in ATTACKS if name in played]
     height = (0.3 * len(rules) + 1.2) * len(tables) + 0.6
     with mpl.rc_context({"font.size": 7}):
         figure = Figure(figsize=(0.5 * len(attacks) + 3, height), layout="constrained")
@@ -42,7 +45,7 @@ def _draw(panel: Any, cells: Sequence[Cell], rules: list[str], attacks: list[str
     }
     lost = [
         [
-            places[row, column].lost if (row, column) in places else 0.0
+            places[row, column].lost if (row, column) in places else math.nan
             for column in range(len(attacks))
         ]
         for row in range(len(rules))
