@@ -1,18 +1,20 @@
 """Combines the updates a round has accepted into the next parameters, and reports on it."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fedge import codecs
 from fedge.aggregator.models.model import Model, with_state
-from fedge.aggregator.rounds.bounding import Bounds, Counted, bound_cohort, bound_fields
+from fedge.aggregator.rounds.bounding import Bounds, Counted, bound_fields
 from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.rounds.fleet_examples import FleetExamples
 from fedge.aggregator.rounds.history import StoredHistory, next_history
-from fedge.aggregator.rounds.judging import Updates, judge, quarantine_fields
+from fedge.aggregator.rounds.judging import judge, quarantine_fields
 from fedge.aggregator.rounds.merge import merge_deltas, merge_statistics
 from fedge.aggregator.rounds.prepared import prepare
+from fedge.aggregator.rounds.quarantine import Policy
+from fedge.aggregator.rounds.updates import Updates
 from fedge.aggregator.state.records import Learned, Member
 from fedge.errors import PayloadError, TrainingError
 from fedge.messages import RoundKind, StatisticsReport
@@ -20,13 +22,11 @@ from fedge.rounds import Round
 from fedge.strategies import (
     Cohort,
     CohortError,
-    PayloadDeltas,
     State,
     Strategy,
     needs_history,
     needs_reference,
 )
-from fedge.strategies import Member as CohortMember
 from fedge.strategies.algorithms import Algorithm, Occasion, Vectors
 from fedge.strategies.rules.bound import EARLIER
 from fedge.strategies.rules.hostile import too_few
@@ -79,8 +79,18 @@ class Combiner:
             return replace(pooled, told=pooled.told | told)
         updates = self._updates(cohort, out, before.state.parameters.size)
         combined = self._merge(before, updates.counted, round_)
-        least = self.strategy.rule.least
-        verdicts, told = judge(self.on, updates, decisions, round_.id, least=least)
+        verdicts, told = judge(
+            updates,
+            decisions,
+            round_.id,
+            past=self.on.store,
+            policy=Policy(
+                after=self.on.config.quarantine_after,
+                rounds=self.on.config.quarantine_rounds,
+                least=self.strategy.rule.least,
+            ),
+            seed=self.on.config.seed,
+        )
         learned = replace(combined.learned, verdicts=verdicts)
         return replace(combined, told=combined.told | told, learned=learned)
 
@@ -158,18 +168,8 @@ class Combiner:
         unseen = [member for member in cohort if member.key not in self.norms]
         for member, payload in zip(unseen, self.on.store.payloads(unseen), strict=True):
             self.norms[member.key] = codecs.decode(payload).norm
-        members = [one for one in cohort if one.device not in out]
-        others = [one for one in cohort if one.device in out]
-        norms = [self.norms[one.key] for one in members]
-        stored = self._stored(members, norms, n_params)
-        return Updates(
-            members=members,
-            norms=norms,
-            cohort=stored,
-            counted=bound_cohort(stored, norms, self._bounds()),
-            others=others,
-            other_norms=[self.norms[one.key] for one in others],
-        )
+        everyone = [(one, self.norms[one.key]) for one in cohort]
+        return Updates.of(everyone, out, self._bounds(), self.on.store.payloads, n_params=n_params)
 
     def _bounds(self) -> Bounds:
         return Bounds(
@@ -178,25 +178,6 @@ class Combiner:
             norms=self.on.store.medians("norm", EARLIER),
             examples=self.on.store.medians("examples", EARLIER),
         )
-
-    def _stored(self, cohort: list[Member], norms: list[float], n_params: int) -> Cohort:
-        """The cohort as a rule sees it."""
-
-        def read(places: Iterable[int]) -> Iterator[bytes]:
-            return self.on.store.payloads(cohort[place] for place in places)
-
-        members = tuple(
-            CohortMember(
-                device=one.device,
-                round=one.round,
-                n_examples=one.n_examples,
-                n_steps=one.n_steps,
-                loss=one.loss,
-                norm=norm,
-            )
-            for one, norm in zip(cohort, norms, strict=True)
-        )
-        return Cohort(members, PayloadDeltas(n_params=n_params, n_members=len(cohort), read=read))
 
 
 def _unchanged(before: Model, told: dict[str, Any], why: str) -> Combined:

@@ -1,67 +1,55 @@
 """Compares a round's updates with each other, and says whose count from now on."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
 
-from fedge.aggregator.rounds.bounding import Counted
-from fedge.aggregator.rounds.context import Context
 from fedge.aggregator.rounds.directions import cosines, direction, draw
 from fedge.aggregator.rounds.quarantine import Decision, Known, Policy, decide, describe
 from fedge.aggregator.rounds.scores import Seen, score, turn
-from fedge.aggregator.state.records import Member, Quarantine, Score, Verdicts
-from fedge.strategies import Cohort
+from fedge.aggregator.rounds.updates import Updates
+from fedge.aggregator.state.records import Quarantine, Score, Verdicts
 from fedge.types import DeviceId, RoundId
 
 _MOST_NAMES = 50  # in an event; its counts cover all devices
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Updates:
-    """A round's updates as the aggregator holds them, those that count apart from the others.
+class Past(Protocol):
+    """What earlier rounds have said about devices."""
 
-    Attributes:
-        members: whose updates count, in device order, and the norm of each.
-        cohort: the same, before any bound.
-        counted: the same, with what the bounds did to them.
-        others: devices in quarantine that sent an update, and the norm of each.
-    """
+    def suspicion(self, devices: Iterable[DeviceId]) -> dict[DeviceId, int]:
+        """The bits of these devices' last rounds, as far as they are known; see `Known`."""
+        ...
 
-    members: Sequence[Member]
-    norms: Sequence[float]
-    cohort: Cohort
-    counted: Counted
-    others: Sequence[Member]
-    other_norms: Sequence[float]
+    def n_compared(self) -> int:
+        """How many devices have been compared."""
+        ...
 
 
 def judge(
-    on: Context,
     updates: Updates,
     decisions: Mapping[DeviceId, Quarantine],
     round_: RoundId,
     *,
-    least: int,
+    past: Past,
+    policy: Policy,
+    seed: int,
 ) -> tuple[Verdicts, dict[str, Any]]:
     """What the round says about its devices, and fields of its event.
 
     Args:
-        on: settings and store.
         updates: of the round.
         decisions: that were in force for it.
         round_: which.
-        least: devices that the strategy needs in a round.
+        past: what was said before.
+        policy: by which devices go into quarantine.
+        seed: of the draw of updates that others are compared with.
     """
     seen = score(list(_seen(updates)), updates.counted.median)
-    scores = _one_each(_turned(on, updates, seen, round_))
+    scores = _one_each(_turned(updates, seen, (seed, round_)))
     suspects = [one.device for one in scores if "suspect" in one.marks]
     known = Known(
-        decisions=decisions,
-        suspicion=on.store.suspicion(suspects),
-        n_devices=on.store.n_compared(),
-    )
-    policy = Policy(
-        after=on.config.quarantine_after, rounds=on.config.quarantine_rounds, least=least
+        decisions=decisions, suspicion=past.suspicion(suspects), n_devices=past.n_compared()
     )
     decision = decide(scores, known, policy, round_=round_)
     out = [decisions[one.device] for one in updates.others]
@@ -112,19 +100,19 @@ def _seen(updates: Updates) -> Iterator[Seen]:
         yield Seen(device=member.device, norm=norm, loss=member.loss, counts=False)
 
 
-def _turned(on: Context, updates: Updates, scores: list[Score], round_: RoundId) -> list[Score]:
+def _turned(updates: Updates, scores: list[Score], seed: tuple[int, int]) -> list[Score]:
     """The scores with the directions of the updates that were drawn, and of all that stand out.
 
     No other could be suspect, so in a large round the rest is not read again.
     """
     able = [place for place, cuts in enumerate(updates.counted.cuts) if "dropped" not in cuts]
-    drawn = [able[index] for index in draw(len(able), (on.config.seed, round_))]
+    drawn = [able[index] for index in draw(len(able), seed)]
     total = direction(updates.cohort, updates.norms, drawn)
     members = [*updates.members, *updates.others]
     norms = [*updates.norms, *updates.other_norms]
 
     def measure(places: Sequence[int], *, are_in_it: bool) -> dict[int, float | None]:
-        payloads = on.store.payloads(members[place] for place in places)
+        payloads = updates.read(members[place] for place in places)
         lengths = [norms[place] for place in places]
         found = cosines(payloads, lengths, total, are_in_it=are_in_it)
         return dict(zip(places, found, strict=True))

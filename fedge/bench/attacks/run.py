@@ -80,7 +80,9 @@ def _with_codec(federation: Federation, setting: Setting) -> Federation:
 
 def _with_rule(federation: Federation, setting: Setting) -> Federation:
     if setting.rule == UNBOUNDED:
-        return replace(federation, strategy="mean", norm_bound=None, weight_bound=None)
+        return replace(
+            federation, strategy="mean", norm_bound=None, weight_bound=None, quarantine_after=None
+        )
     federation = replace(federation, strategy=setting.rule)
     if setting.norm_bound is not None:
         federation = replace(federation, norm_bound=setting.norm_bound)

@@ -33,6 +33,7 @@ class Point:
         silent: devices of this round that sent nothing, because their training diverged.
         refused: updates of this round that the checks on arrival refused.
         dropped, clipped: those that the norm bound left out, or shortened.
+        quarantined: those of devices in quarantine, which did not count.
         parameters: the aggregator's model, float32 (n_params,).
     """
 
@@ -45,6 +46,7 @@ class Point:
     refused: int
     dropped: int
     clipped: int
+    quarantined: int
     parameters: Vector
 
 
@@ -52,8 +54,9 @@ class Point:
 class Federation:
     """Devices, an aggregator and what they agreed on, in one process.
 
-    Training, codecs both ways, the checks on arrival, the norm bound and the strategy are the
-    product's own functions. What is missing is the network, and updates that arrive late.
+    Training, codecs both ways, the checks on arrival, the bounds, the quarantine and the
+    strategy are the product's own functions. What is missing is the network, and updates that
+    arrive late.
 
     Attributes:
         artifact: the model.
@@ -64,7 +67,7 @@ class Federation:
         downlink_codec: likewise; `none` sends whole models.
         n_sampled: devices in a round, drawn evenly without repeats.
         seed: of everything that is drawn at random.
-        norm_bound, weight_bound: as in `fedge aggregate`.
+        norm_bound, weight_bound, quarantine_after: as in `fedge aggregate`.
         uneven: a device draws its epochs of each round evenly from 1 to the plan's.
         adversary: who controls some of the devices.
 
@@ -83,6 +86,7 @@ class Federation:
     downlink_codec: str = default_of(AggregatorConfig, "downlink_codec")
     norm_bound: float | None = default_of(AggregatorConfig, "norm_bound")
     weight_bound: float | None = default_of(AggregatorConfig, "weight_bound")
+    quarantine_after: int | None = default_of(AggregatorConfig, "quarantine_after")
     uneven: bool = False
     adversary: Adversary | None = None
 
@@ -114,6 +118,7 @@ class Federation:
                 refused=len(closed.refused),
                 dropped=closed.dropped,
                 clipped=closed.clipped,
+                quarantined=closed.quarantined,
                 parameters=parameters,
             )
 
@@ -150,6 +155,7 @@ class Federation:
             downlink_codec=self.downlink_codec,
             norm_bound=self.norm_bound,
             weight_bound=self.weight_bound,
+            quarantine_after=self.quarantine_after,
             state=algorithm.init(strategy.init(trained)),
         )
 

@@ -95,7 +95,7 @@ def _federation(setting: Setting, task: Task, parts: Parts) -> Federation:
     exact = replace(whole, plan=replace(whole.plan, codec=FLOAT32), downlink_codec=FLOAT32)
     if setting.way == "bounded":
         return exact
-    return replace(exact, norm_bound=None, weight_bound=None)
+    return replace(exact, norm_bound=None, weight_bound=None, quarantine_after=None)
 
 
 def _pooled(parts: Parts) -> ArrayData:
