@@ -106,7 +106,7 @@ def _capped(cohort: Cohort, weighed: ExamplesBound) -> Cohort:
         member if member.n_examples == count else replace(member, n_examples=count)
         for member, count in zip(cohort.members, weighed.counts, strict=True)
     )
-    return Cohort(members, cohort.deltas)
+    return replace(cohort, members=members)
 
 
 def _told(
