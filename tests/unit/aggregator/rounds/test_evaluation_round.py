@@ -155,7 +155,7 @@ def test_one_liar_is_bounded_and_named(tmp_path: Path, caplog: pytest.LogCapture
 def test_a_device_in_quarantine_has_no_say(tmp_path: Path) -> None:
     """The others have 9 of 10 right and 18 of 20; eve, who says 0 of 10, is named."""
     told = {"ann": (10, 9, 1.0), "bob": (20, 18, 1.0), "eve": (10, 0, 9.0)}
-    fleet = Fleet(tmp_path, lambda name, _: told[name], *told, rounds=1)
+    fleet = Fleet(tmp_path, lambda name, _: told[name], *told, rounds=1, quorum=2)
     decide_by_hand(tmp_path / "state", DeviceId("eve"), is_out=True, reason="broken", since="now")
     fleet.settle()
     event = fleet.rounds()[-1]
