@@ -5,12 +5,12 @@ it differs. `selection` has what they decide by, which rules on payloads use as 
 """
 
 from fedge.strategies.robust.centres import centered_clipping, geometric_median
-from fedge.strategies.robust.clipping import adaptive_robust_clipping, clipping
 from fedge.strategies.robust.coordinatewise import coordinate_median, trimmed_mean
 from fedge.strategies.robust.filters import caf, cge
-from fedge.strategies.robust.krum import krum, multi_krum
+from fedge.strategies.robust.krum_family import krum, multi_krum
 from fedge.strategies.robust.mixing import bucketing, nearest_neighbor_mixing
 from fedge.strategies.robust.nearest import bulyan, meamed
+from fedge.strategies.robust.shortening import adaptive_robust_clipping, clipping
 from fedge.strategies.robust.subsets import minimum_diameter_averaging, smea
 from fedge.strategies.robust.trusted import fltrust, foolsgold
 
