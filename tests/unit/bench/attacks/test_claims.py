@@ -42,13 +42,12 @@ def test_the_recommended_rule_ends_within_two_points_of_no_attack(blobs: str, at
     assert accuracy(blobs, RECOMMENDED, attack) >= best - 0.02
 
 
-@pytest.mark.parametrize("attack", ["nan", "inf", "replacement", "heavy"])
+@pytest.mark.parametrize("attack", ["nan", "inf", "x10", "replacement", "heavy"])
 def test_the_default_survives_as_if_nothing_had_been(blobs: str, attack: str) -> None:
     assert accuracy(blobs, "mean", attack) >= accuracy(blobs, "mean", CLEAN) - 0.02
 
 
-def test_the_default_still_learns_under_ten_times_the_flipped_mean(blobs: str) -> None:
-    assert accuracy(blobs, "mean", "x10") >= accuracy(blobs, "mean", CLEAN) - 0.1
+def test_ten_times_the_flipped_mean_wrecks_a_mean_without_bounds_and_quarantine(blobs: str) -> None:
     assert accuracy(blobs, UNBOUNDED, "x10") < 0.6
 
 
