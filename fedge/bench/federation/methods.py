@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 from fedge.bench.federation.setting import CENTRALISED, LOCAL
+from fedge.config.aggregator import AggregatorConfig
 from fedge.errors import ConfigError
+from fedge.setting import default_of
+from fedge.training import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +19,8 @@ class Method:
         uneven: a device draws its epochs of each round evenly from 1 to the task's.
     """
 
-    strategy: str = "fedavg"
-    algorithm: str = "fedavg"
+    strategy: str = default_of(AggregatorConfig, "strategy")
+    algorithm: str = default_of(Plan, "algorithm")
     uneven: bool = False
 
 
