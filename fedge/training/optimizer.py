@@ -12,14 +12,14 @@ class LocalSgd:
 
     Attributes:
         anchor: the starting parameters, towards which the proximal term pulls.
-        correction: added to every gradient, after it was clipped; None adds nothing.
+        correction: added to every gradient, after it was clipped; an empty one adds nothing.
     """
 
     def __init__(self, parameters: Vector, plan: Plan, correction: Vector | None = None) -> None:
         self.anchor = parameters.copy()
         self._parameters = parameters
         self._momentum = np.zeros_like(parameters) if plan.momentum else parameters[:0]
-        self.correction = correction
+        self.correction = parameters[:0] if correction is None else correction
         self._plan = plan
 
     def step(self, gradient: Vector, norm: float) -> None:

@@ -24,14 +24,14 @@ def _one(value: float) -> Vector:
 def test_step_by_hand(step: Callable[..., None]) -> None:
     """p=8, g=1 + 0.5*8 + 0.25*(8-4) = 6; m = 0.5*2 + 6 = 7; p = 8 - 0.5*7 = 4.5."""
     parameters, momentum = _one(8), _one(2)
-    step(parameters, _one(1), momentum, _one(4), 0.5, 0.5, 0.5, 0.25)
+    step(parameters, _one(1), momentum, _one(4), 0.5, 0.5, 0.5, 0.25, EMPTY)
     assert (parameters[0], momentum[0]) == (4.5, 7.0)
 
 
 @pytest.mark.parametrize("step", [_kernels.sgd_step, reference.sgd_step])
 def test_plain_step_needs_neither_momentum_nor_anchor(step: Callable[..., None]) -> None:
     parameters = _one(1)
-    step(parameters, _one(0.5), EMPTY, EMPTY, 0.5, 0.0, 0.0, 0.0)
+    step(parameters, _one(0.5), EMPTY, EMPTY, 0.5, 0.0, 0.0, 0.0, EMPTY)
     assert parameters[0] == 0.75
 
 
@@ -64,7 +64,7 @@ def test_kernel_computes_the_bits_of_its_twin(
     is_corrected: bool,  # noqa: FBT001 - hypothesis gives it by name
 ) -> None:
     got, want = rows.copy(), rows.copy()
-    factors = (lr, momentum, weight_decay, proximal, rows[4] if is_corrected else None)
+    factors = (lr, momentum, weight_decay, proximal, rows[4] if is_corrected else rows[4][:0])
     _kernels.sgd_step(got[0], got[1], got[2], got[3], *factors)
     reference.sgd_step(want[0], want[1], want[2], want[3], *factors)
     np.testing.assert_array_equal(got.view(np.uint32), want.view(np.uint32))

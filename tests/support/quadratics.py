@@ -99,5 +99,6 @@ class Federation:
         for _ in range(self.task.n_steps[device]):
             gradient = self.task.gradient(device, x)
             factors = (plan.lr, plan.momentum, plan.weight_decay, terms.proximal)
-            sgd_step(x, gradient, speed, start, *factors, terms.correction)
+            correction = x[:0] if terms.correction is None else terms.correction
+            sgd_step(x, gradient, speed, start, *factors, correction)
         return x - start

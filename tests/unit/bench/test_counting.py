@@ -21,7 +21,7 @@ def _step() -> calls.Call:
     empty = np.zeros(0, np.float32)
 
     def work() -> None:
-        calls.kernel("sgd_step")(parameters, gradient, empty, empty, 0.5, 0.0, 0.0, 0.0)
+        calls.kernel("sgd_step")(parameters, gradient, empty, empty, 0.5, 0.0, 0.0, 0.0, empty)
 
     (call,) = calls.record(work)
     return call
