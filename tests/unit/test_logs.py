@@ -146,6 +146,14 @@ def test_every_module_takes_its_logger_from_one_place() -> None:
     allowed = {"fedge/logs.py", "fedge/cli/screen.py", "fedge/cli/demo.py"}
     allowed |= {
         f"fedge/cli/bench/{name}.py"
-        for name in ("aggregation", "common", "codecs", "device", "federation", "kernels")
+        for name in (
+            "aggregation",
+            "attacks",
+            "codecs",
+            "common",
+            "device",
+            "federation",
+            "kernels",
+        )
     }
     assert set(found) <= allowed

@@ -11,7 +11,7 @@ from fedge.device.state.disk import needed_bytes
 from fedge.device.state.outbox import Outbox
 from fedge.device.state.own_vector import Own, own_key
 from fedge.errors import StorageError
-from tests.unit.device.state.test_outbox import JOB, MODEL, SCHEMA, outbox, result, vector
+from tests.support.outboxes import JOB, MODEL, SCHEMA, outbox, result, vector
 
 KEY = own_key("scaffold", 0, SCHEMA)
 
