@@ -13,7 +13,7 @@ from fedge import codecs
 from fedge.device.state.answers import Answer
 from fedge.device.state.outbox import Outbox
 from fedge.errors import ConfigError, StorageError
-from fedge.types import RoundId, Vector
+from fedge.types import JobId, RoundId, Vector
 from tests.support.outboxes import JOB, MODEL, RUN, SCHEMA, outbox, result, vector
 
 
