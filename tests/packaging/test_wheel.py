@@ -81,7 +81,7 @@ def test_a_device_installed_alone_takes_part_in_a_round(alone: Path, tmp_path: P
     run([*fedge, "demo", "--devices", "1", "--rounds", "1", "--out", str(tmp_path / "first")])
     first, state = tmp_path / "first", tmp_path / "aggregator"
     with running("iotcore", tmp_path / "broker") as broker:
-        words = f"aggregate --broker {broker.url} --rounds 2 --state-dir {state}"
+        words = f"aggregate --broker {broker.url} --rounds 2 --evaluate-every 0 --state-dir {state}"
         aggregator = subprocess.Popen(
             [*fedge, *words.split(), "--artifact", str(first / "model.fedge")]
         )
