@@ -38,7 +38,8 @@ def aggregate(folder: Path, url: str) -> FedgeProcess:
     flags = {
         "broker": url, "artifact": folder / "linear.fedge", "state-dir": folder / "agg",
         "rounds": ROUNDS, "wait-for": len(NAMES), "quorum": len(NAMES), "deadline-s": 60,
-        "norm-bound": "off", "downlink-codec": "none", "events": folder / "events.jsonl",
+        "norm-bound": "off", "weight-bound": "off", "quarantine-after": "off", "evaluate-every": 0,
+        "downlink-codec": "none", "events": folder / "events.jsonl",
         "algorithm": PLAN.algorithm, "local-steps": PLAN.local_steps, "lr": PLAN.lr,
         "batch-size": PLAN.batch_size, "codec": PLAN.codec, "seed": PLAN.seed,
     }  # fmt: skip
