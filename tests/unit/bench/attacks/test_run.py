@@ -51,7 +51,8 @@ def test_numbers_that_are_not_finite_are_refused_from_both_in_every_round(
 
 def test_the_bounds_shorten_or_drop_noise_and_unbounded_lets_it_in(blobs: str) -> None:
     bounded = play(blobs, attack="gaussian", codec="float32")
-    assert bounded.dropped + bounded.clipped == 2 * 4
+    # In the fourth round both devices are in quarantine, where nothing is bounded any more.
+    assert bounded.dropped + bounded.clipped == 2 * 3
     free = play(blobs, attack="gaussian", codec="float32", rule=UNBOUNDED)
     assert (free.dropped, free.clipped) == (0, 0)
 
