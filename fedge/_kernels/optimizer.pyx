@@ -36,14 +36,24 @@ def sgd_step(
     cdef Py_ssize_t i
     cdef float p, g
     with nogil:
-        for i in range(n):
-            p = parameters[i]
-            g = gradient[i] + weight_decay * p
-            if has_anchor:
-                g = g + proximal * (p - anchor[i])
-            if has_correction:
+        if has_correction:
+            for i in range(n):
+                p = parameters[i]
+                g = gradient[i] + weight_decay * p
+                if has_anchor:
+                    g = g + proximal * (p - anchor[i])
                 g = g + correction[i]
-            if has_momentum:
-                g = momentum * momentum_buffer[i] + g
-                momentum_buffer[i] = g
-            parameters[i] = p - lr * g
+                if has_momentum:
+                    g = momentum * momentum_buffer[i] + g
+                    momentum_buffer[i] = g
+                parameters[i] = p - lr * g
+        else:  # a loop of its own: an empty array lies where others do, which a compiler must fear
+            for i in range(n):
+                p = parameters[i]
+                g = gradient[i] + weight_decay * p
+                if has_anchor:
+                    g = g + proximal * (p - anchor[i])
+                if has_momentum:
+                    g = momentum * momentum_buffer[i] + g
+                    momentum_buffer[i] = g
+                parameters[i] = p - lr * g
