@@ -12,14 +12,11 @@ def sgd_step(
     float momentum,
     float weight_decay,
     float proximal,
-    const float[::1] correction,
 ):
-    """g = gradient + decay + pull + correction; m = momentum * m + g; p -= lr * m.
+    """g = gradient + weight_decay * p + proximal * (p - anchor); m = momentum * m + g; p -= lr * m.
 
-    decay is weight_decay * p, pull is proximal * (p - anchor), added in this order. Updates
-    parameters p and momentum_buffer m in place. Without momentum g takes the place of m and
-    momentum_buffer may be empty; without a proximal term anchor may be empty; an empty correction
-    is none.
+    Updates parameters p and momentum_buffer m in place. Without momentum g takes the place of m
+    and momentum_buffer may be empty; without a proximal term anchor may be empty.
     """
     cdef Py_ssize_t n = parameters.shape[0]
     if gradient.shape[0] != n:
@@ -28,32 +25,17 @@ def sgd_step(
         raise ValueError("momentum_buffer must have the length of parameters")
     if anchor.shape[0] != n and (proximal != 0 or anchor.shape[0] != 0):
         raise ValueError("anchor must have the length of parameters")
-    if correction.shape[0] != n and correction.shape[0] != 0:
-        raise ValueError("correction must have the length of parameters")
     cdef bint has_momentum = momentum != 0
     cdef bint has_anchor = proximal != 0
-    cdef bint has_correction = correction.shape[0] != 0
     cdef Py_ssize_t i
     cdef float p, g
     with nogil:
-        if has_correction:
-            for i in range(n):
-                p = parameters[i]
-                g = gradient[i] + weight_decay * p
-                if has_anchor:
-                    g = g + proximal * (p - anchor[i])
-                g = g + correction[i]
-                if has_momentum:
-                    g = momentum * momentum_buffer[i] + g
-                    momentum_buffer[i] = g
-                parameters[i] = p - lr * g
-        else:  # a loop of its own: an empty array lies where others do, which a compiler must fear
-            for i in range(n):
-                p = parameters[i]
-                g = gradient[i] + weight_decay * p
-                if has_anchor:
-                    g = g + proximal * (p - anchor[i])
-                if has_momentum:
-                    g = momentum * momentum_buffer[i] + g
-                    momentum_buffer[i] = g
-                parameters[i] = p - lr * g
+        for i in range(n):
+            p = parameters[i]
+            g = gradient[i] + weight_decay * p
+            if has_anchor:
+                g = g + proximal * (p - anchor[i])
+            if has_momentum:
+                g = momentum * momentum_buffer[i] + g
+                momentum_buffer[i] = g
+            parameters[i] = p - lr * g

@@ -12,21 +12,24 @@ class LocalSgd:
 
     Attributes:
         anchor: the starting parameters, towards which the proximal term pulls.
-        correction: added to every gradient, after it was clipped; an empty one adds nothing.
+        correction: added to every gradient, after it was clipped; None adds nothing.
     """
 
     def __init__(self, parameters: Vector, plan: Plan, correction: Vector | None = None) -> None:
         self.anchor = parameters.copy()
         self._parameters = parameters
         self._momentum = np.zeros_like(parameters) if plan.momentum else parameters[:0]
-        self.correction = parameters[:0] if correction is None else correction
+        self.correction = correction
         self._plan = plan
 
     def step(self, gradient: Vector, norm: float) -> None:
-        """One step along the gradient, given its norm; clips the gradient in place."""
+        """One step along the gradient, given its norm; clips and corrects it in place."""
         plan = self._plan
         if plan.clip_norm is not None and norm > plan.clip_norm:
             gradient *= np.float32(plan.clip_norm / norm)
+        if self.correction is not None:
+            with np.errstate(over="ignore"):  # what comes of it is checked at the end
+                gradient += self.correction
         sgd_step(
             self._parameters,
             gradient,
@@ -36,7 +39,6 @@ class LocalSgd:
             plan.momentum,
             plan.weight_decay,
             plan.proximal,
-            self.correction,
         )
 
     def delta(self) -> Vector:

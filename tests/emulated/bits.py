@@ -62,8 +62,7 @@ def _steps() -> Iterator[tuple[str, bytes]]:
         parameters, gradient = numbers(1009, 0), numbers(1009, 1)
         buffer = numbers(1009, 2) if momentum else none
         anchor = numbers(1009, 3) if proximal else none
-        factors = (0.05, momentum, decay, proximal)
-        _kernels.sgd_step(parameters, gradient, buffer, anchor, *factors, parameters[:0])
+        _kernels.sgd_step(parameters, gradient, buffer, anchor, 0.05, momentum, decay, proximal)
         yield f"sgd_step {momentum} {decay} {proximal}", _bytes(parameters) + _bytes(buffer)
 
 

@@ -99,6 +99,7 @@ class Federation:
         for _ in range(self.task.n_steps[device]):
             gradient = self.task.gradient(device, x)
             factors = (plan.lr, plan.momentum, plan.weight_decay, terms.proximal)
-            correction = x[:0] if terms.correction is None else terms.correction
-            sgd_step(x, gradient, speed, start, *factors, correction)
+            if terms.correction is not None:
+                gradient = gradient + terms.correction
+            sgd_step(x, gradient, speed, start, *factors)
         return x - start

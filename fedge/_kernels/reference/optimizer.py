@@ -5,7 +5,7 @@ import numpy as np
 from fedge.types import Vector
 
 
-def sgd_step(  # noqa: PLR0913, PLR0917 - the formula has nine terms
+def sgd_step(  # noqa: PLR0913, PLR0917 - the formula has eight terms
     parameters: Vector,
     gradient: Vector,
     momentum_buffer: Vector,
@@ -14,14 +14,11 @@ def sgd_step(  # noqa: PLR0913, PLR0917 - the formula has nine terms
     momentum: float,
     weight_decay: float,
     proximal: float,
-    correction: Vector,
 ) -> None:
-    """g = gradient + decay + pull + correction; m = momentum * m + g; p -= lr * m.
+    """g = gradient + weight_decay * p + proximal * (p - anchor); m = momentum * m + g; p -= lr * m.
 
-    decay is weight_decay * p, pull is proximal * (p - anchor), added in this order. Updates
-    parameters p and momentum_buffer m in place. Without momentum g takes the place of m and
-    momentum_buffer may be empty; without a proximal term anchor may be empty; an empty correction
-    is none.
+    Updates parameters p and momentum_buffer m in place. Without momentum g takes the place of m
+    and momentum_buffer may be empty; without a proximal term anchor may be empty.
     """
     n = len(parameters)
     if len(gradient) != n:
@@ -30,13 +27,9 @@ def sgd_step(  # noqa: PLR0913, PLR0917 - the formula has nine terms
         raise ValueError("momentum_buffer must have the length of parameters")
     if len(anchor) != n and (proximal != 0 or len(anchor) != 0):
         raise ValueError("anchor must have the length of parameters")
-    if len(correction) not in {0, n}:
-        raise ValueError("correction must have the length of parameters")
     step = gradient + np.float32(weight_decay) * parameters
     if np.float32(proximal) != 0:
         step = step + np.float32(proximal) * (parameters - anchor)
-    if len(correction):
-        step = step + correction
     if np.float32(momentum) != 0:
         step = np.float32(momentum) * momentum_buffer + step
         momentum_buffer[:] = step

@@ -178,9 +178,9 @@ def _updates(n: int) -> Vector:
 
 
 def _step(n: int) -> Callable[[], object]:
-    """With momentum, weight decay and a proximal term: all that a plan may ask for."""
+    """With momentum, weight decay and a proximal term: all that a step may have."""
     values = [inputs.delta(n, seed) for seed in range(4)]
-    return _late("sgd_step", *values, 0.1, 0.9, 1e-4, 0.01, values[0][:0].copy())
+    return _late("sgd_step", *values, 0.1, 0.9, 1e-4, 0.01)
 
 
 def _late(name: str, *arguments: object) -> Callable[[], object]:
