@@ -58,7 +58,7 @@ class Program:
         except (FedgeError, OSError) as error:
             say(f"{self.name.split()[-1]}: {error}", to=sys.stderr)
             return getattr(error, "exit_code", 1)
-        except (MemoryError, ImportError) as error:
+        except (MemoryError, ImportError, SystemError) as error:
             sentence, code = _lack(error)
             say(f"{self.name.split()[-1]}: {sentence}", to=sys.stderr)
             return code
@@ -91,7 +91,7 @@ class Program:
         return module
 
 
-def _lack(error: MemoryError | ImportError) -> tuple[str, int]:
+def _lack(error: MemoryError | ImportError | SystemError) -> tuple[str, int]:
     """What this machine lacks, and the exit code for that; any other error is raised again."""
     if _is_lack_of_memory(error):
         return "too little memory to run", 1
@@ -101,9 +101,17 @@ def _lack(error: MemoryError | ImportError) -> tuple[str, int]:
     return f"the package {package!r} is not installed here", MissingDependencyError.exit_code
 
 
-def _is_lack_of_memory(error: MemoryError | ImportError) -> bool:
-    """Whether memory is all that is missing; the linker reports that as an ImportError."""
-    words = ("failed to map segment", "cannot allocate memory")
+def _is_lack_of_memory(error: MemoryError | ImportError | SystemError) -> bool:
+    """Whether memory is all that is missing.
+
+    The linker reports that as an ImportError. Where the interpreter itself loses the failure of
+    an allocation, as CPython 3.11 does in places of an import, it is a SystemError.
+    """
+    words = (
+        "failed to map segment",
+        "cannot allocate memory",
+        "error return without exception set",
+    )
     return isinstance(error, MemoryError) or any(one in str(error).lower() for one in words)
 
 

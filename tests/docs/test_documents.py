@@ -32,8 +32,12 @@ _OF_MAKE = {"ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
 
 
 def own_environment(**variables: str) -> dict[str, str]:
-    """Ours, without what a `make test ARGS=...` hands down to every other make."""
-    kept = {name: value for name, value in os.environ.items() if name not in _OF_MAKE}
+    """Ours, without what a `make test ARGS=...` hands down to every other make and pytest."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _OF_MAKE and not name.startswith("PYTEST_")
+    }
     return {**kept, "OMP_NUM_THREADS": "1", **variables}
 
 
@@ -125,6 +129,12 @@ def test_words_for_one_make_do_not_reach_the_next(
     monkeypatch.setenv("MAKEFLAGS", " -- ARGS=theirs")
     monkeypatch.setenv("MAKELEVEL", "1")
     run("export ARGS=ours; make say", tmp_path, timeout_s=20)
+
+
+def test_a_script_does_not_know_that_pytest_runs_it(tmp_path: Path) -> None:
+    """Told that it is one of many, pytest-benchmark refuses to measure."""
+    assert os.environ["PYTEST_CURRENT_TEST"]
+    run("! env | grep ^PYTEST_", tmp_path, timeout_s=20)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)

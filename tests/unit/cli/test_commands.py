@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -56,3 +57,32 @@ def test_every_command_has_a_sentence(commands: Mapping[str, str], main: Any, pa
         name for name, it in modules.items() if hasattr(it, "configure") and hasattr(it, "run")
     }
     assert runnable == set(commands)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ImportError("x.so: failed to map segment from shared object"),
+        ImportError("x.so: Cannot allocate memory"),
+        SystemError("error return without exception set"),  # CPython 3.11 under `prlimit --as`
+    ],
+    ids=repr,
+)
+def test_too_little_memory_is_a_sentence(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = import_module("fedge.cli.inspect")
+    monkeypatch.setattr(command, "run", Mock(side_effect=error))
+    assert fedge.main(["inspect", "x"]) == 1
+    assert capsys.readouterr().err == "fedge: too little memory to run\n"
+
+
+@pytest.mark.parametrize("error", [ImportError("no name x"), SystemError("x")], ids=repr)
+def test_any_other_error_of_python_itself_is_a_fault_of_ours(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = import_module("fedge.cli.inspect")
+    monkeypatch.setattr(command, "run", Mock(side_effect=error))
+    with pytest.raises(type(error)):
+        fedge.main(["inspect", "x"])
