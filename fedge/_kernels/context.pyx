@@ -20,6 +20,16 @@ from fedge._kernels.range_coder cimport (
 )
 
 
+cdef struct Target:  # where values that are read go; NULL where they do not
+    uint32_t* indices
+    float* values
+    float weight
+    float* sums  # of all parameters; values are added, times the weight
+    float* range  # of parameters start to before stop; what is there is overwritten
+    uint64_t start
+    uint64_t stop
+
+
 def pack_context(
     const uint32_t[::1] indices,
     const uint8_t[::1] codes,
@@ -85,11 +95,10 @@ def unpack_context(
         raise ValueError("indices and values must have the same length")
     if k == 0 or body.shape[0] == 0:
         return k == 0 and body.shape[0] == 0
+    cdef Target target = Target(&indices[0], &values[0], 0, NULL, NULL, 0, 0)
     cdef bint is_valid
     with nogil:
-        is_valid = _read(
-            &body[0], body.shape[0], bits, n_params, k, &indices[0], &values[0], 0, NULL
-        )
+        is_valid = _read(&body[0], body.shape[0], bits, n_params, k, &target)
     return is_valid
 
 
@@ -117,11 +126,13 @@ def scatter_add_context(
         return n_kept == 0 and body.shape[0] == 0
     cdef uint32_t n_params = <uint32_t>min(<uint64_t>out.shape[0], <uint64_t>MAX_PARAMS)
     cdef Py_ssize_t size = body.shape[0]
+    cdef Target nothing = Target(NULL, NULL, 0, NULL, NULL, 0, 0)
+    cdef Target target = Target(NULL, NULL, weight, &out[0], NULL, 0, 0)
     cdef bint is_valid
     with nogil:
-        is_valid = _read(&body[0], size, bits, n_params, n_kept, NULL, NULL, 0, NULL)
+        is_valid = _read(&body[0], size, bits, n_params, n_kept, &nothing)
         if is_valid:
-            _read(&body[0], size, bits, n_params, n_kept, NULL, NULL, weight, &out[0])
+            _read(&body[0], size, bits, n_params, n_kept, &target)
     return is_valid
 
 
@@ -156,11 +167,12 @@ def fill_range_context(
         raise ValueError("the range must be within the parameters")
     if n_kept == 0 or body.shape[0] == 0:
         return n_kept == 0 and body.shape[0] == 0
-    cdef float* first = &out[0] if out.shape[0] else NULL
-    cdef Py_ssize_t size = body.shape[0], width = out.shape[0]
+    cdef float no_place  # for an empty range
+    cdef float* first = &out[0] if out.shape[0] else &no_place
+    cdef Target target = Target(NULL, NULL, 0, NULL, first, start, start + out.shape[0])
     cdef bint is_valid
     with nogil:
-        is_valid = _fill_range(&body[0], size, bits, n_params, n_kept, start, width, first)
+        is_valid = _read(&body[0], body.shape[0], bits, n_params, n_kept, &target)
     return is_valid
 
 
@@ -226,77 +238,34 @@ cdef bint _read(
     int bits,
     uint32_t n_params,
     Py_ssize_t k,
-    uint32_t* indices,
-    float* values,
-    float weight,
-    float* out,
+    const Target* target,
 ) noexcept nogil:
-    """Reads the whole body, into indices and values and on top of out, unless they are NULL."""
-    cdef Coder coder
-    cdef Model model
-    cdef uint64_t index = 0  # gaps are below 2**32 and checked one by one: it cannot wrap
-    cdef float value
-    cdef Py_ssize_t i
-    if not _start_reading(&coder, &model, body, size, bits, n_params, k):
-        return False
-    for i in range(k):
-        index += code_gap(&coder, &model, 0)
-        if index >= n_params or not _read_value(&coder, &model, body, bits, i, &value):
-            return False
-        if indices != NULL:
-            indices[i], values[i] = <uint32_t>index, value
-        if out != NULL:
-            out[index] = out[index] + weight * value
-        index += 1
-    return is_all_read(&coder)
-
-
-cdef bint _start_reading(
-    Coder* coder,
-    Model* model,
-    const uint8_t* body,
-    Py_ssize_t size,
-    int bits,
-    uint32_t n_params,
-    Py_ssize_t k,
-) noexcept nogil:
-    """Checks what lies before the range-coded stream: False if no encoder wrote it."""
-    cdef Py_ssize_t n_blocks = (k + BLOCK - 1) // BLOCK
+    """Reads the body; the whole of it, unless only a range of parameters is wanted."""
+    cdef Py_ssize_t n_blocks = (k + BLOCK - 1) // BLOCK, i
     if size // (4 if bits == 32 else 2) < (k if bits == 32 else n_blocks):
         return False
     cdef Py_ssize_t head = 4 * k if bits == 32 else 2 * n_blocks
     if not (_are_floats(body, k) if bits == 32 else _are_scales(body, n_blocks)):
         return False
-    start_reading(coder, body + head, size - head)
-    start_model(model, n_params, k)
-    return True
-
-
-cdef bint _fill_range(
-    const uint8_t* body,
-    Py_ssize_t size,
-    int bits,
-    uint32_t n_params,
-    Py_ssize_t k,
-    uint64_t start,
-    Py_ssize_t width,
-    float* out,
-) noexcept nogil:
     cdef Coder coder
     cdef Model model
-    cdef uint64_t index = 0, stop = start + width
+    cdef uint64_t index = 0  # gaps are below 2**32 and checked one by one: it cannot wrap
+    cdef uint64_t stop = target.stop if target.range != NULL else n_params
     cdef float value
-    cdef Py_ssize_t i
-    if not _start_reading(&coder, &model, body, size, bits, n_params, k):
-        return False
+    start_reading(&coder, body + head, size - head)
+    start_model(&model, n_params, k)
     for i in range(k):
         if index >= stop and stop < n_params:
             return True
         index += code_gap(&coder, &model, 0)
         if index >= n_params or not _read_value(&coder, &model, body, bits, i, &value):
             return False
-        if start <= index < stop:
-            out[index - start] = value
+        if target.indices != NULL:
+            target.indices[i], target.values[i] = <uint32_t>index, value
+        if target.sums != NULL:
+            target.sums[index] = target.sums[index] + target.weight * value
+        if target.range != NULL and target.start <= index < stop:
+            target.range[index - target.start] = value
         index += 1
     return is_all_read(&coder)
 
