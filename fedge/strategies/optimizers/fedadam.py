@@ -29,7 +29,7 @@ class FedAdam:
 
     def __post_init__(self) -> None:
         adaptive.check(
-            "optimizer fedadam",
+            f"optimizer {type(self).__name__.lower()}",
             lr=self.lr,
             beta1=self.beta1,
             beta2=self.beta2,
@@ -44,7 +44,7 @@ class FedAdam:
     def step(self, state: State, delta: Vector) -> State:
         memory = {
             "momentum": adaptive.mix(self.beta1, state.memory["momentum"], delta),
-            "variance": adaptive.mix(self.beta2, state.memory["variance"], delta * delta),
+            "variance": self._variance(state.memory["variance"], delta * delta),
             "beta1_power": adaptive.decay(state, "beta1_power", self.beta1),
             "beta2_power": adaptive.decay(state, "beta2_power", self.beta2),
         }
@@ -56,3 +56,6 @@ class FedAdam:
             state.parameters, lr=self.lr, momentum=momentum, variance=variance, tau=self.tau
         )
         return State(parameters, memory)
+
+    def _variance(self, before: Vector, squared: Vector) -> Vector:
+        return adaptive.mix(self.beta2, before, squared)
