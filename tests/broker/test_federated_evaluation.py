@@ -15,6 +15,7 @@ from fedge.aggregator import open_registry
 from fedge.aggregator.state.folder import StateFolder
 from fedge.artifact import Artifact
 from fedge.cli.main import main
+from fedge.device.state.directory import PERSONAL
 from fedge.device.work.seeds import derive_seed
 from fedge.training.holdout import held_out
 from fedge.types import Array, DeviceId, RoundId
@@ -54,14 +55,14 @@ def judged(parameters: Array, x: Array, y: Array) -> tuple[Array, Array]:
     return -log_p[np.arange(len(y)), y], scores.argmax(1)
 
 
-def play(broker: Broker, folder: Path) -> dict[str, Any]:
+def play(broker: Broker, folder: Path, **settings: object) -> dict[str, Any]:
     """Run the job to its end; the aggregator's result."""
     ARTIFACT.save(folder / "model.fedge")
     env = environment(folder)
     asked = {
         "broker": broker.url, "artifact": folder / "model.fedge", "state-dir": folder / "state",
         "rounds": 3, "evaluate-every": 2, "wait-for": 3, "quorum": 3, "local-steps": 5,
-        "seed": SEED, "validation": SHARE, "lr": 0.2, "json": folder / "result.json",
+        "seed": SEED, "validation": SHARE, "lr": 0.2, "json": folder / "result.json", **settings,
     }  # fmt: skip
     processes = [FedgeProcess("aggregate", folder, asked, env=env)]
     for name in SIZES:
@@ -112,6 +113,27 @@ def test_the_fleet_s_metrics_are_those_computed_centrally(
     assert main(["export", str(tmp_path / "state"), "--best", "-o", str(output)]) == 0
     assert f"of round {best['round'] - 1}" in capsys.readouterr().out
     assert output.stat().st_size > 0
+
+
+def test_with_ditto_the_result_has_the_personal_models_metrics(
+    any_broker: Broker, tmp_path: Path
+) -> None:
+    """Computed here from the files that the devices keep for themselves."""
+    result = play(any_broker, tmp_path, algorithm="ditto:lam=0.1")
+    right, losses = [], []
+    for name in SIZES:
+        personal = np.frombuffer((tmp_path / name / PERSONAL).read_bytes(), "<f4")
+        x, y, is_test = data_of(name)
+        loss, chosen = judged(personal, x[is_test], y[is_test])
+        losses.append(loss)
+        right.append(chosen == y[is_test])
+    found = result["devices"]
+    own = found["personal"]
+    assert (own["devices"], own["examples"]) == (3, found["examples"])
+    assert own["accuracy"] == pytest.approx(np.concatenate(right).mean())
+    assert own["loss"] == pytest.approx(np.concatenate(losses).mean(), rel=1e-5)
+    assert own["worst_tenth"]["loss"] == pytest.approx(max(map(np.mean, losses)), rel=1e-5)
+    assert own["loss"] < found["loss"]  # each device has labels of its own
 
 
 SEAMS = [

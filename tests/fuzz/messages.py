@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -124,20 +125,30 @@ def report(n_examples: int = 3) -> bytes:
     ).to_bytes()
 
 
-def evaluation() -> bytes:
+def evaluation(*, has_personal: bool = False) -> bytes:
     """An evaluation message that fits the model: three examples, two of them right."""
     scores = np.array([[0, 0, 1], [2, 0, 0], [0, 3, 0]], np.float32)
     sums = sums_of(
         form_of(MANIFEST), np.array([0.5, 0.25, 2], np.float32), scores, np.array([2, 0, 2])
     )
-    return EvaluationReport(schema=SCHEMA, round=RoundId(7), sums=sums).to_bytes()
+    report = EvaluationReport(schema=SCHEMA, round=RoundId(7), sums=sums)
+    return (replace(report, personal=sums) if has_personal else report).to_bytes()
+
+
+def reports() -> dict[str, bytes]:
+    """What devices answer to rounds that do not train."""
+    return {
+        "statistics": report(),
+        "evaluation": evaluation(),
+        "personal": evaluation(has_personal=True),
+    }
 
 
 def seeds() -> dict[str, bytes]:
     """One message of each kind, and a topic."""
     messages = {type(decode(message)).__name__: message for decode, message in EXAMPLES}
     topics = {"topic": Topics("default").up("job", "pi-3", 4).encode()}
-    return messages | topics | {"statistics": report(), "evaluation": evaluation()}
+    return messages | topics | reports()
 
 
 TARGET = Target("messages", check, mutate, seeds, n_mutations=1200)

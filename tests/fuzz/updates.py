@@ -69,7 +69,7 @@ def seeds() -> dict[str, bytes]:
     updates = {
         scheme.name.lower(): make_payload(scheme, N_TRAINABLE, stamp) for scheme in codecs.Scheme
     }
-    return updates | {"statistics": messages.report(), "evaluation": messages.evaluation()}
+    return updates | messages.reports()
 
 
 TARGET = Target("update", check, mutate, seeds, n_mutations=4000)

@@ -167,8 +167,8 @@ class Reporter:
 
     def closed(self, report: Mapping[str, Any]) -> None:
         self.info(_closed_line(report))
-        if report["devices"] is not None:
-            self.info(f"round {report['round']}: {_devices_line(report['devices'])}")
+        for text in _evaluation_lines(report["devices"] or {}):
+            self.info(f"round {report['round']}: {text}")
         if report["missing"]:
             self.info(f"round {report['round']}: missing {_names(report['missing'])}")
         for text in _bound_lines(report):
@@ -293,6 +293,14 @@ def _closed_line(report: Mapping[str, Any]) -> str:
         f"{report['wall_s']:.1f} s",
     ]
     return ", ".join(parts)
+
+
+def _evaluation_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """What devices found of the global model, and of their own."""
+    if found:
+        yield _devices_line(found)
+    if "personal" in found:
+        yield f"their own models {_devices_line(found['personal'])}"
 
 
 def _devices_line(found: Mapping[str, Any]) -> str:

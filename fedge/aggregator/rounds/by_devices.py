@@ -12,7 +12,7 @@ from fedge.errors import PayloadError
 from fedge.messages import EvaluationReport
 from fedge.rounds import Round
 from fedge.training import Evaluation
-from fedge.training.metrics import Fleet, Sums, bounds, summarize
+from fedge.training.metrics import Fleet, bounds, summarize
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +45,39 @@ def judge(context: Context, model: ModelRecord, round_: Round) -> Judged:
         )
     claimed = [member.n_examples for member in members]
     shares = bounds(claimed, context.config.weight_bound)
-    fleet = summarize(_read(context, members), shares)
+    fleet = summarize((report.sums for report in _read(context, members)), shares)
     whole = Evaluation.of(fleet.total)
+    devices, own_shares = [], []
+    for member, share, report in zip(members, shares, _read(context, members), strict=True):
+        sums = report.sums
+        devices.append(
+            DeviceEvaluation(member.device, member.n_examples, sums.mean_loss, sums.accuracy)
+        )
+        if report.personal is not None:
+            own_shares.append(share)
     record = EvaluationRecord(
         round=round_.id,
         version=model.version,
         n_examples=whole.n_examples,
         loss=whole.loss,
         accuracy=whole.accuracy,
-        devices=tuple(
-            DeviceEvaluation(member.device, member.n_examples, sums.mean_loss, sums.accuracy)
-            for member, sums in zip(members, _read(context, members), strict=True)
-        ),
+        devices=tuple(devices),
     )
     clipped = [{"device": members[place].device} for place in fleet.bounded]
     told |= bound_fields(dropped=dropped, clipped=clipped)
-    return Judged(record, {**told, "devices": _facts(whole, fleet)})
+    facts = _facts(whole, fleet)
+    if own_shares:
+        facts["personal"] = _personal(context, members, own_shares)
+    return Judged(record, {**told, "devices": facts})
+
+
+def _personal(
+    context: Context, members: Sequence[Member], shares: Sequence[float]
+) -> dict[str, Any]:
+    """The same of the devices' own models, of those that have one."""
+    sums = (report.personal for report in _read(context, members))
+    fleet = summarize((one for one in sums if one is not None), shares)
+    return _facts(Evaluation.of(fleet.total), fleet)
 
 
 def _latest(cohort: Sequence[Member]) -> list[Member]:
@@ -87,10 +104,10 @@ def _readable(
     return good, dropped
 
 
-def _read(context: Context, members: Sequence[Member]) -> Iterator[Sums]:
-    """Their sums, one at a time: those of many classes are large."""
+def _read(context: Context, members: Sequence[Member]) -> Iterator[EvaluationReport]:
+    """Their reports, one at a time: those of many classes are large."""
     for payload in context.store.payloads(members):
-        yield EvaluationReport.from_bytes(payload, context.artifact.manifest).sums
+        yield EvaluationReport.from_bytes(payload, context.artifact.manifest)
 
 
 def _facts(whole: Evaluation, fleet: Fleet) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from fedge.device.state.disk import check_artifact
 from fedge.device.state.own_vector import Own, own_key
 from fedge.device.work.learner import Learner
 from fedge.device.work.workbench import Workbench
-from fedge.errors import TrainingError
+from fedge.errors import ConfigError, TrainingError
 from fedge.logs import logger
 from fedge.messages import RoundManifest
 from fedge.training import StepReport
+from fedge.training.metrics import Sums
 from fedge.types import Update, Vector
 
 if TYPE_CHECKING:
@@ -35,6 +36,19 @@ class Trained:
 
     update: Update
     personal: Vector | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluated:
+    """What models did on the held-out examples.
+
+    Attributes:
+        sums: of the global model.
+        personal: of the device's own model; None if it has none.
+    """
+
+    sums: Sums
+    personal: Sums | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,6 +151,28 @@ def begin(
         size_bytes = manifest.artifact.size_bytes
         check_artifact(workbench.state_dir, learner.artifact, size_bytes, keeps_vector=True)
     return assignment.steps(manifest, learner, parameters, own)
+
+
+def evaluate(
+    workbench: Workbench, manifest: RoundManifest, learner: Learner, parameters: Vector
+) -> Generator[int, None, Evaluated]:
+    """The evaluation of the round's model, and of the device's own if the algorithm keeps one.
+
+    Raises:
+        DataError: like `Learner.evaluate`.
+    """
+    sums = yield from learner.evaluate(manifest, parameters)
+    try:
+        assignment = assign(manifest, learner, {})
+    except ConfigError:  # no model of its own either
+        return Evaluated(sums)
+    if assignment is None or assignment.algorithm.personal_pull is None:
+        return Evaluated(sums)
+    own = workbench.outbox.own(manifest.job, assignment.key)
+    if own is None:
+        return Evaluated(sums)
+    personal = np.concatenate([own, parameters[learner.artifact.n_trainable :]])
+    return Evaluated(sums, (yield from learner.evaluate(manifest, personal)))
 
 
 def _plain(

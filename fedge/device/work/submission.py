@@ -1,12 +1,13 @@
 """Puts results into the outbox: measured features, encoded updates, evaluations."""
 
 import os
+from dataclasses import replace
 
 from fedge import codecs
 from fedge.device.state.directory import PERSONAL
 from fedge.device.state.outbox import Result
 from fedge.device.state.own_vector import Own
-from fedge.device.work.assignment import Assignment, Trained
+from fedge.device.work.assignment import Assignment, Evaluated, Trained
 from fedge.device.work.learner import Encoded, Learner
 from fedge.device.work.workbench import Workbench
 from fedge.errors import PayloadError, TrainingError
@@ -15,7 +16,6 @@ from fedge.messages import EvaluationReport, Facts, RoundManifest
 from fedge.messages.statistics import StatisticsReport
 from fedge.messages.update import NONCE_BYTES
 from fedge.storage import write_file
-from fedge.training.metrics import Sums
 from fedge.training.statistics import measure
 
 _log = logger(__name__)
@@ -35,24 +35,37 @@ def submit_statistics(workbench: Workbench, manifest: RoundManifest, learner: Le
 
 
 def submit_evaluation(
-    workbench: Workbench, manifest: RoundManifest, learner: Learner, sums: Sums
+    workbench: Workbench, manifest: RoundManifest, learner: Learner, found: Evaluated
 ) -> None:
-    """Report how well the model does on the held-out examples, for an evaluation round.
+    """Report how well the models do on the held-out examples, for an evaluation round.
+
+    A model of the device's own that cannot be judged is left out.
 
     Raises:
-        TrainingError: if its loss or scores are not finite; nothing is put in then.
+        TrainingError: if the global model's loss or scores are not finite; nothing is put in then.
     """
+    sums = found.sums
     report = EvaluationReport(schema=learner.artifact.schema, round=manifest.round, sums=sums)
-    payload = report.to_bytes()
-    try:
-        EvaluationReport.from_bytes(payload, learner.artifact.manifest)
-    except PayloadError as error:
-        raise TrainingError(f"the model cannot be judged by this device: {error}") from None
+    payload = _checked(learner, report)
+    if found.personal is not None:
+        try:
+            payload = _checked(learner, replace(report, personal=found.personal))
+        except TrainingError as error:
+            _log.warning("round %d: left out this device's own model: %s", manifest.round, error)
     _submit(workbench, manifest, learner, Encoded(payload, None))
     _log.info(
         "round %d: evaluated the model on %d examples, loss %.4g, report of %d bytes",
         manifest.round, sums.n_examples, sums.mean_loss, len(payload),
     )  # fmt: skip
+
+
+def _checked(learner: Learner, report: EvaluationReport) -> bytes:
+    payload = report.to_bytes()
+    try:
+        EvaluationReport.from_bytes(payload, learner.artifact.manifest)
+    except PayloadError as error:
+        raise TrainingError(f"the model cannot be judged by this device: {error}") from None
+    return payload
 
 
 def submit_update(

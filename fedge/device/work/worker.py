@@ -9,7 +9,7 @@ from fedge.device.downlink.vector_sync import VectorSync
 from fedge.device.memory import making
 from fedge.device.state.answers import Answer
 from fedge.device.state.disk import check_artifact
-from fedge.device.work.assignment import Assignment, Trained, assign, begin
+from fedge.device.work.assignment import Assignment, Evaluated, Trained, assign, begin, evaluate
 from fedge.device.work.learner import Learner
 from fedge.device.work.phases import (
     Answered,
@@ -27,7 +27,6 @@ from fedge.errors import ArtifactError, ConfigError, DataError, PayloadError, Tr
 from fedge.logs import logger
 from fedge.messages import BlobRef, Followed, RoundKind, RoundManifest, RoundState, Skipped
 from fedge.training import StepReport
-from fedge.training.metrics import Sums
 from fedge.types import RoundId
 
 _log = logger(__name__)
@@ -63,7 +62,7 @@ class Worker:
         self._models: ModelSync | None = None  # of the learner's artifact
         self._vectors = VectorSync()
         self._assignment: Assignment | None = None  # of the steps
-        self._steps: Generator[StepReport | int, None, Trained | Sums] | None = None
+        self._steps: Generator[StepReport | int, None, Trained | Evaluated] | None = None
         self._waiting: RoundManifest | None = None  # an open round that lacks examples
         self._looked_at_s = float("-inf")
         self._last_reason = ""  # why the last round was skipped
@@ -267,7 +266,8 @@ class Worker:
             return
         self._workbench.fetcher.want(())
         if manifest.kind is RoundKind.EVALUATION:
-            self._steps = learner.evaluate(manifest, learner.parameters(model))
+            parameters = learner.parameters(model)
+            self._steps = evaluate(self._workbench, manifest, learner, parameters)
             self.phase = Evaluating(manifest)
             return
         server = self._vectors.get(manifest, learner.artifact.n_trainable)
@@ -286,11 +286,11 @@ class Worker:
         n_steps = manifest.plan.n_steps(own.training.n_examples)
         _log.info("round %d: training, %d steps", manifest.round, n_steps)
 
-    def _finish(self, manifest: RoundManifest, result: Trained | Sums) -> None:
+    def _finish(self, manifest: RoundManifest, result: Trained | Evaluated) -> None:
         assert self._learner is not None  # noqa: S101 - a round trains only after its artifact was read
         self._steps = None
         try:
-            if isinstance(result, Sums):
+            if isinstance(result, Evaluated):
                 submit_evaluation(self._workbench, manifest, self._learner, result)
             else:
                 with making("an encoded update"):

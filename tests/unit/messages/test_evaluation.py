@@ -44,6 +44,18 @@ def raw(**changes: object) -> bytes:
     return cbor2.dumps(kept, canonical=True)
 
 
+def own(**changes: object) -> bytes:
+    """What `personal` holds, with some fields replaced."""
+    return raw(**{"schema": None, "round": None, **changes})
+
+
+def own_of_another(n: int) -> bytes:
+    """Sums that add up, over the first n examples."""
+    crossed, empty = [1, 0, 0, 0, int(n > 1), 0, 0, 0, 0], [0] * 14
+    bins = [*empty, n, *empty, n, *[0.0] * 14, float(n)]
+    return own(n_examples=n, by_class=crossed, bins=bins)
+
+
 def raw_numbers(**changes: object) -> bytes:
     own = {"schema": schema_hash(NUMBERS.layout), "squared": 14.0, "absolute": 6.0}
     return raw(bins=None, by_class=None, **{**own, **changes})
@@ -63,6 +75,23 @@ def test_a_report_by_hand() -> None:
     assert (found.n_examples, found.mean_loss, found.accuracy) == (3, 0.5, 2 / 3)
     # |1 - 1.375| and |1 - 1| over 3 answers
     assert found.calibration_error == pytest.approx(0.375 / 3)
+
+
+def test_a_report_with_a_personal_model_by_hand() -> None:
+    mine = np.array([1, 0, 0, 0, 2, 0, 0, 0, 0]).reshape(3, 3)
+    bins = np.array([[0] * 14 + [3], [0] * 14 + [3.0], [0] * 14 + [3]], np.float64)
+    better = Sums(3, 3, 0.5, right=3, by_class=mine, bins=bins)
+    report = replace(EvaluationReport.from_bytes(raw(), CLASSES), personal=better)
+    inner = own(
+        loss=0.5,
+        by_class=mine.ravel().tolist(),
+        bins=[*[0] * 14, 3, *[0] * 14, 3, *[0.0] * 14, 3.0],
+    )
+    assert report.to_bytes() == raw(personal=inner)
+    found = EvaluationReport.from_bytes(raw(personal=inner), CLASSES)
+    assert found.personal is not None
+    assert (found.sums.accuracy, found.personal.accuracy) == (2 / 3, 1)
+    assert found.personal.mean_loss == pytest.approx(0.5 / 3)
 
 
 def test_a_report_on_numbers_by_hand() -> None:
@@ -149,6 +178,20 @@ def with_bins(place: int, value: object) -> dict[str, Any]:
         ({"by_class": [0, 1, *CROSSED[2:]]}, "3 answers, 2 of them right"),
         ({"by_class": [-1, 2, *CROSSED[2:]]}, "0 to 3"),
         ({"extra": bytes(1000)}, "at most"),
+        ({"extra": bytes(900), "personal": bytes(1000)}, "at most"),
+        ({"extra": bytes(900), "personal": b""}, "at most"),
+        ({"personal": b""}, "personal model"),
+        ({"personal": bytes(1000)}, "personal model"),
+        ({"personal": None, "bins": bytes(1)}, "bins"),
+        ({"personal": "text"}, "personal"),
+        ({"personal": own(v=2)}, "version 1"),
+        ({"personal": own(n_examples=None)}, "n_examples"),
+        ({"personal": own(n_examples=4)}, "4 answers"),
+        ({"personal": own_of_another(2)}, "personal model: n_examples: expected 3, found 2"),
+        ({"personal": own(loss=float("nan"))}, "evaluation loss"),
+        ({"personal": own(by_class=None)}, "evaluation classes"),
+        ({"personal": own(extra=bytes(1000))}, "at most"),
+        ({"personal": own(personal=own(), extra=bytes(1000))}, "at most"),
     ],
 )
 def test_hostile_fields_are_refused(changes: dict[str, object], sentence: str) -> None:

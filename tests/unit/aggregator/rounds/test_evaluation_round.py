@@ -22,7 +22,8 @@ from tests.support.laws import check_laws
 from tests.support.models import linear, softmax
 from tests.support.scripted import ScriptedDevice, scripted_payload
 
-Told = Callable[[str, int], tuple[int, int, float]]  # device, round -> examples, right, loss
+# device, round -> examples, right, loss; right and loss of its own model
+Told = Callable[[str, int], tuple[int, int, float] | tuple[int, int, float, tuple[int, float]]]
 
 
 class Fleet(Bench):
@@ -97,6 +98,31 @@ def test_without_test_data_a_tenth_is_held_out_unless_the_settings_say_otherwise
         fleet.settle()
         assert fleet.devices["ann"].manifest is not None
         assert fleet.devices["ann"].manifest.plan.validation == want
+
+
+def test_the_devices_own_models_are_summed_up_beside_the_global_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ann's own model: 10 of 10; bob's: 15 of 20; cid has none yet."""
+    caplog.set_level(logging.INFO)
+    told: dict[str, Any] = {
+        "ann": (10, 9, 1.0, (10, 0.5)),
+        "bob": (20, 10, 2.0, (15, 1.0)),
+        "cid": (30, 6, 3.0),
+    }
+    fleet = Fleet(tmp_path, lambda name, _: told[name], *told, rounds=1)
+    fleet.settle()
+    found = fleet.rounds()[-1]["devices"]
+    assert (found["devices"], found["examples"]) == (3, 60)
+    assert found["accuracy"] == pytest.approx(25 / 60)
+    own = found["personal"]
+    assert (own["devices"], own["examples"]) == (2, 30)
+    assert own["accuracy"] == pytest.approx(25 / 30)
+    assert own["loss"] == pytest.approx((5 + 20) / 30)
+    assert own["worst_tenth"]["accuracy"] == pytest.approx(0.75)
+    assert own["quantiles"]["accuracy"] == pytest.approx([0.775, 0.875, 0.975])
+    assert "round 2: their own models on 30 examples of 2 devices: accuracy 83.33%" in caplog.text
+    check_laws(tmp_path / "state")
 
 
 def test_the_event_the_result_the_database_and_the_log_say_what_was_found(

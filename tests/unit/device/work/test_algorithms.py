@@ -15,8 +15,18 @@ from fedge.device.state.directory import PERSONAL
 from fedge.device.state.outbox import Outbox
 from fedge.device.state.own_vector import own_key
 from fedge.device.work.seeds import derive_seed
-from fedge.messages import Reason, Refused, Reply, ServerRef, ServerVectors, UpdateChunk
-from fedge.training import Plan, Trainer
+from fedge.messages import (
+    EvaluationReport,
+    Reason,
+    Refused,
+    Reply,
+    RoundKind,
+    ServerRef,
+    ServerVectors,
+    UpdateChunk,
+)
+from fedge.training import ArrayData, Plan, Trainer
+from fedge.training.holdout import held_out
 from fedge.types import DeviceId, JobId, RoundId, Update, Vector
 from tests.support.device_scene import Scene, examples
 from tests.support.scripted_aggregator import FLEET, JOB, PLAN
@@ -43,6 +53,16 @@ def own(scene: Scene, algorithm: str = "scaffold", since: int = 0) -> Any:
         return box.own(JOB, own_key(algorithm, since, scene.artifact.schema))
     finally:
         box.close()
+
+
+def keep_own(scene: Scene, vector: Vector) -> None:
+    """Replace the device's personal model."""
+    box = Outbox(scene.folder / "state" / "outbox.sqlite3", fleet=FLEET, device="pi-3")
+    key = own_key("ditto", 0, scene.artifact.schema)
+    with box.database.transaction() as db:
+        data = vector.astype("<f4").tobytes()
+        db.execute("INSERT OR REPLACE INTO own VALUES (?,?,?)", (JobId(JOB), key, data))
+    box.close()
 
 
 def trained(scene: Scene, round_: int, plan: Plan, correction: Vector | None) -> Update:
@@ -216,6 +236,58 @@ def test_ditto_sends_what_fedavg_does_and_keeps_a_model_of_its_own(tmp_path: Pat
     assert evaluate(personal, examples()).loss < evaluate(one_round, examples()).loss
 
 
+def evaluated(scene: Scene, device: Device, round_: int, plan: Plan) -> EvaluationReport:
+    scene.aggregator.announce(round_, kind=RoundKind.EVALUATION, plan=plan)
+    scene.settle(device)
+    return EvaluationReport.from_bytes(scene.aggregator.updates[-1][3], scene.artifact.manifest)
+
+
+def test_a_device_s_own_model_is_evaluated_on_what_neither_has_seen(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    plan = replace(PLAN, algorithm="ditto:lam=0.1", codec="none", validation=0.25)
+    device = scene.device()
+    assert evaluated(scene, device, 1, plan).personal is None  # it has none yet
+    for round_ in range(2, 6):
+        play(scene, device, round_, plan)
+    found = evaluated(scene, device, 6, plan)
+    device.close()
+    seed = derive_seed(plan.seed, DeviceId("pi-3"), RoundId(0), "validation")
+    chosen, data = held_out(12, 0.25, seed), examples()
+    held = ArrayData({"x": data.inputs["x"][chosen]}, data.targets[chosen])
+    personal = np.frombuffer((tmp_path / "state" / PERSONAL).read_bytes(), "<f4")
+    evaluate = Trainer(scene.artifact).evaluate
+    assert found.sums.mean_loss == evaluate(scene.artifact.parameters, held).loss
+    assert found.personal is not None
+    assert found.personal.n_examples == 3
+    assert found.personal.mean_loss == evaluate(personal, held).loss
+    assert found.personal.mean_loss < found.sums.mean_loss
+
+
+@pytest.mark.parametrize("algorithm", ["fedavg", "scaffold", "of_a_later_release"])
+def test_without_a_model_of_its_own_a_device_reports_on_the_global_one_alone(
+    tmp_path: Path, algorithm: str
+) -> None:
+    scene, plan = Scene(tmp_path), replace(PLAN, algorithm=algorithm, validation=0.25)
+    device = scene.device()
+    found = evaluated(scene, device, 1, plan)
+    device.close()
+    assert (found.sums.n_examples, found.personal) == (3, None)
+
+
+def test_a_model_of_its_own_that_cannot_be_judged_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene(tmp_path)
+    plan = replace(PLAN, algorithm="ditto", codec="none", validation=0.25)
+    device = scene.device()
+    play(scene, device, 1, plan)
+    keep_own(scene, np.full(3, 3e38, np.float32))
+    found = evaluated(scene, device, 2, plan)
+    device.close()
+    assert found.personal is None
+    assert "round 2: left out this device's own model" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -237,12 +309,7 @@ def test_a_personal_model_that_diverges_stays_as_it_was_and_the_update_counts(
     plan = replace(plan, local_steps=1)
     device = scene.device()
     play(scene, device, 1, plan)
-    box = Outbox(tmp_path / "state" / "outbox.sqlite3", fleet=FLEET, device="pi-3")
-    key = own_key("ditto", 0, scene.artifact.schema)
-    with box.database.transaction() as db:
-        far = np.full(3, 3e38, "<f4").tobytes()
-        db.execute("INSERT OR REPLACE INTO own VALUES (?,?,?)", (JobId(JOB), key, far))
-    box.close()
+    keep_own(scene, np.full(3, 3e38, np.float32))
     play(scene, device, 2, plan)
     assert "the personal model stays as it was" in caplog.text
     assert len(scene.aggregator.updates) == 2
