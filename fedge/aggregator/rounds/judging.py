@@ -8,9 +8,10 @@ from fedge.aggregator.rounds.directions import cosines, direction, draw
 from fedge.aggregator.rounds.quarantine import Decision, Known, Policy, decide, describe
 from fedge.aggregator.rounds.scores import Seen, score, turn
 from fedge.aggregator.rounds.updates import Updates
-from fedge.aggregator.state.records import Quarantine, Score, Verdicts
+from fedge.aggregator.state.records import EvaluationRecord, Quarantine, Score, Verdicts
 from fedge.types import DeviceId, RoundId
 
+_LEAST_HELD_OUT = 10  # examples
 _MOST_NAMES = 50  # in an event; its counts cover all devices
 
 
@@ -23,6 +24,10 @@ class Past(Protocol):
 
     def n_compared(self) -> int:
         """How many devices have been compared."""
+        ...
+
+    def last_evaluation(self) -> EvaluationRecord | None:
+        """What devices last found of the model, each on its own held-out examples."""
         ...
 
 
@@ -45,7 +50,8 @@ def judge(
         policy: by which devices go into quarantine.
         seed: of the draw of updates that others are compared with.
     """
-    seen = score(list(_seen(updates)), updates.counted.median)
+    evaluated = _evaluated(past.last_evaluation())
+    seen = score(list(_seen(updates, evaluated)), updates.counted.median)
     scores = _one_each(_turned(updates, seen, (seed, round_)))
     suspects = [one.device for one in scores if "suspect" in one.marks]
     known = Known(
@@ -84,7 +90,13 @@ def quarantine_fields(
     }
 
 
-def _seen(updates: Updates) -> Iterator[Seen]:
+def _evaluated(found: EvaluationRecord | None) -> dict[DeviceId, float]:
+    """Each device's mean loss on its held-out examples; a few examples have any loss by chance."""
+    devices = () if found is None else found.devices
+    return {one.device: one.loss for one in devices if one.n_examples >= _LEAST_HELD_OUT}
+
+
+def _seen(updates: Updates, evaluated: Mapping[DeviceId, float]) -> Iterator[Seen]:
     """Every update, those of devices in quarantine last."""
     for member, norm, cuts in zip(
         updates.members, updates.norms, updates.counted.cuts, strict=True
@@ -93,11 +105,18 @@ def _seen(updates: Updates) -> Iterator[Seen]:
             device=member.device,
             norm=norm,
             loss=member.loss,
+            evaluated=evaluated.get(member.device),
             counts="dropped" not in cuts,
             cuts=cuts,
         )
     for member, norm in zip(updates.others, updates.other_norms, strict=True):
-        yield Seen(device=member.device, norm=norm, loss=member.loss, counts=False)
+        yield Seen(
+            device=member.device,
+            norm=norm,
+            loss=member.loss,
+            evaluated=evaluated.get(member.device),
+            counts=False,
+        )
 
 
 def _turned(updates: Updates, scores: list[Score], seed: tuple[int, int]) -> list[Score]:

@@ -1,8 +1,8 @@
-"""How far each update of a round is from the others: in length, in direction, in training loss.
+"""How far each update of a round is from the others: in length, in direction, in losses.
 
 Only what a minority cannot move is compared with: medians, and the sum of updates that were scaled
-to length 1. All numbers follow from the round's updates alone, so a restarted aggregator finds the
-same ones.
+to length 1. All numbers follow from the round's updates and from the last evaluation by devices,
+which is stored, so a restarted aggregator finds the same ones.
 """
 
 import statistics
@@ -29,7 +29,9 @@ class Seen:
 
     Attributes:
         norm: as sent.
-        loss: as its device says; None if it does not.
+        loss: of training, as its device says; None if it does not.
+        evaluated: mean loss of the last evaluated model on its device's held-out examples; None if
+            that is not known.
         counts: whether it is one of those that all are compared with.
         cuts: those of "dropped", "clipped" and "capped" that happened to it.
     """
@@ -39,6 +41,7 @@ class Seen:
     loss: float | None
     counts: bool
     cuts: frozenset[str] = frozenset()
+    evaluated: float | None = None
 
 
 def score(cohort: Sequence[Seen], median_norm: float | None) -> list[Score]:
@@ -52,13 +55,15 @@ def score(cohort: Sequence[Seen], median_norm: float | None) -> list[Score]:
     """
     voters = [one for one in cohort if one.counts]
     lengths = median_norm if len(voters) >= FEW else None
-    losses = _Spread.of([one.loss for one in voters], relative=_LEAST_LOSS)
+    losses = _Losses(
+        _Spread.of([one.loss for one in voters], relative=_LEAST_LOSS),
+        _Spread.of([one.evaluated for one in voters], relative=_LEAST_LOSS),
+    )
     return [_score(one, lengths, losses) for one in cohort]
 
 
-def _score(one: Seen, lengths: float | None, losses: "_Spread | None") -> Score:
-    norm = None if lengths is None else one.norm / lengths
-    loss = None if losses is None or one.loss is None else losses.distance(one.loss)
+def _score(one: Seen, lengths: float | None, losses: "_Losses") -> Score:
+    norm, loss = None if lengths is None else one.norm / lengths, losses.distance(one)
     marks = set(one.cuts)
     if norm is not None and norm > LONG:
         marks |= {"long", "suspect"} if norm > FAR else {"long"}
@@ -89,6 +94,20 @@ def turn(
             marks |= {"opposed"} if marks.isdisjoint({"long", "lossy"}) else {"opposed", "suspect"}
         found[place] = replace(one, cosine=cosine, marks=marks)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Losses:
+    """How a cohort's losses are spread, in training and on held-out examples."""
+
+    training: "_Spread | None"
+    evaluated: "_Spread | None"
+
+    def distance(self, one: Seen) -> float | None:
+        """The larger of an update's two distances; None if neither is known."""
+        told = ((self.training, one.loss), (self.evaluated, one.evaluated))
+        known = [spread.distance(loss) for spread, loss in told if spread and loss is not None]
+        return max(known, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,8 @@ class Score:
     Attributes:
         norm: its length, in median norms.
         cosine: of the angle between it and the direction of the others.
-        loss: how far its training loss is above the median, in robust standard deviations.
+        loss: how far its training loss is above the median, in robust standard deviations, or its
+            device's loss on held-out examples, whichever is farther.
         marks: what is out of the ordinary, or was cut: any of `MARKS`.
     """
 

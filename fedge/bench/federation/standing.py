@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable
 
-from fedge.aggregator.state.records import Quarantine, Verdicts
+from fedge.aggregator.state.records import EvaluationRecord, Quarantine, Verdicts
 from fedge.aggregator.state.schema import VERDICTS
 from fedge.aggregator.state.verdict_table import (
     count_devices,
@@ -33,6 +33,10 @@ class Standing:
     def n_compared(self) -> int:
         """How many devices have been compared."""
         return count_devices(self._db)
+
+    def last_evaluation(self) -> EvaluationRecord | None:
+        """None: nothing is evaluated by the devices here."""
+        return None
 
     def keep(self, verdicts: Verdicts) -> None:
         """Add what a round says."""

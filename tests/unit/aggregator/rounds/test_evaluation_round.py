@@ -21,6 +21,7 @@ from tests.support.evaluations import report_of
 from tests.support.laws import check_laws
 from tests.support.models import linear, softmax
 from tests.support.scripted import ScriptedDevice, scripted_payload
+from tests.support.sent_values import sending
 
 # device, round -> examples, right, loss; right and loss of its own model
 Told = Callable[[str, int], tuple[int, int, float] | tuple[int, int, float, tuple[int, float]]]
@@ -123,6 +124,35 @@ def test_the_devices_own_models_are_summed_up_beside_the_global_one(
     assert own["quantiles"]["accuracy"] == pytest.approx([0.775, 0.875, 0.975])
     assert "round 2: their own models on 30 examples of 2 devices: accuracy 83.33%" in caplog.text
     check_laws(tmp_path / "state")
+
+
+@pytest.mark.parametrize(("n_held_out", "is_suspect"), [(10, True), (9, False)])
+def test_who_finds_the_model_far_worse_than_all_others_and_pushes_back_is_suspect(
+    tmp_path: Path, n_held_out: int, *, is_suspect: bool
+) -> None:
+    """Either alone is no reason. Nine examples have any loss by chance, so they say nothing."""
+    names = ("ann", "bob", "cid", "dan", "fay", "eve")
+
+    def found(name: str, _round: int) -> tuple[int, int, float]:
+        return (n_held_out, 0, 9.0) if name == "eve" else (10, 8, 1.0)
+
+    def answer(artifact: Artifact, name: str, round_: int) -> bytes:
+        manifest = fleet.devices[name].manifest
+        assert manifest is not None
+        if manifest.kind is RoundKind.EVALUATION:
+            return report_of(artifact, round_, *found(name, round_))
+        return sending({"eve": -1.0})(artifact, name, round_)
+
+    fleet = Fleet(tmp_path, found, *names, rounds=3, evaluate_every=1)
+    fleet.add(*names, payload=answer)
+    fleet.settle(n_steps=400)
+    assert fleet.kinds() == "tetete"
+    suspects = [[one["device"] for one in line["suspect"]] for line in fleet.rounds()[::2]]
+    assert suspects == [[], *([["eve"]] if is_suspect else [[]]) * 2]
+    if is_suspect:
+        (reason,) = (one["reason"] for one in fleet.rounds()[2]["suspect"])
+        # (9 - 1) / 5 % of 1
+        assert "a loss 160.0 deviations above the median" in reason
 
 
 def test_the_event_the_result_the_database_and_the_log_say_what_was_found(

@@ -1,6 +1,7 @@
 """How far an update is from the others: worked by hand, then what a minority cannot do."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,35 @@ def test_lengths_and_losses_are_told_in_medians_and_robust_deviations() -> None:
     assert found[-1].loss == pytest.approx(6.5 / (1.4826 * 1.5))
     assert found[-1].marks == {"long"}
     assert [one.marks for one in found[:-1]] == [frozenset()] * 5
+
+
+def told(name: str, loss: float | None, evaluated: float | None) -> Seen:
+    return replace(seen(name, loss=loss), evaluated=evaluated)
+
+
+def test_of_the_two_losses_the_one_that_is_farther_counts() -> None:
+    """Evaluated 1 2 3 4 5 and 10, as above; in training all the same but one.
+
+    Training losses 2 2 2 2 2 and 4: the deviation is 5 % of the median, 0.1.
+    """
+    evaluated = [10.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    losses = [2.0, 2.0, 2.0, 2.0, 2.0, 4.0]
+    pairs = zip(losses, evaluated, strict=True)
+    found = score([told(str(place), *pair) for place, pair in enumerate(pairs)], None)
+    assert found[0].loss == pytest.approx(6.5 / (1.4826 * 1.5))
+    assert found[-1].loss == pytest.approx(2 / 0.1)
+    assert [one.marks for one in found] == [frozenset()] * 5 + [{"lossy"}]
+
+
+def test_what_was_not_evaluated_or_by_too_few_is_judged_by_training_alone() -> None:
+    cohort = [told(str(n), 1.0, 1.0 if n < 4 else None) for n in range(6)]  # four say so
+    cohort[0] = told("0", 1.0, 1e30)
+    assert all(one.loss == 0 for one in score(cohort, None))
+    alone = [told(str(n), None, 1.0) for n in range(6)]
+    alone[0], alone[1] = told("0", None, 2.0), told("1", None, None)
+    found = score(alone, None)
+    assert found[0].marks == {"lossy"}  # (2 - 1) / 0.05
+    assert found[1].loss is None
 
 
 Told = tuple[Seen, float | None]  # an update and its cosine
