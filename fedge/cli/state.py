@@ -26,6 +26,7 @@ _OF_A_DATABASE = {
     "-shm": "index of a write-ahead log; it exists while a process has the database open",
     "-journal": "rollback journal of a database",
 }
+_OF_DEVICES = ("devices_accuracy", "devices_loss")
 _WAL_HEADER, _WAL_FRAME = 32, 24  # bytes
 _ZIP = b"PK\x03\x04"
 
@@ -167,7 +168,8 @@ def _of_aggregator(db: sqlite3.Connection, path: Path) -> Facts:
     (open_round,) = db.execute("SELECT max(round) FROM round WHERE closed_at IS NULL").fetchone()
     (n_closed,) = db.execute("SELECT count(*) FROM round WHERE closed_at IS NOT NULL").fetchone()
     (n_waiting,) = db.execute("SELECT count(*) FROM update_ WHERE applied_in IS NULL").fetchone()
-    models = db.execute("SELECT round, accuracy, loss, sha256 FROM model ORDER BY version")
+    by_devices = _by_devices(db)
+    models = db.execute("SELECT version, round, accuracy, loss, sha256 FROM model ORDER BY version")
     return {
         "kind": "database of an aggregator",
         "fleet": fleet,
@@ -183,12 +185,21 @@ def _of_aggregator(db: sqlite3.Connection, path: Path) -> Facts:
                 "round": round_,
                 "accuracy": accuracy,
                 "loss": loss,
+                **dict(zip(_OF_DEVICES, by_devices.get(version, (None, None)), strict=True)),
                 "kept": (path.parent / "models" / f"{sha256.hex()}.f32").is_file(),
                 "sha256": sha256.hex(),
             }
-            for round_, accuracy, loss, sha256 in models
+            for version, round_, accuracy, loss, sha256 in models
         ],
     }
+
+
+def _by_devices(db: sqlite3.Connection) -> dict[int, tuple[float | None, float]]:
+    """Accuracy and loss of models on the devices' own examples, by version."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'evaluation'").fetchone():
+        return {}  # an older release wrote it
+    rows = db.execute("SELECT version, accuracy, loss FROM evaluation ORDER BY round")
+    return {version: (accuracy, loss) for version, accuracy, loss in rows}
 
 
 def _of_device(db: sqlite3.Connection, _: Path) -> Facts:

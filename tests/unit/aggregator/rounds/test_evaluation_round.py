@@ -4,6 +4,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from fedge.aggregator import open_registry
 from fedge.aggregator.state.by_hand import decide_by_hand
 from fedge.artifact import Artifact
+from fedge.cli.inspect import describe
 from fedge.errors import ConfigError
 from fedge.messages import RoundKind
 from fedge.types import DeviceId, RoundId
@@ -153,6 +155,20 @@ def test_who_finds_the_model_far_worse_than_all_others_and_pushes_back_is_suspec
         (reason,) = (one["reason"] for one in fleet.rounds()[2]["suspect"])
         # (9 - 1) / 5 % of 1
         assert "a loss 160.0 deviations above the median" in reason
+
+
+def test_inspect_has_what_devices_found_of_each_model(tmp_path: Path) -> None:
+    """Two models of four rounds are evaluated, the second with 5 and the fourth with 8 of 10."""
+    right = {3: 5, 6: 8}
+    fleet = Fleet(tmp_path, lambda _, n: (10, right[n], 1.5), "ann", rounds=4, evaluate_every=2)
+    fleet.settle()
+    fleet.aggregator.close()
+    state = tmp_path / "state"
+    found = [(one["devices_accuracy"], one["devices_loss"]) for one in describe(state)["models"]]
+    assert found == [(None, None), (None, None), (0.5, 1.5), (None, None), (0.8, 1.5)]
+    with closing(sqlite3.connect(state / "state.sqlite3")) as db:  # as an older release left it
+        db.executescript("DROP TABLE device_evaluation; DROP TABLE evaluation;")
+    assert {one["devices_accuracy"] for one in describe(state)["models"]} == {None}
 
 
 def test_the_event_the_result_the_database_and_the_log_say_what_was_found(
