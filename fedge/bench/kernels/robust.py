@@ -28,13 +28,8 @@ def median(n_params: int, modules: dict[str, Any], budget_s: float) -> Figure:
     times = medians(candidates, budget_s)
     want = np.sort(updates[:, ::97], axis=0)[_N // 2 - 1 : _N // 2 + 1].mean(axis=0)
     np.testing.assert_allclose(coordinate_median(updates)[::97], want, atol=1e-6)
-    return Figure(
-        key=f"median {n_params}",
-        what=f"coordinate median of {_N}, d = {n_params}",
-        ours=times["ours"],
-        unit="s",
-        peers={name: time_s for name, time_s in times.items() if name != "ours"},
-        goals=(Goal("numpy", 15, at_least=True),),
+    return _beside_peers(
+        f"median {n_params}", f"coordinate median of {_N}, d = {n_params}", times, goal=15
     )
 
 
@@ -53,13 +48,8 @@ def products(n_params: int, modules: dict[str, Any], budget_s: float) -> Figure:
     once = np.zeros((_FEW, _FEW))
     _kernels.gram_tile(updates, once)
     np.testing.assert_allclose(once, updates @ updates.T, rtol=1e-4, atol=1e-4 * n_params)
-    return Figure(
-        key=f"products {n_params}",
-        what=f"products of {_FEW}, d = {n_params}",
-        ours=times["ours"],
-        unit="s",
-        peers={name: time_s for name, time_s in times.items() if name != "ours"},
-        goals=(Goal("numpy", 0.7, at_least=True),),
+    return _beside_peers(
+        f"products {n_params}", f"products of {_FEW}, d = {n_params}", times, goal=0.7
     )
 
 
@@ -81,13 +71,20 @@ def mix(n_params: int, modules: dict[str, Any], budget_s: float) -> Figure:
     times = medians(candidates, budget_s)
     _kernels.mix_tile(mixture, updates, mixed)
     np.testing.assert_allclose(mixed, mixture @ updates, atol=1e-5)
+    return _beside_peers(
+        f"mix {n_params}", f"mix {_FEW}, each of {_FEW * 4 // 5}, d = {n_params}", times, goal=0.6
+    )
+
+
+def _beside_peers(key: str, what: str, times: dict[str, float], *, goal: float) -> Figure:
+    """The goal is a ratio to numpy's time."""
     return Figure(
-        key=f"mix {n_params}",
-        what=f"mix {_FEW}, each of {_FEW * 4 // 5}, d = {n_params}",
+        key=key,
+        what=what,
         ours=times["ours"],
         unit="s",
         peers={name: time_s for name, time_s in times.items() if name != "ours"},
-        goals=(Goal("numpy", 0.6, at_least=True),),
+        goals=(Goal("numpy", goal, at_least=True),),
     )
 
 
