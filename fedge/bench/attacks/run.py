@@ -10,6 +10,7 @@ from fedge.bench.attacks.poison import backdoor_of
 from fedge.bench.attacks.setting import CLEAN, CODECS, UNBOUNDED, WINDOW, Setting
 from fedge.bench.codecs import tasks
 from fedge.bench.federation import Federation, Point
+from fedge.bench.journal import require_counts, require_shares
 from fedge.simulation.data import part
 from fedge.training import ArrayData, Plan, Trainer
 
@@ -34,6 +35,11 @@ class Result:
     refused: int
     dropped: int
     clipped: int
+
+    def check(self) -> None:
+        """ValueError unless all shares are shares, and nothing is counted below 0."""
+        require_shares(self.accuracy, self.backdoor, *self.curve)
+        require_counts(self.refused, self.dropped, self.clipped)
 
 
 def run(setting: Setting) -> Result:

@@ -12,6 +12,7 @@ from fedge.bench.codecs.down import Difference, Downlink, WholeModel
 from fedge.bench.codecs.sent import SentDeltas
 from fedge.bench.codecs.setting import Setting
 from fedge.bench.codecs.split import deal, hold_out
+from fedge.bench.journal import require_counts, require_shares
 from fedge.codecs import Stamp
 from fedge.config.aggregator import AggregatorConfig
 from fedge.errors import TrainingError
@@ -43,6 +44,12 @@ class Result:
     points: tuple[Point, ...]
     reached: Point | None  # the first one with the mean of the last rounds at the target
     failure: str | None = None  # why it ended early
+
+    def check(self) -> None:
+        """ValueError unless all accuracies are shares, and nothing is below 0."""
+        require_shares(*(point.accuracy for point in self.points))
+        for point in self.points:
+            require_counts(point.round, point.up, point.down)
 
 
 def run(setting: Setting) -> Result:

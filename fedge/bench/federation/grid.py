@@ -1,16 +1,14 @@
 """Many runs: which ones, on how many processes, and what they show together."""
 
-import multiprocessing
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
 from fedge.bench.federation import methods
 from fedge.bench.federation.reference import reference
-from fedge.bench.federation.run import Result, run
+from fedge.bench.federation.run import Result
 from fedge.bench.federation.setting import TASKS, WAYS, Setting
 from fedge.bench.federation.tasks import TASKS as DESCRIBED
 from fedge.bench.federation.tasks import concentration
@@ -70,25 +68,6 @@ class Grid:
         for method in self.methods:
             methods.get(method)
         return self.methods or every
-
-
-def run_all(
-    settings: Sequence[Setting], paths: Mapping[str, Path], n_jobs: int
-) -> Iterator[Result]:
-    """Results as they arrive; a single job runs in this process, several in their own."""
-    if n_jobs == 1:
-        for setting in settings:
-            yield run(setting, paths)
-        return
-    # Spawned, because a fork would copy a parent that may have threads.
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_jobs, mp_context=fresh) as pool:
-        futures = [pool.submit(run, setting, paths) for setting in settings]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

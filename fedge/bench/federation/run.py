@@ -12,6 +12,7 @@ from fedge.bench.federation import methods
 from fedge.bench.federation.engine import Federation
 from fedge.bench.federation.setting import CENTRALISED, LOCAL, Setting
 from fedge.bench.federation.tasks import TASKS, Parts, Task, prepare
+from fedge.bench.journal import require_counts, require_shares
 from fedge.data import Dataset
 from fedge.training import ArrayData
 from fedge.types import Array
@@ -39,6 +40,13 @@ class Result:
     up: int
     down: int
     cpu_s: float
+
+    def check(self) -> None:
+        """ValueError unless there is an accuracy for each round, and nothing is below 0."""
+        require_shares(*self.accuracies)
+        require_counts(self.n_params, self.n_devices, self.up, self.down, self.cpu_s)
+        if len(self.accuracies) != self.setting.rounds:
+            raise ValueError("an accuracy for each round")
 
 
 def run(setting: Setting, paths: Mapping[str, Path]) -> Result:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedge.bench.attacks.setting import CODECS, UNBOUNDED, Setting
-from fedge.cli.bench.common import facts, positive, tell
+from fedge.cli.bench.common import facts, positive
+from fedge.cli.bench.playing import play
 from fedge.cli.commands import write_json
 from fedge.cli.screen import say
 from fedge.errors import ConfigError, MissingDependencyError
@@ -90,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
     if find_spec("onnx") is None:
         raise MissingDependencyError("fedge bench attacks needs onnx: pip install 'fedge[bench]'")
     from fedge.bench.attacks import plot, report  # noqa: PLC0415 - needs onnx
+    from fedge.bench.attacks.run import Result  # noqa: PLC0415
+    from fedge.bench.attacks.run import run as attacked  # noqa: PLC0415
     from fedge.bench.attacks.summary import summarise  # noqa: PLC0415
     from fedge.bench.codecs.plot import check_matplotlib  # noqa: PLC0415
 
@@ -101,7 +104,14 @@ def run(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     if args.plot:
         check_matplotlib()
-    results = _play(_grid(args), args.jobs, args.resume, is_over=args.finished)
+    results = play(
+        _grid(args).settings(),
+        attacked,
+        kind=Result,
+        file=args.resume,
+        n_jobs=0 if args.finished else args.jobs,
+        describe=_told,
+    )
     cells = summarise(results)
     print(report.tables(cells, as_markdown=args.markdown))
     say("", report.LEGEND)
@@ -151,30 +161,9 @@ def _grid(args: argparse.Namespace) -> "Grid":
     )
 
 
-def _play(grid: "Grid", n_jobs: int, log: Path | None, *, is_over: bool) -> "list[Result]":
-    """All runs, in the order of the grid; those of the log are not played again.
-
-    If it is over, the others are not played either.
-    """
-    from fedge.bench.attacks.grid import append, only, read  # noqa: PLC0415 - needs onnx
-    from fedge.bench.attacks.run import run as play  # noqa: PLC0415
-    from fedge.bench.processes import run_all  # noqa: PLC0415
-
-    settings = grid.settings()
-    done = only(read(log), settings) if log else []
-    left = [setting for setting in settings if setting not in {one.setting for one in done}]
-    if done:
-        tell(f"{len(done)} of {len(settings)} runs are in {log}")
-    if is_over:
-        return done
-    for result in run_all(play, left, n_jobs):
-        done.append(result)
-        if log:
-            append(log, result)
-        one = result.setting
-        tell(
-            f"{len(done)}/{len(settings)} {Path(one.task).stem}, {one.codec} codec, {one.rule},"
-            f" {one.attack}, seed {one.seed}: {result.accuracy:.1%}"
-        )
-    tell("")
-    return only(done, settings)
+def _told(result: "Result") -> str:
+    one = result.setting
+    return (
+        f"{Path(one.task).stem}, {one.codec} codec, {one.rule}, {one.attack}, seed {one.seed}:"
+        f" {result.accuracy:.1%}"
+    )

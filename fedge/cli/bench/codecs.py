@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedge.bench.codecs.setting import Setting
-from fedge.cli.bench.common import facts, positive, share, tell
+from fedge.cli.bench.common import facts, positive, share
+from fedge.cli.bench.playing import play
 from fedge.cli.commands import write_json
 from fedge.cli.screen import say
 from fedge.errors import MissingDependencyError
@@ -61,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--quick", action="store_true", help="one seed, few schemes, unlike, all devices")
     add("--jobs", type=positive, default=1, metavar="N", help="processes at a time (%(default)s)")
+    add("--resume", type=Path, metavar="FILE", help="keep finished runs here, and skip them")
     add("--plot", type=Path, metavar="FILE.png", help="accuracy against bytes")
 
 
@@ -70,12 +72,20 @@ def run(args: argparse.Namespace) -> int:
         raise MissingDependencyError("fedge bench codecs needs onnx: pip install 'fedge[bench]'")
     from fedge.bench.codecs import plot, report  # noqa: PLC0415 - needs onnx
     from fedge.bench.codecs.grid import summarise  # noqa: PLC0415
+    from fedge.bench.codecs.run import Result  # noqa: PLC0415
+    from fedge.bench.codecs.run import run as trained  # noqa: PLC0415
 
     start = time.perf_counter()
     if args.plot:
         plot.check_matplotlib()
-    grid = _grid(args)
-    results = _play(grid, args.jobs)
+    results = play(
+        _grid(args).settings(),
+        trained,
+        kind=Result,
+        file=args.resume,
+        n_jobs=args.jobs,
+        describe=_told,
+    )
     lines = summarise(results)
     print(report.tables(lines, as_markdown=args.markdown))
     if args.plot:
@@ -116,22 +126,9 @@ def _grid(args: argparse.Namespace) -> "Grid":
 _SPLITS = {"both": (True, False), "alike": (True,), "unlike": (False,)}
 
 
-def _play(grid: "Grid", n_jobs: int) -> "list[Result]":
-    """All runs, in the order of the grid."""
-    from fedge.bench.codecs.report import describe as cell_name  # noqa: PLC0415 - needs onnx
-    from fedge.bench.codecs.run import run as play  # noqa: PLC0415
-    from fedge.bench.processes import run_all  # noqa: PLC0415
+def _told(result: "Result") -> str:
+    from fedge.bench.codecs.report import describe  # noqa: PLC0415 - needs onnx
 
-    settings = grid.settings()
-    place = {setting: number for number, setting in enumerate(settings)}
-    results = []
-    for result in run_all(play, settings, n_jobs):
-        results.append(result)
-        setting, reached = result.setting, result.reached
-        end = f"round {reached.round}" if reached else result.failure or "not reached"
-        tell(
-            f"{len(results)}/{len(settings)} {cell_name(setting)}, {setting.scheme},"
-            f" seed {setting.seed}: {end}"
-        )
-    tell("")
-    return sorted(results, key=lambda result: place[result.setting])
+    setting, reached = result.setting, result.reached
+    end = f"round {reached.round}" if reached else result.failure or "not reached"
+    return f"{describe(setting)}, {setting.scheme}, seed {setting.seed}: {end}"

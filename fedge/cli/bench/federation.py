@@ -3,13 +3,15 @@
 import argparse
 import time
 from collections.abc import Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedge.bench.federation.methods import BASELINES, METHODS
 from fedge.bench.federation.setting import TASKS, WAYS, Setting
-from fedge.cli.bench.common import facts, positive, tell
+from fedge.cli.bench.common import facts, positive
+from fedge.cli.bench.playing import play
 from fedge.cli.commands import write_json
 from fedge.cli.screen import say
 from fedge.errors import MissingDependencyError
@@ -53,12 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--ways", nargs="+", metavar="WAY", help="(float32 default)")
     add("--seeds", type=positive, default=5, metavar="N", help="runs of each (%(default)s)")
     add("--rounds", type=positive, metavar="N", help="(100)")
-    add(
-        "--results",
-        type=Path,
-        metavar="FILE",
-        help="append every finished run to FILE, and skip the runs it already has",
-    )
+    add("--resume", type=Path, metavar="FILE", help="keep finished runs here, and skip them")
     add("--quick", action="store_true", help=f"one seed, {_QUICK_ROUNDS} rounds, first split only")
     add("--jobs", type=positive, default=1, metavar="N", help="processes at a time (%(default)s)")
     add("--plot", type=Path, metavar="FILE.png", help="accuracy against rounds")
@@ -73,11 +70,21 @@ def run(args: argparse.Namespace) -> int:
     from fedge.bench.codecs.plot import check_matplotlib  # noqa: PLC0415 - needs onnx
     from fedge.bench.federation import report  # noqa: PLC0415
     from fedge.bench.federation.grid import summarise  # noqa: PLC0415
+    from fedge.bench.federation.run import Result  # noqa: PLC0415
+    from fedge.bench.federation.run import run as run_one  # noqa: PLC0415
 
     start = time.perf_counter()
     if args.plot:
         check_matplotlib()
-    results = _play(_grid(args), args.results, args.jobs)
+    grid = _grid(args)
+    results = play(
+        grid.settings(),
+        partial(run_one, paths=grid.paths),
+        kind=Result,
+        file=args.resume,
+        n_jobs=args.jobs,
+        describe=_words,
+    )
     lines = summarise(results)
     print(report.tables(lines, as_markdown=args.markdown))
     if args.plot:
@@ -110,26 +117,6 @@ def _grid(args: argparse.Namespace) -> "Grid":
         rounds=args.rounds or (_QUICK_ROUNDS if args.quick else None),
         paths=paths,
     )
-
-
-def _play(grid: "Grid", file: Path | None, n_jobs: int) -> "list[Result]":
-    """All runs, in the order of the grid."""
-    from fedge.bench.federation import journal  # noqa: PLC0415 - needs onnx
-    from fedge.bench.federation.grid import run_all  # noqa: PLC0415
-
-    settings = grid.settings()
-    done = {} if file is None else journal.read(file)
-    found = {setting: done[setting] for setting in settings if setting in done}
-    if found:
-        tell(f"{len(found)} of {len(settings)} runs are in {file}")
-    missing = [setting for setting in settings if setting not in found]
-    for result in run_all(missing, grid.paths, n_jobs):
-        found[result.setting] = result
-        if file is not None:
-            journal.append(file, result)
-        tell(f"{len(found)}/{len(settings)} {_words(result)}")
-    tell("")
-    return [found[setting] for setting in settings]
 
 
 def _words(result: "Result") -> str:

@@ -1,16 +1,15 @@
 """Which runs there are, which are done, and what they show together."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from fedge.bench.attacks import report
-from fedge.bench.attacks.grid import Grid, append, only, read
+from fedge.bench.attacks.grid import Grid
 from fedge.bench.attacks.run import Result, hostile
 from fedge.bench.attacks.setting import CLEAN, Setting
 from fedge.bench.attacks.summary import summarise, worst
-from fedge.errors import ConfigError, DataError
+from fedge.errors import ConfigError
 
 ONE = Setting(task="words", codec="default", rule="mean", attack=CLEAN)
 
@@ -75,38 +74,6 @@ def test_the_same_devices_are_hostile_under_every_rule_and_attack() -> None:
     assert len(hostile(replace(ONE, n_hostile=4))) == 4
     drawn = {hostile(replace(ONE, seed=seed)) for seed in range(20)}
     assert len(drawn) > 5
-
-
-def test_a_finished_run_is_read_back_as_it_was(tmp_path: Path) -> None:
-    log = tmp_path / "runs.jsonl"
-    assert read(log) == []
-    first, second = result(0.5), result(0.25, attack="x10", lr=0.2)
-    append(log, first)
-    append(log, second)
-    assert read(log) == [first, second]
-    assert only(read(log), [second.setting, first.setting]) == [second, first]
-    assert only(read(log), [replace(ONE, seed=9)]) == []
-
-
-def test_a_line_that_was_cut_off_is_played_again(tmp_path: Path) -> None:
-    log = tmp_path / "runs.jsonl"
-    append(log, result(0.5))
-    whole = log.read_text()
-    log.write_text(whole + whole[:40])
-    assert read(log) == [result(0.5)]
-    append(log, result(0.25, attack="x10"))
-    assert len(read(log)) == 2
-
-
-NOT_A_SHARE = '{"setting": {}, "accuracy": 2, "backdoor": 0, "curve": []}'
-
-
-@pytest.mark.parametrize("line", ["{}", "no", '{"setting": {"task": 1}}', "[]", NOT_A_SHARE])
-def test_another_file_is_refused_in_one_sentence(tmp_path: Path, line: str) -> None:
-    log = tmp_path / "runs.jsonl"
-    log.write_text(line + "\n")
-    with pytest.raises(DataError, match=r"runs.jsonl, line 1: expected a run of this release"):
-        read(log)
 
 
 RUNS = [

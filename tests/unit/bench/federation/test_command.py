@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedge.bench.federation import grid, methods, tasks
+from fedge.bench.federation import methods, tasks
 from fedge.bench.federation.grid import Grid, summarise
 from fedge.bench.federation.report import tables
 from fedge.bench.federation.run import Result, run
@@ -96,10 +96,10 @@ def test_a_second_call_plays_nothing_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, first, second = (tmp_path / name for name in ("r.jsonl", "1.json", "2.json"))
-    words = [*SMALL, "--splits", "0.5", "--results", str(file)]
+    words = [*SMALL, "--splits", "0.5", "--resume", str(file)]
     assert main([*words, "--json", str(first)]) == 0
     assert len(file.read_text().splitlines()) == 2
-    monkeypatch.setattr(grid, "run", lambda *_: pytest.fail("played again"))
+    monkeypatch.setattr("fedge.bench.federation.run.run", lambda *_, **__: pytest.fail("again"))
     assert main([*words, "--json", str(second)]) == 0
     assert "2 of 2 runs are in" in capsys.readouterr().err
     one, two = (json.loads(path.read_text()) for path in (first, second))
@@ -112,17 +112,17 @@ def test_an_interrupted_grid_keeps_what_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "r.jsonl"
-    words = [*SMALL, "--splits", "0.5", "100", "--ways", "float32", "--results", str(file)]
+    words = [*SMALL, "--splits", "0.5", "100", "--ways", "float32", "--resume", str(file)]
 
     def once(setting: Setting, paths: dict[str, Path]) -> Result:
         if file.exists():
             raise KeyboardInterrupt
         return run(setting, paths)
 
-    monkeypatch.setattr(grid, "run", once)
+    monkeypatch.setattr("fedge.bench.federation.run.run", once)
     assert main(words) != 0
     assert len(file.read_text().splitlines()) == 1
-    monkeypatch.setattr(grid, "run", run)
+    monkeypatch.setattr("fedge.bench.federation.run.run", run)
     assert main(words) == 0
     assert len(file.read_text().splitlines()) == 2
 
@@ -131,7 +131,7 @@ def test_a_damaged_file_of_results_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "r.jsonl").write_text("{}\n")
-    assert main([*SMALL, "--results", str(tmp_path / "r.jsonl")]) != 0
+    assert main([*SMALL, "--resume", str(tmp_path / "r.jsonl")]) != 0
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "r.jsonl, line 1: expected a finished run" in said
