@@ -96,6 +96,7 @@ def config(folder: Path, args: argparse.Namespace) -> AggregatorConfig:
         state_dir=folder / f"state-{args.updates[0]}",
         strategy=args.strategy,
         codec=args.codec,
+        quorum=args.updates[0],
     )
 
 
