@@ -14,7 +14,7 @@ from fedge.bench.attacks.run import run
 from fedge.bench.attacks.setting import CLEAN, UNBOUNDED, Setting
 from fedge.data import Dataset, write_npz
 
-RECOMMENDED = "arc:f=2+smea:f=2/fedavgm:lr=1,beta=0.5"
+RECOMMENDED = "arc:f=2+smea:f=2/fedavgm:lr=1,beta=0.6"
 N_CLASSES = 4
 
 
