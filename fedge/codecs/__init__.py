@@ -7,7 +7,7 @@ from fedge.codecs.decoding import accumulate, decode, decode_body, restore
 from fedge.codecs.payload import PayloadHeader, Stamp, read_header
 from fedge.codecs.ranges import decode_range
 from fedge.codecs.scheme import Scheme
-from fedge.codecs.spec import SPECS, get
+from fedge.codecs.spec import SPECS, get, within
 
 __all__ = [
     "SPECS",
@@ -25,4 +25,5 @@ __all__ = [
     "get",
     "read_header",
     "restore",
+    "within",
 ]

@@ -1,16 +1,18 @@
 """As much of a delta as a number of bytes holds."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
 
 from fedge.codecs.codec import check_vector
+from fedge.codecs.coded import CodedTopK
 from fedge.codecs.decoded import Dense, Sparse
 from fedge.codecs.decoding import decode_one_of, restore
 from fedge.codecs.payload import Stamp
+from fedge.codecs.relaxation import PLAIN, Relaxation
 from fedge.codecs.scheme import BLOCK, Scheme
 from fedge.codecs.sparse import TopK
 from fedge.types import Vector
@@ -68,6 +70,7 @@ class Budget:
 
     spec: str
     budget_bytes: int  # header and checksum included; at least 64
+    relaxation: Relaxation = PLAIN
     uses_residual: ClassVar[bool] = True
 
     def encode(
@@ -83,22 +86,27 @@ class Budget:
             residual = np.zeros_like(delta)
         budget, mode = self.budget_bytes, _mode(delta.size, self.budget_bytes)
         n_kept = _n_usual(delta.size, budget, mode)
-        payload = _top(n_kept, delta.size, mode).encode(delta, residual, rng, stamp=stamp)
+        first, again = self.relaxation, replace(self.relaxation, decay=1.0)
+        top = _top(n_kept, delta.size, mode, first)
+        payload = top.encode(delta, residual, rng, stamp=stamp)
         while len(payload) > budget:  # ends, as each try keeps fewer, and so many always fit
             restore(payload, residual)
             fewer = n_kept * budget * 49 // (len(payload) * 50)
             n_kept = max(fewer, _n_safe(delta.size, budget, mode))
             nothing = np.zeros_like(delta)
-            payload = _top(n_kept, delta.size, mode).encode(nothing, residual, rng, stamp=stamp)
+            top = _top(n_kept, delta.size, mode, again)
+            payload = top.encode(nothing, residual, rng, stamp=stamp)
         return payload
 
     def decode(self, payload: bytes) -> Sparse | Dense:
         return decode_one_of([mode.scheme for mode in _MODES], payload)
 
 
-def _top(n_kept: int, n_params: int, mode: _Mode) -> TopK:
-    fraction = Fraction(n_kept, n_params) if n_params else Fraction(1)
-    return TopK(f"topk/{mode.name}", fraction, mode.scheme)
+def _top(n_kept: int, n_params: int, mode: _Mode, relaxed: Relaxation) -> TopK | CodedTopK:
+    fraction, spec = Fraction(n_kept, n_params) if n_params else Fraction(1), f"topk/{mode.name}"
+    if relaxed == PLAIN or mode == _FLOAT32:  # which keeps everything as it is
+        return TopK(spec, fraction, mode.scheme)
+    return CodedTopK(spec, fraction, mode.scheme, relaxation=relaxed, tries_context=False)
 
 
 def _mode(n_params: int, budget_bytes: int) -> _Mode:

@@ -1,4 +1,4 @@
-"""The largest values of a delta, by the shorter of two codes."""
+"""The largest values of a delta, step by step: by the shorter of two codes, or over-relaxed."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +12,7 @@ from fedge.codecs.codec import NOT_FINITE, carried, n_kept
 from fedge.codecs.decoded import Dense, Sparse
 from fedge.codecs.decoding import decode_one_of
 from fedge.codecs.payload import Stamp, seal
+from fedge.codecs.relaxation import PLAIN, Relaxation, as_float32, scaled, scaled_bf16
 from fedge.codecs.scheme import BLOCK, Scheme, least_sparse_size, most_sparse_size
 from fedge.types import Vector
 
@@ -26,16 +27,20 @@ CONTEXTUAL = {
 
 @dataclass(frozen=True, slots=True)
 class CodedTopK:
-    """TopK, by the Rice coder or the context coder, whichever takes fewer bytes.
+    """TopK, by the Rice coder or the context coder, whichever takes fewer bytes, and relaxed.
 
     The context coder learns how gaps cluster and signs repeat. It is about fifteen times slower
     than the Rice coder; which is shorter depends on the delta, so both are tried.
+
+    Relaxed, it sends more than it takes: see `Relaxation`. With the default it is TopK to the bit.
     """
 
     spec: str
     fraction: Fraction  # 0 < fraction <= 1
     scheme: Scheme  # with the Rice coder
     is_stochastic: bool = False  # int8 and int4 only
+    relaxation: Relaxation = PLAIN
+    tries_context: bool = True  # otherwise the Rice coder alone
     uses_residual: ClassVar[bool] = True
 
     def n_kept(self, n_params: int) -> int:
@@ -52,16 +57,25 @@ class CodedTopK:
     ) -> bytes:
         residual, k = carried(delta, residual), n_kept(self.fraction, delta.size)
         seed = int(rng.integers(2**32)) if self.is_stochastic else None
-        kept = _take(residual, _select(delta, residual, k), self.scheme.bits, seed)
+        self.relaxation.forget(residual)
+        try:
+            indices = _select(delta, residual, k)
+        except ValueError:
+            self.relaxation.remember(residual)
+            raise
+        gain = np.float32(self.relaxation.gain)
+        kept = _take(residual, indices, self.scheme.bits, seed, gain)
         scheme, body = self.scheme, _rice(kept)
-        contextual = CONTEXTUAL[scheme]
-        shorter = _context(kept, delta.size, len(body) - 1)
-        if shorter is not None and len(shorter) >= least_sparse_size(contextual, kept.size):
-            scheme, body = contextual, shorter
+        if self.tries_context:
+            contextual = CONTEXTUAL[scheme]
+            shorter = _context(kept, delta.size, len(body) - 1)
+            if shorter is not None and len(shorter) >= least_sparse_size(contextual, kept.size):
+                scheme, body = contextual, shorter
         return seal(scheme, stamp, n_params=delta.size, n_kept=kept.size, body=body)
 
     def decode(self, payload: bytes) -> Sparse | Dense:
-        return decode_one_of((self.scheme, CONTEXTUAL[self.scheme]), payload)
+        schemes = (self.scheme, CONTEXTUAL[self.scheme]) if self.tries_context else (self.scheme,)
+        return decode_one_of(schemes, payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +102,26 @@ def _select(delta: Vector, residual: Vector, k: int) -> npt.NDArray[np.uint32]:
     return indices[:n_found]
 
 
-def _take(residual: Vector, indices: npt.NDArray[np.uint32], bits: int, seed: int | None) -> _Kept:
-    """Takes the values at indices out of residual, as far as they can be sent."""
-    scales = np.empty(-(-indices.size // BLOCK), np.uint16)
+def _take(
+    residual: Vector,
+    indices: npt.NDArray[np.uint32],
+    bits: int,
+    seed: int | None,
+    gain: np.float32,
+) -> _Kept:
+    """Takes gain times the values at indices out of residual, as far as they can be sent."""
+    values = residual[indices]
     if bits == 32:
-        codes = residual[indices].view(np.uint8)
-        residual[indices] = 0
-        return _Kept(indices, codes, scales, bits)
+        sent = scaled(values, gain)
+        residual[indices] = values - sent
+        return _Kept(indices, sent.view(np.uint8), np.empty(0, np.uint16), bits)
+    scales = np.empty(-(-indices.size // BLOCK), np.uint16)
     levels = np.empty(indices.size, np.int8)
     _kernels.quantise_kept(residual, indices, bits, seed, levels, scales)
+    if gain != 1:
+        scales = scaled_bf16(scales, gain)
+        steps = np.repeat(as_float32(scales), BLOCK)[: indices.size]
+        residual[indices] = values - levels * steps
     return _Kept(indices, levels.view(np.uint8), scales, bits)
 
 

@@ -114,7 +114,10 @@ def expanded(spec: str) -> Iterator[str]:
         yield from expanded(head + rest)
         yield from expanded(head + inside + rest)
     else:
-        yield spec.replace("BYTES", "200").replace("F", "0.5").replace("eden:B", "eden:2")
+        known = {"BYTES": "200", "F": "0.5", "eden:B": "eden:2", "relax:G": "relax:1.5"}
+        for name, value in known.items():
+            spec = spec.replace(name, value)
+        yield spec
 
 
 def test_help_lists_every_codec_and_strategy() -> None:

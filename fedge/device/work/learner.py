@@ -147,9 +147,8 @@ class Learner:
             ConfigError: if this release does not know the codec.
             TrainingError: if the sum of update and residual exceeds the range of float32.
         """
-        codec = codecs.get(
-            manifest.plan.codec if budget_bytes is None else f"budget:{budget_bytes}"
-        )
+        asked = manifest.plan.codec
+        codec = codecs.get(asked if budget_bytes is None else codecs.within(budget_bytes, asked))
         seed = derive_seed(manifest.plan.seed, self._device, manifest.round, "codec")
         stamp = codecs.Stamp(
             schema=self.artifact.schema[:4], round=manifest.round, n_examples=update.n_examples
