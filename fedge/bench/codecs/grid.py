@@ -50,6 +50,7 @@ class Line:
         cell: what the runs have in common; see `Setting.cell`.
         n_reached: how many of the n_seeds seeds reached the target.
         rounds: to the target; a mean over seeds, like the bytes, and None unless all reached it.
+        rounds_factor: these over float32's.
         up, down: bytes to the target, averaged over the fleet's devices.
         up_factor, factor: float32's bytes divided by these, up and both ways.
         best: highest accuracy of any round, averaged over seeds.
@@ -62,6 +63,7 @@ class Line:
     n_seeds: int
     n_reached: int
     rounds: float | None
+    rounds_factor: float | None
     up: float | None
     down: float | None
     up_factor: float | None
@@ -108,6 +110,7 @@ def _line(cell: Setting, scheme: str, group: Sequence[Result], plain: _Means | N
         rounds=rounds,
         up=up,
         down=down,
+        rounds_factor=means[0] / plain[0] if means and plain else None,
         up_factor=plain[1] / means[1] if means and plain else None,
         factor=(plain[1] + plain[2]) / (means[1] + means[2]) if means and plain else None,
         best=sum(best) / len(best),

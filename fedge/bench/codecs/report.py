@@ -12,7 +12,7 @@ from fedge.bench.codecs.setting import Setting
 from fedge.bench.codecs.split import ALPHA
 from fedge.bench.table import markdown, table
 
-_HEAD = ("up", "down", "rounds", "kB up", "kB down", "up ÷", "both ÷", "best")
+_HEAD = ("up", "down", "rounds", "rounds ratio", "kB up", "kB down", "up ÷", "both ÷", "best")
 
 
 def tables(lines: Sequence[Line], *, as_markdown: bool = False) -> str:
@@ -69,6 +69,7 @@ def _row(line: Line) -> list[str]:
         up,
         down if comma else "model",
         missed if line.rounds is None else f"{line.rounds:.0f}",
+        _number(line.rounds_factor),
         _number(line.up, 1e-3),
         _number(line.down, 1e-3),
         _number(line.up_factor),

@@ -162,6 +162,7 @@ def test_the_factor_is_float32s_mean_bytes_over_the_schemes() -> None:
     plain, int8 = lines
     assert (plain.rounds, plain.up, plain.down, plain.factor) == (15, 400, 100, 1)
     assert (int8.up_factor, int8.factor) == (4, 2.5)
+    assert (plain.rounds_factor, int8.rounds_factor) == (1, 12 / 15)
     assert plain.best == pytest.approx(0.55)
 
 
