@@ -59,3 +59,34 @@ def test_fednova_ends_nearer_than_fedavg_when_steps_are_uneven() -> None:
     sampled: Rounds = [(0, 1, 2, 3)] * 500
     assert _miss(task, "fedavg", plan=plan, sampled=sampled) > 0.5
     assert _miss(task, "fednova", plan=plan, sampled=sampled) < 0.05
+
+
+@pytest.mark.parametrize("mu", [0.1, 1.0, 10.0])
+def test_fedprox_ends_where_devices_that_train_to_the_end_hold_each_other(mu: float) -> None:
+    """Device i ends at (a_i c_i + mu w) / (a_i + mu); the w that is the mean of these is known."""
+    task = unequal(n_steps=(300,) * 4)
+    share = task.curvature / (task.curvature + mu)
+    want = (share * task.centre).sum(axis=0) / share.sum(axis=0)
+    plan = replace(PLAN, local_steps=300, lr=0.05)
+    *_, last = Federation(task=task, spec=f"fedprox:mu={mu}", plan=plan).play(EVERYBODY, START)
+    np.testing.assert_allclose(last.parameters, want, atol=1e-4)
+
+
+def test_the_stronger_the_pull_the_nearer_fedprox_ends_to_the_optimum() -> None:
+    plan = replace(PLAN, local_steps=300, lr=0.05)
+    task = unequal(n_steps=(300,) * 4)
+    misses = [_miss(task, f"fedprox:mu={mu}", plan=plan) for mu in (0, 0.1, 1, 10)]
+    assert misses == sorted(misses, reverse=True)
+    assert misses[-1] < 0.2 * misses[0]
+
+
+@pytest.mark.parametrize("lam", [0.1, 1.0, 4.0])
+def test_ditto_s_models_end_between_their_own_centres_and_the_global_model(lam: float) -> None:
+    """The minimum of a (v - c)^2 / 2 + lam (v - w)^2 / 2 is (a c + lam w) / (a + lam)."""
+    federation = Federation(task=unequal(), spec=f"ditto:lam={lam}", plan=PLAN)
+    *_, last = federation.play(EVERYBODY, START)
+    *_, plain = Federation(task=unequal(), spec="fedavg", plan=PLAN).play(EVERYBODY, START)
+    np.testing.assert_array_equal(last.parameters, plain.parameters)
+    for device, own in federation.own.items():
+        a, c = unequal().curvature[device], unequal().centre[device]
+        np.testing.assert_allclose(own, (a * c + lam * last.parameters) / (a + lam), atol=1e-4)
