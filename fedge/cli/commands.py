@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import TracebackType
 from typing import NoReturn, Protocol
 
 from fedge.cli.screen import say
@@ -49,6 +50,8 @@ class Program:
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run one command; the result is the process's exit code."""
+        if argv is None:  # this process is ours
+            sys.excepthook = self._tell_uncaught
         words = list(sys.argv[1:] if argv is None else argv)
         name = next((word for word in words if not word.startswith("-")), None)
         try:
@@ -64,6 +67,15 @@ class Program:
             return code
         except KeyboardInterrupt:
             return 130
+
+    def _tell_uncaught(
+        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        """In a sentence, if memory ran out where `main` could not catch it: as it returned."""
+        if _is_lack_of_memory(error):
+            say(f"{self.name.split()[-1]}: too little memory to run", to=sys.stderr)
+        else:
+            sys.__excepthook__(kind, error, trace)
 
     def _parser(self, name: str | None) -> tuple[argparse.ArgumentParser, Command | None]:
         parser = _Parser(
@@ -101,18 +113,22 @@ def _lack(error: MemoryError | ImportError | SystemError) -> tuple[str, int]:
     return f"the package {package!r} is not installed here", MissingDependencyError.exit_code
 
 
-def _is_lack_of_memory(error: MemoryError | ImportError | SystemError) -> bool:
+def _is_lack_of_memory(error: BaseException) -> bool:
     """Whether memory is all that is missing.
 
     The linker reports that as an ImportError. Where the interpreter itself loses the failure of
-    an allocation, as CPython 3.11 does in places of an import, it is a SystemError.
+    an allocation, as CPython 3.11 does in places of an import, it is a SystemError: a function
+    that "returned NULL without setting an exception", or "a result with an exception set".
     """
     words = (
         "failed to map segment",
         "cannot allocate memory",
-        "error return without exception set",
+        "exception set",
+        "without setting an exception",
     )
-    return isinstance(error, MemoryError) or any(one in str(error).lower() for one in words)
+    if not isinstance(error, ImportError | SystemError):
+        return isinstance(error, MemoryError)
+    return any(one in str(error).lower() for one in words)
 
 
 def write_json(path: Path | None, result: object) -> None:

@@ -1,5 +1,7 @@
 """What the commands say of themselves: one sentence each, written once."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
@@ -65,7 +67,10 @@ def test_every_command_has_a_sentence(commands: Mapping[str, str], main: Any, pa
         MemoryError(),
         ImportError("x.so: failed to map segment from shared object"),
         ImportError("x.so: Cannot allocate memory"),
-        SystemError("error return without exception set"),  # CPython 3.11 under `prlimit --as`
+        # CPython 3.11 under `prlimit --as`
+        SystemError("error return without exception set"),
+        SystemError("<function f at 0x1> returned NULL without setting an exception"),
+        SystemError("<class 'int'> returned a result with an exception set"),
     ],
     ids=repr,
 )
@@ -76,6 +81,33 @@ def test_too_little_memory_is_a_sentence(
     monkeypatch.setattr(command, "run", Mock(side_effect=error))
     assert fedge.main(["inspect", "x"]) == 1
     assert capsys.readouterr().err == "fedge: too little memory to run\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        ("SystemError('error return without exception set')", "fedge: too little memory to run\n"),
+        ("MemoryError()", "fedge: too little memory to run\n"),
+        ("SystemError('x')", "SystemError: x\n"),
+        ("ValueError('exception set')", "ValueError: exception set\n"),
+    ],
+)
+def test_memory_that_runs_out_as_the_command_returns_is_a_sentence_too(
+    error: str, says: str
+) -> None:
+    """As CPython 3.11 was seen to do it: no frame of ours is left to catch it."""
+    code = (
+        "import sys; from fedge.cli.main import main; sys.argv[1:] = ['inspect', 'none'];"
+        f" main(); raise {error}"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    first, rest = ended.stderr.split("\n", 1)
+    assert first.startswith("fedge: cannot read none")
+    assert rest.endswith(says)
+    assert ("Traceback" in rest) == (not says.startswith("fedge"))
 
 
 @pytest.mark.parametrize("error", [ImportError("no name x"), SystemError("x")], ids=repr)
