@@ -157,6 +157,18 @@ def test_who_finds_the_model_far_worse_than_all_others_and_pushes_back_is_suspec
         assert "a loss 160.0 deviations above the median" in reason
 
 
+def test_no_device_owns_the_result_of_the_personal_models(tmp_path: Path) -> None:
+    """A liar's loss counts five times the median at most, as that of the global model does."""
+    told: dict[str, Any] = dict.fromkeys(("ann", "bob", "cid", "dan"), (10, 5, 1.0, (8, 0.5)))
+    told["eve"] = (10, 5, 1.0, (0, 1e20))
+    fleet = Fleet(tmp_path, lambda name, _: told[name], *told, rounds=1)
+    fleet.settle()
+    own = fleet.rounds()[-1]["devices"]["personal"]
+    # She may be five medians away from the median: 0.5 + 5 * 0.5.
+    assert own["loss"] == pytest.approx((4 * 0.5 + 3.0) / 5)
+    assert own["quantiles"]["loss"][1] == pytest.approx(0.5)
+
+
 def test_inspect_has_what_devices_found_of_each_model(tmp_path: Path) -> None:
     """Two models of four rounds are evaluated, the second with 5 and the fourth with 8 of 10."""
     right = {3: 5, 6: 8}

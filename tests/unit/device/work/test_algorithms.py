@@ -249,6 +249,8 @@ def test_a_device_s_own_model_is_evaluated_on_what_neither_has_seen(tmp_path: Pa
     assert evaluated(scene, device, 1, plan).personal is None  # it has none yet
     for round_ in range(2, 6):
         play(scene, device, round_, plan)
+    scene.kill(device)
+    device = scene.device()
     found = evaluated(scene, device, 6, plan)
     device.close()
     seed = derive_seed(plan.seed, DeviceId("pi-3"), RoundId(0), "validation")
